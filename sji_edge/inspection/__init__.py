@@ -1,0 +1,1 @@
+"""Floor 2: the loop from frames to verdicts."""

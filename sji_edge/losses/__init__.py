@@ -1,0 +1,1 @@
+"""Floor 1: one file per loss or regularizer."""

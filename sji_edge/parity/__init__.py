@@ -1,0 +1,1 @@
+"""Floor 2: comparing two predictors, and the gate."""

@@ -1,0 +1,1 @@
+"""Floor 1: the engine bundle, and one file per backend."""

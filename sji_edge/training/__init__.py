@@ -1,0 +1,1 @@
+"""Floor 2: the Lightning module and the set-up of its trainer."""
