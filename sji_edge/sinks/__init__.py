@@ -1,1 +1,11 @@
-"""Floor 1: one file per place where records go."""
+"""Floor 1: one file per sink; each name is one line here."""
+
+from sji_edge.core.registry import Registry
+
+SINKS = Registry(
+    "sink",
+    {
+        "sqlite": "sji_edge.sinks.sqlite:SqliteSink",
+        "jsonl": "sji_edge.sinks.jsonl:JsonlSink",
+    },
+)

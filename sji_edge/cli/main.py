@@ -1,0 +1,97 @@
+"""The command line: one file per command; this one maps errors to exit codes."""
+
+import errno
+import sys
+import traceback
+from importlib.metadata import version
+from typing import Annotated
+
+import click
+import typer
+
+from sji_edge.cli.train import train
+from sji_edge.core.errors import OutputError, SjiError
+
+app = typer.Typer(
+    name="sji-edge",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(train)
+
+EXIT_INTERRUPTED = 130
+WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sji-edge {version('sji-edge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Judge solder joints at the edge: **train → export → build-engine → parity → infer**.
+
+    Exit codes: 0 fine, 1 internal error, 2 usage or configuration, 3 a quality or parity gate failed,
+    4 a latency gate failed, 5 environment or engine incompatible, 6 source lost, 7 a sink failed,
+    130 interrupted.
+    """
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # The flag works before and after the command's name.
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(_exit_code(words, debug))
+
+
+def _exit_code(words: list[str], debug: bool) -> int:
+    try:
+        result = app(words, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except SjiError as error:
+        return _report(error, debug)
+    except OSError as error:
+        if error.errno in WRITE_ERRNOS:
+            place = f" {error.filename}" if error.filename else ""
+            return _report(OutputError(f"cannot write{place}: {error.strerror}", hint="free some space"), debug)
+        return _report_internal(error, debug)
+    except Exception as error:  # noqa: BLE001 - the outermost boundary: shown, and exit 1
+        return _report_internal(error, debug)
+    return int(result or 0)
+
+
+def _report(error: SjiError, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        typer.echo(f"hint: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _report_internal(error: Exception, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+    typer.echo("hint: run it again with --debug and report the traceback", err=True)
+    return 1

@@ -1,0 +1,57 @@
+"""What several commands print, and how settings become a usage error."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from sji_edge.core.card import ModelCard, in_one_line
+from sji_edge.core.errors import UsageError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def console() -> Console:
+    """Return a console on standard output; errors go elsewhere, through ``cli.main``."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def settings_or_usage_error(model: type[Settings], **values: Any) -> Settings:
+    """Build a settings model; raises ``UsageError`` with every finding on one line."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise UsageError(in_one_line(error)) from error
+
+
+def rate(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:
+    """Format a rate with its 95 % interval: ``2.4 % [0.1, 12.9]``; a dash where it has no denominator."""
+    if value is None or interval is None:
+        return "–"
+    return f"{value:.1%} [{interval[0] * 100:.1f}, {interval[1] * 100:.1f}]"
+
+
+def figure(value: float | None) -> str:
+    """Format a figure with four decimals; a dash where it has no denominator."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def print_run(folder: Path, card: ModelCard) -> None:
+    """Print the figures of a finished run."""
+    table = Table(title=f"{card.name}: PASS below {card.thresholds.lower:.3f}, FAIL from {card.thresholds.upper:.3f}")
+    for column in ("split", "joints", "AP", "F1 (defect)", "escape rate", "false-call rate", "review"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, metrics in card.metrics.items():
+        table.add_row(
+            split,
+            str(metrics["joints"]),
+            figure(metrics["average_precision"]),
+            figure(metrics["f1"]),
+            rate(metrics["escape_rate"], metrics["escape_interval"]),
+            rate(metrics["false_call_rate"], metrics["false_call_interval"]),
+            str(metrics["reviews"]),
+        )
+    console().print(table)
+    console().print(f"weights: {card.weights}; run: {folder}")

@@ -1,0 +1,172 @@
+"""Labelled joints in folders: ``ROOT/{train,validation,test}/CLASS/IMAGE``."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import DataError
+from sji_edge.core.files import sha256_of
+from sji_edge.core.preprocess import IMAGE_SUFFIXES, Image, crop_of_image, read_image
+from sji_edge.core.registry import nearest
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test",),
+}
+MAX_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of one joint, and its class as an index into the dataset's classes."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class FolderDataset:
+    """The samples of each split, sorted by path.
+
+    ``classes`` are sorted by name with the good class first, so that column 0 of the logits is *good*.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    good_class: str
+    splits: dict[str, tuple[Sample, ...]]
+
+    @classmethod
+    def open(
+        cls, root: Path, good_class: str = "normal", splits: Sequence[str] = ("train", "validation", "test")
+    ) -> "FolderDataset":
+        """List a dataset's images, without decoding them.
+
+        Args:
+            root: the folder that holds the splits.
+            good_class: the class that means *no defect*.
+            splits: which of train, validation and test must be there; others are left out.
+
+        Raises:
+            DataError: a split is missing, a class folder is empty, there are fewer than two classes, or
+                no class is called ``good_class``.
+        """
+        folders = {split: _split_folder(root, split) for split in splits}
+        found = {split: _class_folders(folder) for split, folder in folders.items()}
+        names = sorted({name for classes in found.values() for name in classes})
+        if good_class not in names:
+            raise DataError(
+                f"no class is called {good_class!r} in {root}; found: {', '.join(names) or 'none'}",
+                hint=f"name the class without a defect with --good-class ({nearest(good_class, names)})"
+                if names
+                else "put one folder a class into each split",
+            )
+        if len(names) < 2:
+            raise DataError(
+                f"{root} has only the class {names[0]!r}; two or more were wanted, one of them without defect",
+                hint="add a folder of defective joints to each split",
+            )
+        classes = (good_class, *(name for name in names if name != good_class))
+        return cls(
+            root=root,
+            classes=classes,
+            good_class=good_class,
+            splits={split: _samples(found[split], classes) for split in splits},
+        )
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Return the samples of ``train``, ``validation`` or ``test``; raises ``DataError`` if not opened."""
+        if name not in self.splits:
+            raise DataError(f"split {name!r} of {self.root} was not opened; opened: {', '.join(self.splits)}")
+        return self.splits[name]
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Class index of every sample of a split, int64 ``(n,)``."""
+        return np.array([sample.label for sample in self.split(split)], dtype=np.int64)
+
+    def read(self, split: str, colour: bool = True) -> list[Image]:
+        """Decode a whole split; see ``read_images``."""
+        return read_images([sample.path for sample in self.split(split)], colour=colour)
+
+    def crops(self, split: str, spec: PreprocessSpec) -> NDArray[np.uint8]:
+        """Return the model's crops of a split, uint8 ``(n, height, width, channels)``."""
+        return crops_of(self.read(split, colour=spec.channels == 3), spec)
+
+    def sha256(self) -> str:
+        """Hash over every image's split, class, name and content."""
+        digest = hashlib.sha256()
+        for split, samples in sorted(self.splits.items()):
+            for sample in samples:
+                digest.update(f"{split}/{self.classes[sample.label]}/{sample.path.name}\n".encode())
+                digest.update(sha256_of(sample.path).encode())
+        return digest.hexdigest()
+
+
+def read_images(paths: Sequence[Path], colour: bool = True) -> list[Image]:
+    """Decode images in order.
+
+    Raises:
+        DataError: names every unreadable file (the first few in full), not only the first one.
+    """
+
+    def attempt(path: Path) -> Image | DataError:
+        try:
+            return read_image(path, colour=colour)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(attempt, paths))
+    faults = [result for result in results if isinstance(result, DataError)]
+    if faults:
+        listed = "; ".join(fault.message for fault in faults[:MAX_LISTED])
+        more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
+        raise DataError(listed + more, hint="remove these files or copy them again")
+    return [result for result in results if not isinstance(result, DataError)]
+
+
+def crops_of(images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]:
+    """Return the model's crops of images that show one joint each, uint8 ``(n, height, width, channels)``."""
+    crops = np.empty((len(images), *spec.shape), np.uint8)
+    for image, crop in zip(images, crops, strict=True):
+        crop[:] = crop_of_image(image, spec)
+    return crops
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder", hint="give the folder that holds train/ and validation/")
+    for name in SPLIT_FOLDERS[split]:
+        if (root / name).is_dir():
+            return root / name
+    present = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    raise DataError(
+        f"{root} has no {split} split; found: {', '.join(present) or 'no folder'}",
+        hint=f"add the folder {root / split} with one folder a class",
+    )
+
+
+def _class_folders(split: Path) -> dict[str, list[Path]]:
+    classes = {}
+    for folder in sorted(entry for entry in split.iterdir() if entry.is_dir() and entry.name[0] != "."):
+        images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not images:
+            raise DataError(
+                f"class folder {folder} holds no image ({', '.join(IMAGE_SUFFIXES)})",
+                hint="add images to it, or remove it from every split",
+            )
+        classes[folder.name] = images
+    if not classes:
+        raise DataError(f"{split} has no class folder", hint="put one folder a class into it")
+    return classes
+
+
+def _samples(found: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[Sample, ...]:
+    return tuple(Sample(path, classes.index(name)) for name, paths in sorted(found.items()) for path in paths)

@@ -1,0 +1,93 @@
+"""A run as one ONNX file: uint8 crops in, logits out, the card inside."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnxscript.optimizer import optimize
+from torch import nn
+
+from sji_edge.core.card import ModelCard
+from sji_edge.core.errors import GateError
+from sji_edge.core.files import write_atomic
+from sji_edge.core.golden import Golden
+from sji_edge.models.checkpoint import GOLDEN_FILE, load_run
+from sji_edge.runtime.graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
+
+MODEL_FILE = "model.onnx"
+OPSET = 18
+MAX_LOGIT_ERROR = 1e-3
+"""Greatest |Δlogit| between PyTorch and the exported graph, relative to the largest |logit| (at least 1)."""
+
+
+def export_run(run: Path) -> Path:
+    """Export a run to ``RUN/model.onnx`` and compare it with PyTorch's golden logits.
+
+    Batch normalisation is folded into the convolutions before the export. The graph holds the cast, the scaling
+    and the transposition of the crops, so that the engine takes camera bytes.
+
+    Args:
+        run: a folder that ``sji-edge train`` made.
+
+    Returns:
+        Path of the ONNX file.
+
+    Raises:
+        UsageError: not a run.
+        GateError: the graph gives other logits than PyTorch did; nothing is written.
+    """
+    model, card = load_run(run)
+    golden = Golden.load(run / GOLDEN_FILE)
+    proto = to_onnx(model, card)
+    data = proto.SerializeToString()
+    _check(data, golden)
+    target = run / MODEL_FILE
+    write_atomic(target, data)
+    return target
+
+
+def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
+    """Return the graph of a model with its card in the metadata; see ``export_run``."""
+    example = torch.zeros((2, *card.preprocess.shape), dtype=torch.uint8)
+    program = torch.onnx.export(
+        model.eval(),
+        (example,),
+        input_names=[INPUT_NAME],
+        output_names=[OUTPUT_NAME],
+        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},),
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    proto: onnx.ModelProto = optimize(program.model_proto)
+    # The exporter's trace notes hold local paths and triple the file.
+    del proto.metadata_props[:]
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+    onnx.helper.set_model_props(proto, {CARD_KEY: card.model_dump_json()})
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _check(data: bytes, golden: Golden) -> None:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    parts = [
+        session.run([OUTPUT_NAME], {INPUT_NAME: golden.crops[start : start + 64]})[0]
+        for start in range(0, len(golden), 64)
+    ]
+    error = float(np.abs(np.concatenate(parts) - golden.logits).max())
+    scale = max(1.0, float(np.abs(golden.logits).max()))
+    if not error <= MAX_LOGIT_ERROR * scale:
+        raise GateError(
+            f"the exported graph differs from PyTorch by {error:.3g} in a logit; "
+            f"at most {MAX_LOGIT_ERROR * scale:.3g} was wanted",
+            hint="report this model: its graph does not compute what PyTorch does",
+        )

@@ -1,0 +1,46 @@
+"""The figures that a card or a report holds for one split."""
+
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.verdict import Thresholds, decide
+from sji_edge.metrics.ranking import auroc, average_precision, false_call_rate_at_escape
+from sji_edge.metrics.rates import defect_rates
+
+
+class ScoredSplit(NamedTuple):
+    """Scores 1 − p(good), float64 ``(n,)``, and which joints are defective, bool ``(n,)``."""
+
+    scores: NDArray[np.float64]
+    is_defect: NDArray[np.bool_]
+
+
+def summary(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], thresholds: Thresholds) -> dict[str, Any]:
+    """Ranking figures, and verdict figures at the thresholds; None where a figure has no denominator.
+
+    Args:
+        scores: 1 − p(good), ``(n,)``.
+        is_defect: bool ``(n,)``.
+        thresholds: the PASS and FAIL limits.
+
+    Returns:
+        A table for JSON: ranking figures, the counts of ``DefectRates``, and rates with their intervals.
+    """
+    rates = defect_rates(decide(scores, thresholds), is_defect)
+    return {
+        "joints": int(scores.size),
+        "average_precision": average_precision(scores, is_defect),
+        "auroc": auroc(scores, is_defect),
+        "false_call_rate_at_zero_escape": false_call_rate_at_escape(scores, is_defect, 0.0),
+        "f1": rates.f1,
+        "precision": rates.precision,
+        "recall": rates.recall,
+        "escape_rate": rates.escape_rate,
+        "escape_interval": rates.escape_interval,
+        "false_call_rate": rates.false_call_rate,
+        "false_call_interval": rates.false_call_interval,
+        **asdict(rates),
+    }

@@ -1,0 +1,30 @@
+"""A model's logits for crops in memory."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+
+def logits_of(model: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
+    """Judge crops with PyTorch, in evaluation mode, in float32, on the model's own device.
+
+    Args:
+        model: a ``JointClassifier``.
+        crops: uint8 ``(n, height, width, channels)``.
+        batch: crops at once.
+
+    Returns:
+        float32 ``(n, classes)``.
+    """
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            model(torch.from_numpy(crops[start : start + batch]).to(device)).float().cpu().numpy()
+            for start in range(0, len(crops), batch)
+        ]
+    model.train(training)
+    logits: NDArray[np.float32] = np.concatenate(parts)
+    return logits

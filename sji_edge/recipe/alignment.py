@@ -1,0 +1,122 @@
+"""Where a frame's board lies against its recipe: a transform fitted to the fiducials, or why there is none.
+
+There is no fall-back to the identity: a board whose fiducials are not found where they may be is not judged.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.preprocess import Image, Matrix
+from sji_edge.recipe.board import AlignmentLimits, Board
+from sji_edge.recipe.fiducials import Circle, find_circles
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """A fitted transform.
+
+    ``matrix`` is float64 ``(2, 3)``, from recipe to frame pixels; ``residual_px`` the largest distance
+    between a fiducial and where the transform puts it; ``shift_px`` how far the fiducials' middle moved.
+    """
+
+    matrix: Matrix
+    residual_px: float
+    shift_px: float
+    rotation_deg: float
+    scale: float
+    fiducials: tuple[Circle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentFailure:
+    """Why a frame could not be aligned: a board ERROR, never a verdict."""
+
+    reason: str
+    residual_px: float | None = None
+
+
+def align(frame: Image, board: Board) -> Alignment | AlignmentFailure:
+    """Fit a board's transform to the fiducials of one frame.
+
+    Args:
+        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, of the board's frame size.
+        board: fiducials, transform and limits.
+
+    Returns:
+        The alignment; or a failure when a fiducial is not found, or a limit is exceeded.
+    """
+    candidates = [find_circles(frame, mark) for mark in board.fiducials]
+    lost = [str(number) for number, found in enumerate(candidates) if not found]
+    if lost:
+        plural = "s" if len(lost) > 1 else ""
+        return AlignmentFailure(f"fiducial{plural} {', '.join(lost)} not found")
+    places = np.array([(mark.x, mark.y) for mark in board.fiducials])
+    fits = [_fit(places, choice, board.alignment) for choice in itertools.product(*candidates)]
+    spread = float(np.hypot(*(places - places.mean(axis=0)).T).max())
+    # Several bright discs in one window: the set that keeps the board's shape is the board's.
+    best = min(fits, key=lambda fit: fit.residual_px + abs(fit.scale - 1.0) * spread)
+    excess = _excess(best, board.alignment)
+    return AlignmentFailure(excess, best.residual_px) if excess else best
+
+
+def fit_similarity(source: Points, target: Points) -> Matrix:
+    """Least-squares rotation, uniform scale and shift without reflection, float64 ``(2, 3)``.
+
+    Args:
+        source: ``(n, 2)``, n ≥ 2 different points.
+        target: ``(n, 2)``, where they were found.
+    """
+    p, q = source @ [1, 1j], target @ [1, 1j]
+    centred = p - p.mean()
+    turn = np.vdot(centred, q - q.mean()) / np.vdot(centred, centred).real
+    shift = q.mean() - turn * p.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def fit_affine(source: Points, target: Points) -> Matrix:
+    """Least-squares affine map, float64 ``(2, 3)``; ``source`` holds three points, not on one line."""
+    design = np.column_stack([source, np.ones(len(source))])
+    return np.asarray(np.linalg.lstsq(design, target, rcond=None)[0].T, dtype=np.float64)
+
+
+def apply(matrix: Matrix, points: Points) -> Points:
+    """Map ``(n, 2)`` points."""
+    mapped: Points = points @ matrix[:, :2].T + matrix[:, 2]
+    return mapped
+
+
+def _fit(places: Points, circles: Sequence[Circle], limits: AlignmentLimits) -> Alignment:
+    found = np.array([(circle.x, circle.y) for circle in circles])
+    matrix = (fit_similarity if limits.model == "similarity" else fit_affine)(places, found)
+    residual = np.hypot(*(apply(matrix, places) - found).T)
+    middle = places.mean(axis=0, keepdims=True)
+    linear = matrix[:, :2]
+    return Alignment(
+        matrix=matrix,
+        residual_px=float(residual.max()),
+        shift_px=float(np.hypot(*(apply(matrix, middle) - middle)[0])),
+        rotation_deg=float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))),
+        scale=float(np.sqrt(abs(np.linalg.det(linear)))),
+        fiducials=tuple(circles),
+    )
+
+
+def _excess(fit: Alignment, limits: AlignmentLimits) -> str:
+    """Say which limits a fit exceeds; empty for none. A value that is not a number exceeds all."""
+    measured = {
+        "residual px": (fit.residual_px, limits.max_residual_px),
+        "shift px": (fit.shift_px, limits.max_shift_px),
+        "rotation deg": (abs(fit.rotation_deg), limits.max_rotation_deg),
+        "scale change": (abs(fit.scale - 1.0), limits.max_scale_change),
+    }
+    return ", ".join(
+        f"{name} {value:.3g} over {limit:g}"
+        for name, (value, limit) in measured.items()
+        if not value <= limit
+    )

@@ -1,0 +1,184 @@
+"""The description of a board: its frame, its fiducials, and where its joints are.
+
+A recipe is a folder with ``board.json``, ``joints.csv`` and, where there is one, ``golden.png``: the image of
+a faultless board that all coordinates refer to. Pixel centres lie at whole numbers.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
+from sji_edge.core.preprocess import Image, read_image
+from sji_edge.recipe.joints import Finding, Joint, leaves_frame, read_joints
+
+BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = "board.json", "joints.csv", "golden.png"
+MAX_LISTED = 20
+
+
+class Fiducial(BaseModel):
+    """A mark to align by: centre and radius in recipe pixels.
+
+    ``search_px`` bounds how far from its place the centre is looked for, along x and along y.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    x: float
+    y: float
+    radius: float = Field(ge=3.0, le=500.0)
+    shape: Literal["circle"] = "circle"
+    bright: bool = True
+    search_px: float = Field(default=40.0, gt=0.0, le=1000.0)
+
+
+class AlignmentLimits(BaseModel):
+    """The transform that is fitted, and what it may not exceed; shift is that of the fiducials' middle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: Literal["similarity", "affine"] = "similarity"
+    max_residual_px: float = Field(default=1.0, gt=0.0)
+    max_shift_px: float = Field(default=60.0, ge=0.0)
+    max_rotation_deg: float = Field(default=3.0, ge=0.0, le=180.0)
+    max_scale_change: float = Field(default=0.02, ge=0.0, lt=1.0)
+
+
+class Board(BaseModel):
+    """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = ""
+    frame: tuple[int, int]
+    fiducials: tuple[Fiducial, ...] = Field(min_length=2, max_length=4)
+    alignment: AlignmentLimits = AlignmentLimits()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        width, height = self.frame
+        if width < 16 or height < 16:
+            raise ValueError(f"a frame of {width}x{height} px; 16x16 at least was wanted")
+        for number, mark in enumerate(self.fiducials):
+            if not (0 <= mark.x <= width - 1 and 0 <= mark.y <= height - 1):
+                raise ValueError(f"fiducial {number} at ({mark.x:g}, {mark.y:g}) lies outside the frame")
+        if len({(mark.x, mark.y) for mark in self.fiducials}) < len(self.fiducials):
+            raise ValueError("two fiducials lie at the same place")
+        if self.alignment.model == "affine" and len(self.fiducials) < 3:
+            raise ValueError("an affine alignment needs three fiducials")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A board description, read and checked.
+
+    ``golden`` is ``golden.png`` as uint8 grey or BGR, or None where the folder has none; ``sha256`` covers
+    ``board.json`` and ``joints.csv``.
+    """
+
+    folder: Path
+    board: Board
+    joints: tuple[Joint, ...]
+    golden: Image | None
+    sha256: str
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a recipe folder.
+
+        Raises:
+            RoiOutsideFrameError: the joints that leave the frame are its only fault; names them.
+            RecipeError: a file is missing or wrong; names every fault with its line.
+        """
+        if not folder.is_dir():
+            raise RecipeError(f"no recipe folder {folder}", hint=f"it holds {BOARD_FILE} and {JOINTS_FILE}")
+        board_text, joints_text = _read(folder / BOARD_FILE), _read(folder / JOINTS_FILE)
+        board, findings = _parse_board(board_text)
+        joints, joint_findings = read_joints(joints_text, JOINTS_FILE)
+        findings += joint_findings
+        if board is not None:
+            findings += leaves_frame(joints, board.frame, JOINTS_FILE)
+        golden, golden_findings = _read_golden(folder / GOLDEN_FILE, board)
+        findings += golden_findings
+        if findings or board is None:
+            raise _refusal(folder, findings)
+        digest = hashlib.sha256(board_text).hexdigest() + hashlib.sha256(joints_text).hexdigest()
+        return cls(
+            folder=folder,
+            board=board,
+            joints=tuple(joint for _, joint in joints),
+            golden=golden,
+            sha256=hashlib.sha256(digest.encode()).hexdigest(),
+        )
+
+    @property
+    def golden_path(self) -> Path:
+        """Where the golden image is, if there is one."""
+        return self.folder / GOLDEN_FILE
+
+    @property
+    def names(self) -> list[str]:
+        """Reference designators, in the order of ``rois``."""
+        return [joint.refdes for joint in self.joints]
+
+    @property
+    def rois(self) -> NDArray[np.float64]:
+        """Boxes as ``core.preprocess.crops_to_image`` takes them, float64 ``(n, 5)``."""
+        return np.array([joint.roi for joint in self.joints], dtype=np.float64)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read {path}: {error.strerror}",
+            hint=f"a recipe is {BOARD_FILE} and {JOINTS_FILE} in one folder",
+        ) from error
+
+
+def _parse_board(data: bytes) -> tuple[Board | None, list[Finding]]:
+    try:
+        value: Any = json.loads(data)
+        return Board.model_validate(value), []
+    except json.JSONDecodeError as error:
+        return None, [Finding(f"{BOARD_FILE} line {error.lineno}: {error.msg}")]
+    except UnicodeDecodeError:
+        return None, [Finding(f"{BOARD_FILE}: not UTF-8 text")]
+    except ValidationError as error:
+        return None, [
+            Finding(f"{BOARD_FILE} {'.'.join(map(str, found['loc'])) or 'board'}: {found['msg']}")
+            for found in error.errors()
+        ]
+
+
+def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Finding]]:
+    if not path.exists():
+        return None, []
+    try:
+        golden = read_image(path)
+    except DataError as error:
+        return None, [Finding(error.message)]
+    size = (golden.shape[1], golden.shape[0])
+    if board is not None and size != board.frame:
+        return None, [
+            Finding(f"{GOLDEN_FILE} is {size[0]}x{size[1]}, the frame {board.frame[0]}x{board.frame[1]}")
+        ]
+    return golden, []
+
+
+def _refusal(folder: Path, findings: list[Finding]) -> RecipeError:
+    listed = "; ".join(finding.text for finding in findings[:MAX_LISTED])
+    more = f"; and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
+    count = "1 fault" if len(findings) == 1 else f"{len(findings)} faults"
+    kind = RoiOutsideFrameError if all(finding.outside for finding in findings) else RecipeError
+    return kind(
+        f"recipe {folder} has {count}: {listed}{more}", hint="correct the lines named and run it again"
+    )

@@ -1,0 +1,157 @@
+"""``joints.csv``: one joint a line, in pixels of the golden image."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sji_edge.core.registry import nearest
+
+REQUIRED = ("refdes", "x", "y", "width", "height", "package")
+OPTIONAL = ("rotation", "lower", "upper")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of a recipe; ``outside`` marks a joint that leaves the frame."""
+
+    text: str
+    outside: bool = False
+
+
+class Joint(BaseModel):
+    """One solder joint: its box's centre and size in recipe pixels, rotation in degrees (x towards y).
+
+    ``lower`` and ``upper`` replace the engine's thresholds for this joint; both are given, or neither.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    refdes: str = Field(min_length=1)
+    x: float
+    y: float
+    width: float = Field(ge=2.0)
+    height: float = Field(ge=2.0)
+    package: str
+    rotation: float = Field(default=0.0, ge=-360.0, le=360.0)
+    lower: float | None = Field(default=None, gt=0.0, le=1.0)
+    upper: float | None = Field(default=None, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _thresholds_in_pairs(self) -> Self:
+        if (self.lower is None) != (self.upper is None):
+            raise ValueError("lower and upper are given both, or neither")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}")
+        return self
+
+    @property
+    def roi(self) -> tuple[float, float, float, float, float]:
+        """``x, y, width, height`` in pixels and the rotation in radians."""
+        return self.x, self.y, self.width, self.height, math.radians(self.rotation)
+
+
+NumberedJoint = tuple[int, Joint]
+"""A joint and the line it was read from."""
+
+
+def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Finding]]:
+    """Parse ``joints.csv``.
+
+    Args:
+        data: the file's content, UTF-8 with or without a byte order mark.
+        name: how findings call the file.
+
+    Returns:
+        The joints that are right, and what is wrong with the others, each with its line.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return [], [Finding(f"{name}: not UTF-8 text")]
+    rows = csv.reader(io.StringIO(text), skipinitialspace=True)
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+        findings = _header_findings(header, name)
+        if findings:
+            return [], findings
+        return _parse_rows([(rows.line_num, row) for row in rows], header, name)
+    except csv.Error as error:
+        return [], [Finding(f"{name} line {rows.line_num}: {error}")]
+
+
+def _header_findings(header: list[str], name: str) -> list[Finding]:
+    known = [*REQUIRED, *OPTIONAL]
+    missing = [column for column in REQUIRED if column not in header]
+    findings = [Finding(f"{name} line 1: no column {column!r}") for column in missing]
+    findings += [
+        Finding(f"{name} line 1: unknown column {column!r}, {nearest(column, known)}")
+        for column in header
+        if column not in known
+    ]
+    repeated = sorted({column for column in header if header.count(column) > 1})
+    return findings + [Finding(f"{name} line 1: column {column!r} stands twice") for column in repeated]
+
+
+def _parse_rows(
+    rows: list[tuple[int, list[str]]], header: list[str], name: str
+) -> tuple[list[NumberedJoint], list[Finding]]:
+    joints: list[NumberedJoint] = []
+    findings: list[Finding] = []
+    first_line: dict[str, int] = {}
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            findings.append(Finding(f"{name} line {line}: {len(row)} cells, {len(header)} were wanted"))
+            continue
+        joint, faults = _parse_joint(dict(zip(header, (cell.strip() for cell in row), strict=True)))
+        findings += [Finding(f"{name} line {line}: {fault}") for fault in faults]
+        if joint is None:
+            continue
+        if joint.refdes in first_line:
+            findings.append(
+                Finding(
+                    f"{name} line {line}: {joint.refdes} stands on line {first_line[joint.refdes]} already"
+                )
+            )
+            continue
+        first_line[joint.refdes] = line
+        joints.append((line, joint))
+    if not joints and not findings:
+        findings.append(Finding(f"{name}: no joint"))
+    return joints, findings
+
+
+def _parse_joint(cells: dict[str, str]) -> tuple[Joint | None, list[str]]:
+    given = {column: cell for column, cell in cells.items() if cell or column not in OPTIONAL}
+    try:
+        return Joint.model_validate(given), []
+    except ValidationError as error:
+        return None, [
+            f"{'.'.join(map(str, found['loc'])) or 'joint'}: {found['msg']} (found {_shown(found['input'])})"
+            for found in error.errors()
+        ]
+
+
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, str) else "the whole line"
+
+
+def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str) -> list[Finding]:
+    """Find the joints whose box leaves a ``(width, height)`` frame; a box may reach half a pixel out."""
+    findings = []
+    for line, joint in joints:
+        x, y, width, height, angle = joint.roi
+        half_x = (abs(math.cos(angle)) * width + abs(math.sin(angle)) * height) / 2
+        half_y = (abs(math.sin(angle)) * width + abs(math.cos(angle)) * height) / 2
+        slack = 1e-9
+        inside_x = x - half_x >= -0.5 - slack and x + half_x <= frame[0] - 0.5 + slack
+        inside_y = y - half_y >= -0.5 - slack and y + half_y <= frame[1] - 0.5 + slack
+        if not (inside_x and inside_y):
+            text = f"{name} line {line}: joint {joint.refdes} leaves the {frame[0]}x{frame[1]} frame"
+            findings.append(Finding(text, outside=True))
+    return findings

@@ -1,0 +1,163 @@
+"""Records in SQLite: a board with all its joints, or nothing of it."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.protocols import BoardRecord
+
+APPLICATION_ID = 0x534A4945
+"""``SJIE``: marks a database as ours."""
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+
+SCHEMA = """
+CREATE TABLE boards (
+    id INTEGER PRIMARY KEY,
+    board TEXT NOT NULL UNIQUE,
+    frame_index INTEGER NOT NULL,
+    frame_name TEXT NOT NULL,
+    utc TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('PASS', 'REVIEW', 'FAIL', 'ERROR')),
+    cause TEXT NOT NULL,
+    alignment_residual_px REAL,
+    engine_sha256 TEXT NOT NULL,
+    recipe_sha256 TEXT NOT NULL,
+    latency_ns TEXT NOT NULL
+);
+CREATE TABLE joints (
+    board_id INTEGER NOT NULL REFERENCES boards (id),
+    position INTEGER NOT NULL,
+    refdes TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('PASS', 'REVIEW', 'FAIL', 'ERROR')),
+    score REAL CHECK (score IS NOT NULL OR verdict = 'ERROR'),
+    lower REAL NOT NULL,
+    upper REAL NOT NULL,
+    label TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    PRIMARY KEY (board_id, position)
+) WITHOUT ROWID;
+CREATE INDEX joints_to_look_at ON joints (verdict, refdes) WHERE verdict <> 'PASS';
+"""
+INSERT_BOARD = """
+INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignment_residual_px,
+                    engine_sha256, recipe_sha256, latency_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_JOINT = "INSERT INTO joints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class SqliteSink:
+    """Appends boards to a database, one transaction each, on disk when ``write`` returns.
+
+    WAL lets others read meanwhile; ``synchronous=FULL`` syncs it at each commit, so that a board once
+    reported outlives a power cut too.
+
+    Args:
+        path: the database; made if it is not there.
+
+    Raises:
+        OutputError: it cannot be opened, is no database of ours, or is of a newer schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open = True
+        try:
+            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        except sqlite3.Error as error:
+            raise OutputError(f"cannot open {path}: {error}") from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise OutputError(
+                f"cannot record into {path}: {error}", hint="choose another --output"
+            ) from error
+        except OutputError:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
+        run("BEGIN IMMEDIATE")
+        try:
+            version = run("PRAGMA user_version").fetchone()[0]
+            application = run("PRAGMA application_id").fetchone()[0]
+            empty = run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if empty:
+                for statement in SCHEMA.split(";\n"):
+                    run(statement)
+                run(f"PRAGMA application_id = {APPLICATION_ID}")
+                run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif application != APPLICATION_ID or version != SCHEMA_VERSION:
+                found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
+                raise OutputError(
+                    f"{self._path} holds {found}; schema {SCHEMA_VERSION} of sji-edge was wanted",
+                    hint="choose another --output",
+                )
+            run("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def write(self, record: BoardRecord) -> None:
+        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._insert(record)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise OutputError(f"cannot record board {record.board} into {self._path}: {error}") from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _insert(self, record: BoardRecord) -> None:
+        board_id = self._connection.execute(
+            INSERT_BOARD,
+            (
+                record.board,
+                record.frame_index,
+                record.frame_name,
+                record.utc,
+                record.verdict.value,
+                record.cause,
+                record.alignment_residual_px,
+                record.engine_sha256,
+                record.recipe_sha256,
+                json.dumps(dict(record.latency_ns)),
+            ),
+        ).lastrowid
+        self._connection.executemany(
+            INSERT_JOINT,
+            [
+                (
+                    board_id,
+                    position,
+                    joint.refdes,
+                    joint.verdict.value,
+                    joint.score,
+                    joint.lower,
+                    joint.upper,
+                    joint.label,
+                    joint.cause,
+                )
+                for position, joint in enumerate(record.joints)
+            ],
+        )
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Fold the log into the database and let go; a second call does nothing."""
+        if self._open:
+            self._open = False
+            self._connection.close()

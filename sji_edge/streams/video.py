@@ -1,0 +1,69 @@
+"""The frames of a video file, every one of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import cv2
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import SourceError
+from sji_edge.core.protocols import Frame
+from sji_edge.streams.capture import frame_of, open_capture
+from sji_edge.streams.spec import refuse_options
+
+MISSING_SHARE, MISSING_FRAMES = 0.02, 2
+"""A container's frame count may be an estimate; so much less than it says is no loss yet."""
+
+
+class VideoSource:
+    """Decodes a video file. A file that ends well before its container says is a lost source."""
+
+    def __init__(self, path: Path, capture: cv2.VideoCapture, clock: Clock, colour: bool = True) -> None:
+        self._path = path
+        self._capture = capture
+        self._clock = clock
+        self._colour = colour
+
+    @classmethod
+    def open(
+        cls, target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
+    ) -> Self:
+        """Open a video file; ``skip`` means nothing here.
+
+        Raises:
+            SourceError: no such file, or no video that can be decoded.
+        """
+        del skip
+        refuse_options("video", options)
+        path = Path(target)
+        if not path.is_file():
+            raise SourceError(f"no such video file {path}")
+        capture = open_capture(str(path), cv2.CAP_ANY)
+        if capture is None:
+            raise SourceError(
+                f"{path} is not a video that can be decoded",
+                hint="copy it again, or convert it to MP4 or AVI",
+            )
+        return cls(path, capture, clock, colour)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame; raises ``SourceError`` when the file ends early."""
+        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        index = 0
+        while self._capture.isOpened():
+            there, image = self._capture.read()
+            if not there:
+                break
+            name = f"{self._path.name}#{index:06d}"
+            yield frame_of(index, name, self._clock.monotonic_ns(), image, self._colour)
+            index += 1
+        if index == 0 or announced - index > max(MISSING_FRAMES, MISSING_SHARE * announced):
+            raise SourceError(
+                f"{self._path} ends after {index} frames, {max(announced, 1)} were announced",
+                hint="the file is truncated or damaged; copy it again",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
