@@ -9,6 +9,11 @@ from typing import Annotated
 import click
 import typer
 
+from sji_edge.cli.build_engine import build_engine
+from sji_edge.cli.calibrate import calibrate
+from sji_edge.cli.export import export
+from sji_edge.cli.infer import infer
+from sji_edge.cli.parity import parity
 from sji_edge.cli.train import train
 from sji_edge.core.errors import OutputError, SjiError
 
@@ -21,7 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(train)
+for command in (train, export, calibrate, build_engine, parity, infer):
+    app.command()(command)
 
 EXIT_INTERRUPTED = 130
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -73,7 +79,9 @@ def _exit_code(words: list[str], debug: bool) -> int:
     except OSError as error:
         if error.errno in WRITE_ERRNOS:
             place = f" {error.filename}" if error.filename else ""
-            return _report(OutputError(f"cannot write{place}: {error.strerror}", hint="free some space"), debug)
+            return _report(
+                OutputError(f"cannot write{place}: {error.strerror}", hint="free some space"), debug
+            )
         return _report_internal(error, debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: shown, and exit 1
         return _report_internal(error, debug)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sji_edge.core.card import ModelCard, in_one_line
 from sji_edge.core.errors import UsageError
+from sji_edge.core.files import newest_folder
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -18,12 +19,29 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def settings_or_usage_error(model: type[Settings], **values: Any) -> Settings:
+def settings_or_usage_error(model: type[Settings], /, **values: Any) -> Settings:
     """Build a settings model; raises ``UsageError`` with every finding on one line."""
     try:
         return model(**values)
     except ValidationError as error:
         raise UsageError(in_one_line(error)) from error
+
+
+def newest_run(runs: Path, marker: str = "card.json") -> Path:
+    """Return the run whose ``marker`` was written last; raises ``UsageError`` when there is none."""
+    found = newest_folder(runs, marker)
+    if found is None:
+        step = "sji-edge train DATA" if marker == "card.json" else "sji-edge export"
+        raise UsageError(f"no run with a {marker} in {runs}", hint=f"make one with {step}")
+    return found
+
+
+def exported_model(path: Path) -> Path:
+    """Return the ONNX file that a path names: itself, or a run's; raises ``UsageError`` without one."""
+    model = path / "model.onnx" if path.is_dir() else path
+    if not model.is_file():
+        raise UsageError(f"{model} is not there", hint=f"export the run first: sji-edge export {path}")
+    return model
 
 
 def rate(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:
@@ -40,7 +58,9 @@ def figure(value: float | None) -> str:
 
 def print_run(folder: Path, card: ModelCard) -> None:
     """Print the figures of a finished run."""
-    table = Table(title=f"{card.name}: PASS below {card.thresholds.lower:.3f}, FAIL from {card.thresholds.upper:.3f}")
+    table = Table(
+        title=f"{card.name}: PASS below {card.thresholds.lower:.3f}, FAIL from {card.thresholds.upper:.3f}"
+    )
     for column in ("split", "joints", "AP", "F1 (defect)", "escape rate", "false-call rate", "review"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, metrics in card.metrics.items():

@@ -42,7 +42,9 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, …")] = "auto",
     no_test: Annotated[bool, typer.Option("--no-test", help="The dataset has no test split.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run of this name.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run of this name.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
 ) -> None:
     """Train a classifier on labelled crops, with the α-skew Jensen-Shannon penalty on over-confidence.
@@ -53,7 +55,13 @@ def train(
     from sji_edge.core.extras import require
 
     require(
-        "torch", "torchvision", "lightning", "torchmetrics", "safetensors", "matplotlib", purpose="sji-edge train"
+        "torch",
+        "torchvision",
+        "lightning",
+        "torchmetrics",
+        "safetensors",
+        "matplotlib",
+        purpose="sji-edge train",
     )
     from sji_edge.core.card import LossCard
     from sji_edge.data.folder import FolderDataset

@@ -1,6 +1,6 @@
 """The types in which the packages meet: engines, frames, records, and who makes or takes them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,13 @@ class Engine(Protocol):
             EngineInputError: another shape, dtype or batch size.
         """
 
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Get ready for these batch sizes, so that no later ``infer`` of one of them stops to do so.
+
+        Raises:
+            EngineInputError: a size outside 1 to ``spec.max_batch``.
+        """
+
     def close(self) -> None:
         """Give back the device's memory; a second call does nothing."""
 
@@ -59,6 +66,17 @@ class Backend(Protocol):
 
     def environment(self) -> Mapping[str, str]:
         """Versions and device that an engine file of this backend depends on."""
+
+    def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
+        """Say why an engine file cannot run here, or return an empty text.
+
+        Args:
+            precision: the engine's precision.
+            recorded: ``environment()`` of the machine that built it.
+
+        Raises:
+            UsageError: the backend knows no such precision.
+        """
 
 
 @dataclass(frozen=True, slots=True)

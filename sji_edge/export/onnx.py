@@ -12,11 +12,11 @@ from torch import nn
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import write_atomic
-from sji_edge.core.golden import Golden
-from sji_edge.models.checkpoint import GOLDEN_FILE, load_run
+from sji_edge.models.checkpoint import load_run
+from sji_edge.runtime.golden import Golden, read_golden
 from sji_edge.runtime.graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
+from sji_edge.runtime.manifest import GOLDEN, REFERENCE
 
-MODEL_FILE = "model.onnx"
 OPSET = 18
 MAX_LOGIT_ERROR = 1e-3
 """Greatest |Δlogit| between PyTorch and the exported graph, relative to the largest |logit| (at least 1)."""
@@ -39,11 +39,11 @@ def export_run(run: Path) -> Path:
         GateError: the graph gives other logits than PyTorch did; nothing is written.
     """
     model, card = load_run(run)
-    golden = Golden.load(run / GOLDEN_FILE)
+    golden = read_golden(run / GOLDEN, card)
     proto = to_onnx(model, card)
     data = proto.SerializeToString()
     _check(data, golden)
-    target = run / MODEL_FILE
+    target = run / REFERENCE
     write_atomic(target, data)
     return target
 
@@ -81,7 +81,7 @@ def _check(data: bytes, golden: Golden) -> None:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     parts = [
         session.run([OUTPUT_NAME], {INPUT_NAME: golden.crops[start : start + 64]})[0]
-        for start in range(0, len(golden), 64)
+        for start in range(0, len(golden.crops), 64)
     ]
     error = float(np.abs(np.concatenate(parts) - golden.logits).max())
     scale = max(1.0, float(np.abs(golden.logits).max()))

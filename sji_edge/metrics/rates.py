@@ -1,6 +1,7 @@
 """Escapes and false calls, each with its honest denominator: defects, and good joints."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,18 @@ class DefectRates:
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall; None when there is neither a defect nor a FAIL."""
         return _ratio(2 * self.caught, self.caught + self.false_calls + self.defects)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counts, rates and intervals by name, ready for JSON; None where a denominator is 0."""
+        return asdict(self) | {
+            "escape_rate": self.escape_rate,
+            "escape_interval": list(self.escape_interval),
+            "false_call_rate": self.false_call_rate,
+            "false_call_interval": list(self.false_call_interval),
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+        }
 
 
 def defect_rates(codes: NDArray[np.int8], is_defect: NDArray[np.bool_]) -> DefectRates:

@@ -18,7 +18,9 @@ class ScoredSplit(NamedTuple):
     is_defect: NDArray[np.bool_]
 
 
-def summary(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], thresholds: Thresholds) -> dict[str, Any]:
+def summary(
+    scores: NDArray[np.float64], is_defect: NDArray[np.bool_], thresholds: Thresholds
+) -> dict[str, Any]:
     """Ranking figures, and verdict figures at the thresholds; None where a figure has no denominator.
 
     Args:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import DataError
-from sji_edge.core.verdict import Thresholds
+from sji_edge.core.verdict import FAIL, PASS, Thresholds
 
 ESCAPE_WEIGHT = 2.0
 """β of the F-score that places the FAIL limit: an escape weighs β² = 4 false calls."""
@@ -57,3 +57,36 @@ def _midpoint_below(scores: NDArray[np.float64], limit: float) -> float:
     middle = (limit + (float(below.max()) if below.size else 0.0)) / 2
     # At the float's end of resolution the middle may fall on the lower score.
     return middle if middle > 0.0 and (not below.size or middle > below.max()) else limit
+
+
+def match_thresholds(
+    reference: NDArray[np.int8], scores: NDArray[np.float64], thresholds: Thresholds
+) -> Thresholds:
+    """Carry thresholds over to an engine's own scores.
+
+    ``lower`` is kept, unless a crop that the reference did not pass would pass: then it goes down to below the
+    lowest such score, because an escape may not come from the engine. ``upper`` is moved only as far as
+    that saves flips between REVIEW and FAIL.
+
+    Args:
+        reference: the reference's verdict codes, int8 ``(n,)``.
+        scores: the engine's scores of the same crops, ``(n,)``, finite.
+        thresholds: the reference's.
+    """
+    lower, upper = thresholds.lower, thresholds.upper
+    held = scores[reference != PASS]
+    if held.size and held.min() < lower:
+        lower = _midpoint_below(scores, float(held.min()))
+    failed = reference == FAIL
+    nearby = np.unique(scores[(scores > min(scores[failed], default=upper)) & (scores < upper)])
+    nearby = np.concatenate([nearby, np.unique(scores[(scores >= upper) & ~failed])])
+    limits = [upper, *(_midpoint_below(scores, float(score)) for score in nearby)]
+    limits += [_midpoint_above(scores, float(score)) for score in nearby]
+    flips = [(int(((scores >= limit) != failed).sum()), abs(limit - upper), limit) for limit in limits]
+    return Thresholds(lower=lower, upper=max(lower, min(flips)[2]))
+
+
+def _midpoint_above(scores: NDArray[np.float64], limit: float) -> float:
+    """Half way between ``limit`` and the next higher score, or 1."""
+    above = scores[scores > limit]
+    return (limit + (float(above.min()) if above.size else 1.0)) / 2

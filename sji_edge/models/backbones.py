@@ -33,7 +33,9 @@ def has_local_imagenet(name: str) -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
 
 
-def build_backbone(name: str, classes: int, channels: int, image_size: tuple[int, int], imagenet: bool) -> nn.Module:
+def build_backbone(
+    name: str, classes: int, channels: int, image_size: tuple[int, int], imagenet: bool
+) -> nn.Module:
     """Return a classifier that takes normalised BGR or grey images and gives logits.
 
     Args:
@@ -90,14 +92,18 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
             hint="--image-size 224, or --weights none",
         )
     try:
-        model: nn.Module = torchvision.models.get_model(name, weights="DEFAULT" if imagenet else None, **settings)
+        model: nn.Module = torchvision.models.get_model(
+            name, weights="DEFAULT" if imagenet else None, **settings
+        )
     except OSError as error:
         raise EnvironmentMismatchError(
             f"the ImageNet weights of {name} are not on this machine and cannot be downloaded: {error}",
             hint="--weights none, --weights FILE, or the default model efficientnet_lite0, whose weights are packaged",
         ) from error
     except ValueError as error:
-        raise UsageError(f"{name} cannot be made for {image_size[1]}x{image_size[0]} crops: {error}") from error
+        raise UsageError(
+            f"{name} cannot be made for {image_size[1]}x{image_size[0]} crops: {error}"
+        ) from error
     if hasattr(model, "AuxLogits") or hasattr(model, "aux1"):
         model.aux_logits = False  # type: ignore[assignment]
         for auxiliary in ("aux1", "aux2", "AuxLogits"):
@@ -110,7 +116,9 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
 
 
 def _replace_stem(model: nn.Module, channels: int) -> None:
-    path, stem = next((path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    path, stem = next(
+        (path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d)
+    )
     bgr = stem.weight.detach().flip(1)
     stem.weight = nn.Parameter(bgr if channels == 3 else bgr.sum(dim=1, keepdim=True))
     stem.in_channels = channels

@@ -14,7 +14,6 @@ from sji_edge.models.classifier import JointClassifier
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "weights.safetensors"
-GOLDEN_FILE = "golden.npz"
 
 
 def save_run(folder: Path, model: JointClassifier, card: ModelCard) -> None:
@@ -28,7 +27,9 @@ def read_card(folder: Path) -> ModelCard:
     """Read a run's card; raises ``UsageError`` where there is none."""
     path = folder / CARD_FILE
     if not path.is_file():
-        raise UsageError(f"{folder} is not a run: it holds no {CARD_FILE}", hint="make one with sji-edge train")
+        raise UsageError(
+            f"{folder} is not a run: it holds no {CARD_FILE}", hint="make one with sji-edge train"
+        )
     return ModelCard.parse(path.read_text(), path)
 
 
@@ -44,7 +45,9 @@ def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UsageError(f"{path} does not hold the weights that its card describes: {_first_line(error)}") from error
+        raise UsageError(
+            f"{path} does not hold the weights that its card describes: {_first_line(error)}"
+        ) from error
     return model.eval(), card
 
 

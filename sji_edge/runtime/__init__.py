@@ -1,1 +1,11 @@
-"""Floor 1: the engine bundle, and one file per backend."""
+"""Engines on the edge: the bundle, and one file per backend."""
+
+from sji_edge.core.registry import Registry
+
+BACKENDS = Registry(
+    "backend",
+    {
+        "openvino": "sji_edge.runtime.openvino:OpenVinoBackend",
+        "onnxruntime": "sji_edge.runtime.onnxruntime:OnnxRuntimeBackend",
+    },
+)

@@ -1,5 +1,117 @@
-"""What every sji-edge ONNX graph looks like: its tensor names, and the card in its metadata."""
+"""What every engine made from our ONNX graphs takes and gives, and the checks that hold it to that."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import BundleError, EngineInputError, UsageError
+from sji_edge.core.protocols import EngineSpec
 
 INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
 CARD_KEY = "sji_edge_card"
+MAX_MESSAGE = 240
+
+Dimensions = Sequence[int | None]
+
+
+def spec_of(
+    source: Path,
+    crops: Dimensions,
+    logits: Dimensions,
+    *,
+    max_batch: int,
+    backend: str,
+    precision: str,
+) -> EngineSpec:
+    """Make a spec from the shapes that a graph declares.
+
+    Args:
+        source: the file, for the error.
+        crops: input shape, None where dynamic.
+        logits: output shape, None where dynamic.
+        max_batch: greatest batch that the engine shall take.
+        backend: name of the backend.
+        precision: name of the precision.
+
+    Raises:
+        UsageError: ``max_batch`` is not positive.
+        BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` out with ``n`` dynamic.
+    """
+    if max_batch < 1:
+        raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+    if len(crops) != 4 or crops[0] is not None or len(logits) != 2:
+        raise BundleError(
+            f"{source} takes {_shape(crops)} and gives {_shape(logits)}; "
+            "(n, height, width, channels) and (n, classes) with n dynamic were wanted",
+            hint="export the model with sji-edge export",
+        )
+    height, width, channels = crops[1:]
+    classes = logits[1]
+    if height is None or width is None or channels is None or classes is None:
+        raise BundleError(f"{source} takes {_shape(crops)} and gives {_shape(logits)}; only n may be dynamic")
+    return EngineSpec((height, width, channels), classes, max_batch, backend, precision)
+
+
+def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> None:
+    """Hold a graph to one uint8 input ``crops`` and one float32 output ``logits``.
+
+    Args:
+        source: the file, for the error.
+        inputs: name and NumPy dtype name of each.
+        outputs: name and NumPy dtype name of each.
+
+    Raises:
+        BundleError: anything else.
+    """
+    if list(inputs) != [(INPUT_NAME, "uint8")] or list(outputs) != [(OUTPUT_NAME, "float32")]:
+        raise BundleError(
+            f"{source} has inputs {_listed(inputs)} and outputs {_listed(outputs)}; "
+            f"{INPUT_NAME} uint8 and {OUTPUT_NAME} float32 were wanted",
+            hint="export the model with sji-edge export",
+        )
+
+
+def check_crops(crops: NDArray[np.generic], spec: EngineSpec) -> None:
+    """Hold crops to what an engine takes: dtype, shape, batch and memory order, nothing converted silently.
+
+    Raises:
+        EngineInputError: says what was found and what is taken.
+    """
+    if crops.dtype != np.uint8:
+        raise EngineInputError(f"crops are {crops.dtype}; this engine takes uint8 samples")
+    if crops.ndim != 4 or crops.shape[1:] != spec.crop_shape:
+        raise EngineInputError(
+            f"crops have shape {crops.shape}; this engine takes (n, {', '.join(map(str, spec.crop_shape))})",
+            hint="cut them with the preprocess spec of the engine's card",
+        )
+    if not 1 <= len(crops) <= spec.max_batch:
+        raise EngineInputError(
+            f"{len(crops)} crops in one batch; this engine takes 1 to {spec.max_batch}",
+            hint="split the batch, or rebuild the engine with a greater --max-batch",
+        )
+    if not crops.flags.c_contiguous:
+        raise EngineInputError("crops are not C-contiguous; pass np.ascontiguousarray(crops)")
+
+
+def copy_graph(graph: Path, engine_file: Path) -> None:
+    """Copy an ONNX graph to where the engine file belongs."""
+    if graph.resolve() != engine_file.resolve():
+        shutil.copyfile(graph, engine_file)
+
+
+def one_line(error: Exception) -> str:
+    """Return a third-party error's text on one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"
+
+
+def _shape(dimensions: Dimensions) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in dimensions)})"
+
+
+def _listed(ports: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {dtype}" for name, dtype in ports) or "none"

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
@@ -56,16 +57,17 @@ class SqliteSink:
 
     Args:
         path: the database; made if it is not there.
+        busy_timeout_s: how long a write waits for another process that writes.
 
     Raises:
         OutputError: it cannot be opened, is no database of ours, or is of a newer schema.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
         self._open = True
         try:
-            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
         except sqlite3.Error as error:
             raise OutputError(f"cannot open {path}: {error}") from error
         try:
@@ -153,11 +155,16 @@ class SqliteSink:
         )
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        # The error that led here is the one to report; closing rolls back as well.
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Fold the log into the database and let go; a second call does nothing."""
         if self._open:
             self._open = False
-            self._connection.close()
+            try:
+                self._connection.close()
+            except sqlite3.Error as error:
+                raise OutputError(f"cannot close {self._path}: {error}") from error

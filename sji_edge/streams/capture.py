@@ -29,8 +29,7 @@ def open_capture(target: str | int, backend: int) -> cv2.VideoCapture | None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    # ``cv2.utils.logging`` has no type stubs.
-    logging = cv2.utils.logging  # type: ignore[attr-defined]
+    logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:

@@ -28,7 +28,9 @@ class EpochTable(Callback):
         del pl_module
         if self._path.is_file():
             with self._path.open(newline="") as stream:
-                self._rows = [row for row in csv.DictReader(stream) if int(row["epoch"]) < trainer.current_epoch]
+                self._rows = [
+                    row for row in csv.DictReader(stream) if int(row["epoch"]) < trainer.current_epoch
+                ]
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the epoch that has ended."""

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import OutputError, SjiError, UsageError
 from sji_edge.core.files import fresh_name, new_folder
-from sji_edge.core.golden import Golden
 from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset
@@ -26,9 +25,11 @@ from sji_edge.losses import LOSSES
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.metrics.thresholds import solve_thresholds
 from sji_edge.models.backbones import backbone_names, has_local_imagenet
-from sji_edge.models.checkpoint import GOLDEN_FILE, load_weights, save_run
+from sji_edge.models.checkpoint import load_weights, save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
+from sji_edge.runtime.golden import Golden, write_golden
+from sji_edge.runtime.manifest import GOLDEN
 from sji_edge.training.golden import golden_of
 from sji_edge.training.epochs import EpochTable
 from sji_edge.training.module import JointTraining
@@ -86,7 +87,7 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     if trainer.is_global_zero:
         with new_folder(target) as partial:
             save_run(partial, module.model, card)
-            golden.save(partial / GOLDEN_FILE)
+            write_golden(partial / GOLDEN, golden, card)
             shutil.copy(work / "metrics.csv", partial / "metrics.csv")
             plot_epochs(partial / "metrics.csv", partial / "epochs.png")
             plot_scores(held_out, card.thresholds, partial / "scores.png")
@@ -101,9 +102,13 @@ def _default_name(settings: TrainSettings) -> str:
 
 def _check_names(settings: TrainSettings, work: Path, target: Path) -> None:
     if target.exists():
-        raise OutputError(f"run {target} exists already, and no run is overwritten", hint="choose another --name")
+        raise OutputError(
+            f"run {target} exists already, and no run is overwritten", hint="choose another --name"
+        )
     if settings.resume and not (work / LAST_CHECKPOINT).is_file():
-        raise UsageError(f"nothing to resume: {work / LAST_CHECKPOINT} is not there", hint="leave out --resume")
+        raise UsageError(
+            f"nothing to resume: {work / LAST_CHECKPOINT} is not there", hint="leave out --resume"
+        )
     if not settings.resume and work.exists():
         shutil.rmtree(work)
 
@@ -113,7 +118,9 @@ def _quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*number of training batches.*smaller than the logging interval.*")
+    warnings.filterwarnings(
+        "ignore", message=".*number of training batches.*smaller than the logging interval.*"
+    )
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 
@@ -133,7 +140,9 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
         return JointClassifier(settings.model, classes, spec, imagenet), "imagenet" if imagenet else "none"
     path = Path(settings.weights)
     if not path.exists():
-        raise UsageError(f"--weights {path} is not there", hint="give imagenet, none, auto, a file or a run's folder")
+        raise UsageError(
+            f"--weights {path} is not there", hint="give imagenet, none, auto, a file or a run's folder"
+        )
     model = JointClassifier(settings.model, classes, spec)
     load_weights(model, path)
     return model, path.name
@@ -184,7 +193,9 @@ def _fit(
         weights_only=True,
     )
     if trainer.interrupted:
-        raise TrainingInterruptedError("training was interrupted", hint="continue with --resume and the same options")
+        raise TrainingInterruptedError(
+            "training was interrupted", hint="continue with --resume and the same options"
+        )
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     module.model.cpu()

@@ -21,7 +21,9 @@ def plot_epochs(table: Path, picture: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     losses, precision = figure.subplots(1, 2)
     losses.plot(epochs, [float(row["train_loss"]) for row in rows], label="criterion, train", color=LIMIT)
-    losses.plot(epochs, [float(row["val_ce"]) for row in rows], label="cross-entropy, validation", color=DEFECT)
+    losses.plot(
+        epochs, [float(row["val_ce"]) for row in rows], label="cross-entropy, validation", color=DEFECT
+    )
     losses.set(xlabel="epoch", ylabel="nats", title="Loss", ylim=(0, None))
     losses.legend()
     precision.plot(epochs, [float(row["val_ap"]) for row in rows], color=GOOD, marker=".")
@@ -37,7 +39,9 @@ def plot_scores(splits: Mapping[str, ScoredSplit], thresholds: Thresholds, pictu
     for panel, (name, split) in zip(panels, splits.items(), strict=True):
         panel.hist(split.scores[~split.is_defect], bins, color=GOOD, alpha=0.7, label="good")
         panel.hist(split.scores[split.is_defect], bins, color=DEFECT, alpha=0.7, label="defective")
-        panel.axvline(thresholds.lower, color=LIMIT, linestyle="--", label=f"PASS below {thresholds.lower:.3f}")
+        panel.axvline(
+            thresholds.lower, color=LIMIT, linestyle="--", label=f"PASS below {thresholds.lower:.3f}"
+        )
         panel.axvline(thresholds.upper, color=LIMIT, label=f"FAIL from {thresholds.upper:.3f}")
         panel.set(yscale="log", ylabel="joints", title=name, ylim=(0.5, None))
         panel.legend(loc="upper center")

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
@@ -46,3 +48,11 @@ def test_mismatched_or_untyped_labels_are_refused() -> None:
         defect_rates(np.zeros(3, np.int8), np.zeros(2, bool))
     with pytest.raises(ValueError, match="bool was wanted"):
         defect_rates(np.zeros(2, np.int8), np.zeros(2, np.int64))  # type: ignore[arg-type]
+
+
+def test_as_dict_is_json_with_every_figure() -> None:
+    rates = defect_rates(np.array([PASS, FAIL], np.int8), np.array([True, False]))
+    loaded = json.loads(json.dumps(rates.as_dict(), allow_nan=False))
+    assert loaded["escapes"] == loaded["escape_rate"] == 1
+    assert loaded["false_call_interval"] == list(rates.false_call_interval)
+    assert loaded["f1"] == 0.0

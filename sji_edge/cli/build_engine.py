@@ -1,0 +1,71 @@
+"""``sji-edge build-engine``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def build_engine(
+    model: Annotated[
+        Path | None, typer.Argument(help="Run, or its model.onnx; default: the newest exported run.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration set for INT8; default: the newest one.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (the fastest that passes the gate), int8, fp16, bf16 or fp32.")
+    ] = "auto",
+    backend: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    method: Annotated[str, typer.Option(help="Ranges by minmax, percentile or entropy.")] = "minmax",
+    weight_bits: Annotated[
+        int, typer.Option(help="8, or 7 for CPUs that saturate; 0: as this CPU needs.")
+    ] = 0,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most crops at once.")] = 128,
+    name: Annotated[
+        str, typer.Option(help="Name of the bundle; default: model, backend and precision.")
+    ] = "",
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads while measuring; 0: the backend chooses.")
+    ] = 0,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    engines: Annotated[Path, typer.Option(help="Folder of all engines.")] = Path("engines"),
+    calibrations: Annotated[Path, typer.Option(help="Folder of all calibration sets.")] = Path("calibration"),
+) -> None:
+    """Build an engine, prove that it decides as PyTorch does, and release it as a bundle; exit 3 if it does not.
+
+    Example: `sji-edge build-engine runs/demo --precision auto`
+    """
+    from sji_edge.cli.building import BuildSettings, build
+    from sji_edge.cli.show import console, exported_model, newest_run, settings_or_usage_error
+    from sji_edge.cli.show_parity import print_parity
+    from sji_edge.cli.show_tried import print_tried
+    from sji_edge.core.errors import GateError
+    from sji_edge.core.extras import require
+
+    require("onnx", purpose="sji-edge build-engine")
+    settings = settings_or_usage_error(
+        BuildSettings,
+        model=exported_model(model or newest_run(runs, "model.onnx")),
+        calibration=calibration,
+        calibrations=calibrations,
+        precision=precision,
+        backend=backend,
+        method=method,
+        weight_bits=weight_bits,
+        max_batch=max_batch,
+        name=name,
+        threads=threads,
+        engines=engines,
+    )
+    with console().status("building") as status:
+        built = build(settings, lambda step: status.update(step))
+    print_tried(built.bundle.manifest)
+    print_parity(built.report, built.bundle.manifest.name)
+    if not built.bundle.manifest.released:
+        raise GateError(
+            f"{built.bundle.folder} is not released: {'; '.join(built.report.result.failures)}",
+            hint="build with --precision auto, which falls back to the next wider precision that passes",
+        )
+    console().print(f"released: {built.bundle.folder}")
+    console().print(f"next: sji-edge infer --stream camera0 --engine {built.bundle.folder}")

@@ -1,0 +1,61 @@
+"""The table of all that ``build-engine`` tried."""
+
+from rich.table import Table
+
+from sji_edge.cli.show import console
+from sji_edge.runtime.manifest import Attempt, Manifest
+
+
+def print_tried(manifest: Manifest) -> None:
+    """Print one row an attempt, and say when INT8 is not faster than the widest type here."""
+    batch = next((attempt.batch for attempt in manifest.tried if attempt.batch), None)
+    table = Table(title=f"tried on {manifest.backend}, {manifest.environment.get('cpu', 'this device')}")
+    for column in (
+        "precision",
+        "gate",
+        "flips",
+        "to PASS",
+        "max |Δscore|",
+        f"batch {batch}",
+        "batch 1",
+        "MB",
+        "",
+    ):
+        table.add_column(column, justify="left" if column in ("precision", "gate", "") else "right")
+    for attempt in manifest.tried:
+        table.add_row(
+            attempt.label,
+            "[green]passed[/green]" if attempt.passed else "[red]failed[/red]",
+            _number(attempt.flips),
+            _number(attempt.escape_flips),
+            _decimals(attempt.max_score_error),
+            _milliseconds(attempt.batch_ms),
+            _milliseconds(attempt.single_ms),
+            "–" if attempt.file_bytes is None else f"{attempt.file_bytes / 1e6:.1f}",
+            "kept" if attempt.kept else attempt.note,
+        )
+    console().print(table)
+    slow = _int8_slower(manifest.tried)
+    if slow:
+        console().print(slow)
+
+
+def _int8_slower(tried: tuple[Attempt, ...]) -> str:
+    times = {attempt.label: attempt.batch_ms for attempt in tried if attempt.batch_ms is not None}
+    if "int8" in times and "fp32" in times and times["int8"] >= times["fp32"]:
+        return (
+            f"INT8 is not faster than FP32 on this CPU: {times['int8']:.1f} ms against {times['fp32']:.1f} ms"
+        )
+    return ""
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
+
+def _decimals(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} ms"

@@ -1,0 +1,249 @@
+"""Two predictors on the same crops: how far their numbers part, and whether a verdict does."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sji_edge.core.errors import GateError
+from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide, defect_scores
+from sji_edge.metrics.intervals import clopper_pearson
+from sji_edge.metrics.rates import DefectRates, defect_rates
+
+WORST = 8
+UNLABELLED = "(unlabelled)"
+
+Logits = NDArray[np.float32]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Difference(_Frozen):
+    """Greatest, mean and 99th percentile of an absolute difference."""
+
+    max: float
+    mean: float
+    p99: float
+
+
+class ClassRow(_Frozen):
+    """The comparison among the crops of one class; ``max_score_error`` None where no pair is finite."""
+
+    name: str
+    joints: int
+    flips: int
+    escape_flips: int
+    false_call_flips: int
+    max_score_error: float | None
+
+
+class WorstJoint(_Frozen):
+    """One of the crops whose scores part the most, by its index among the crops."""
+
+    index: int
+    label: int
+    reference_score: float
+    candidate_score: float
+    reference_verdict: str
+    candidate_verdict: str
+
+
+class Comparison(_Frozen):
+    """A candidate against a reference, over ``joints`` crops.
+
+    Attributes:
+        joints: crops compared, at least 1.
+        labelled: those whose class is known.
+        reference_nonfinite: crops to which the reference gave a logit that is not finite.
+        candidate_nonfinite: the same of the candidate.
+        logits: |Δlogit| over all classes, of the finite pairs; None when there is none, as below.
+        probabilities: |Δp| over all classes.
+        scores: |Δscore|, score = 1 − p(good).
+        top1_agreement: share of equal most probable classes; a pair that is not finite differs.
+        agreement: share of equal verdicts, each side at its own thresholds.
+        flips: verdicts that differ.
+        escape_flips: verdicts that become PASS and were not.
+        escape_flips_of: verdicts of the reference that are not PASS, the denominator.
+        escape_flip_upper: upper end of the two-sided 95 % Clopper-Pearson interval of their rate.
+        false_call_flips: verdicts that become FAIL and were not.
+        reference_rates: counts and rates of the reference against the labels; None without labels.
+        candidate_rates: the same of the candidate.
+        f1_change: candidate's F1 of the defect class − reference's; None where either is undefined.
+        classes: one row a class, and one for crops without a label.
+        worst: the crops with the greatest |Δscore|, worst first.
+    """
+
+    joints: int
+    labelled: int
+    reference_nonfinite: int
+    candidate_nonfinite: int
+    logits: Difference | None
+    probabilities: Difference | None
+    scores: Difference | None
+    top1_agreement: float
+    agreement: float
+    flips: int
+    escape_flips: int
+    escape_flips_of: int
+    escape_flip_upper: float
+    false_call_flips: int
+    thresholds: Thresholds
+    candidate_thresholds: Thresholds
+    reference_rates: dict[str, Any] | None
+    candidate_rates: dict[str, Any] | None
+    f1_change: float | None
+    classes: tuple[ClassRow, ...]
+    worst: tuple[WorstJoint, ...]
+
+
+class _Side:
+    """One predictor's logits with all that follows from them."""
+
+    def __init__(self, logits: Logits, good_index: int, thresholds: Thresholds) -> None:
+        self.logits = logits.astype(np.float64)
+        self.scores = defect_scores(logits, good_index)
+        self.finite: NDArray[np.bool_] = np.isfinite(self.scores)
+        self.codes = decide(self.scores, thresholds)
+
+    def probabilities(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Softmax of the chosen rows."""
+        chosen = self.logits[rows]
+        exponentials = np.exp(chosen - chosen.max(axis=1, keepdims=True))
+        softmax: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax
+
+
+def compare(
+    reference: Logits,
+    candidate: Logits,
+    labels: NDArray[np.int64],
+    *,
+    classes: Sequence[str],
+    good_index: int,
+    thresholds: Thresholds,
+    candidate_thresholds: Thresholds | None = None,
+) -> Comparison:
+    """Compare a candidate's logits with a reference's.
+
+    Args:
+        reference: ``(n, classes)``.
+        candidate: ``(n, classes)``.
+        labels: class indices ``(n,)``, -1 where the class is not known.
+        classes: the columns' names.
+        good_index: the good class's column.
+        thresholds: the reference's limits.
+        candidate_thresholds: the candidate's own; None: the same.
+
+    Raises:
+        GateError: nothing to compare, or shapes that do not belong together.
+    """
+    _check(reference, candidate, labels, len(classes))
+    own = candidate_thresholds or thresholds
+    ours, theirs = _Side(reference, good_index, thresholds), _Side(candidate, good_index, own)
+    finite: NDArray[np.bool_] = ours.finite & theirs.finite
+    flips = ours.codes != theirs.codes
+    escapes = (ours.codes != PASS) & (theirs.codes == PASS)
+    false_calls = (ours.codes != FAIL) & (theirs.codes == FAIL)
+    top1 = finite & (reference.argmax(axis=1) == candidate.argmax(axis=1))
+    not_pass = int((ours.codes != PASS).sum())
+    score_gap = np.abs(ours.scores - theirs.scores)
+    rates = _rates(ours, labels, good_index), _rates(theirs, labels, good_index)
+    return Comparison(
+        joints=len(labels),
+        labelled=int((labels >= 0).sum()),
+        reference_nonfinite=int((~ours.finite).sum()),
+        candidate_nonfinite=int((~theirs.finite).sum()),
+        logits=_difference(ours.logits[finite] - theirs.logits[finite]),
+        probabilities=_difference(np.subtract(ours.probabilities(finite), theirs.probabilities(finite))),
+        scores=_difference(score_gap[finite]),
+        top1_agreement=float(top1.mean()),
+        agreement=float((~flips).mean()),
+        flips=int(flips.sum()),
+        escape_flips=int(escapes.sum()),
+        escape_flips_of=not_pass,
+        escape_flip_upper=clopper_pearson(int(escapes.sum()), not_pass)[1],
+        false_call_flips=int(false_calls.sum()),
+        thresholds=thresholds,
+        candidate_thresholds=own,
+        reference_rates=rates[0] and rates[0].as_dict(),
+        candidate_rates=rates[1] and rates[1].as_dict(),
+        f1_change=_f1_change(*rates),
+        classes=_class_rows(classes, labels, (flips, escapes, false_calls), score_gap),
+        worst=_worst(ours, theirs, labels, score_gap),
+    )
+
+
+def _check(reference: Logits, candidate: Logits, labels: NDArray[np.int64], columns: int) -> None:
+    if len(labels) == 0:
+        raise GateError("no crop to compare: no evidence is a failure", hint="give a split that holds crops")
+    wanted = (len(labels), columns)
+    if reference.shape != wanted or candidate.shape != wanted:
+        raise GateError(f"logits are {reference.shape} and {candidate.shape}; {wanted} was wanted of both")
+    if labels.min() < -1 or labels.max() >= columns:
+        raise GateError(f"labels leave the range -1 to {columns - 1}")
+
+
+def _difference(signed: NDArray[np.float64]) -> Difference | None:
+    if signed.size == 0:
+        return None
+    size = np.abs(signed)
+    return Difference(max=float(size.max()), mean=float(size.mean()), p99=float(np.percentile(size, 99)))
+
+
+def _rates(side: _Side, labels: NDArray[np.int64], good_index: int) -> DefectRates | None:
+    known = labels >= 0
+    return defect_rates(side.codes[known], labels[known] != good_index) if known.any() else None
+
+
+def _f1_change(reference: DefectRates | None, candidate: DefectRates | None) -> float | None:
+    if reference is None or candidate is None or reference.f1 is None or candidate.f1 is None:
+        return None
+    return candidate.f1 - reference.f1
+
+
+def _class_rows(
+    classes: Sequence[str],
+    labels: NDArray[np.int64],
+    flips: tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]],
+    score_gap: NDArray[np.float64],
+) -> tuple[ClassRow, ...]:
+    rows = []
+    for index, name in [*enumerate(classes), (-1, UNLABELLED)]:
+        members = labels == index
+        if not members.any():
+            continue
+        gaps = score_gap[members & np.isfinite(score_gap)]
+        counts = [int((members & flip).sum()) for flip in flips]
+        rows.append(
+            ClassRow(
+                name=name,
+                joints=int(members.sum()),
+                flips=counts[0],
+                escape_flips=counts[1],
+                false_call_flips=counts[2],
+                max_score_error=float(gaps.max()) if gaps.size else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _worst(
+    ours: _Side, theirs: _Side, labels: NDArray[np.int64], score_gap: NDArray[np.float64]
+) -> tuple[WorstJoint, ...]:
+    finite = np.flatnonzero(np.isfinite(score_gap))
+    chosen = finite[np.argsort(-score_gap[finite], kind="stable")][:WORST]
+    return tuple(
+        WorstJoint(
+            index=int(index),
+            label=int(labels[index]),
+            reference_score=float(ours.scores[index]),
+            candidate_score=float(theirs.scores[index]),
+            reference_verdict=VERDICTS[ours.codes[index]],
+            candidate_verdict=VERDICTS[theirs.codes[index]],
+        )
+        for index in chosen
+    )

@@ -1,0 +1,153 @@
+"""Running PyTorch's record, the reference graph and the engine over the same crops."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sji_edge.core.card import ModelCard, ParityGate
+from sji_edge.core.clock import Clock, SystemClock
+from sji_edge.core.errors import GateError
+from sji_edge.core.files import sha256_of
+from sji_edge.core.protocols import Engine
+from sji_edge.core.verdict import Thresholds
+from sji_edge.parity.comparison import Comparison, compare
+from sji_edge.parity.gate import GateResult, gate, gate_for
+from sji_edge.parity.joints import Joints
+from sji_edge.runtime.bundle import Bundle, open_engine, open_reference
+from sji_edge.runtime.manifest import ParityRecord
+
+PYTORCH_REFERENCE = "pytorch-reference"
+PYTORCH_ENGINE = "pytorch-engine"
+REFERENCE_ENGINE = "reference-engine"
+
+
+class ParityReport(BaseModel):
+    """Every comparison by its name, and the gate's answer for the one named ``gated``.
+
+    The engine is held against PyTorch where PyTorch's logits are known, else against the reference graph.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    comparisons: dict[str, Comparison]
+    gated: str
+    limits: ParityGate
+    result: GateResult
+
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison that the gate judged."""
+        return self.comparisons[self.gated]
+
+    def __bool__(self) -> bool:
+        return bool(self.result)
+
+
+def predict(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Run any number of crops through an engine, in batches that it takes.
+
+    Returns:
+        float32 ``(n, classes)``.
+    """
+    logits = np.empty((len(crops), engine.spec.classes), np.float32)
+    for start in range(0, len(crops), engine.spec.max_batch):
+        stop = start + engine.spec.max_batch
+        logits[start:stop] = engine.infer(crops[start:stop])
+    return logits
+
+
+def check_parity(
+    engine: Engine,
+    reference: Engine,
+    joints: Joints,
+    card: ModelCard,
+    *,
+    thresholds: Thresholds,
+    reference_thresholds: Thresholds,
+    limits: ParityGate | None = None,
+) -> ParityReport:
+    """Compare an engine with its reference graph, and both with PyTorch where its logits are known.
+
+    Args:
+        engine: the candidate.
+        reference: the FP32 graph.
+        joints: the crops.
+        card: classes and gates.
+        thresholds: the engine's limits.
+        reference_thresholds: PyTorch's and the reference graph's limits.
+        limits: the gate; None takes the card's for the engine's precision.
+
+    Raises:
+        GateError: no crop to compare.
+    """
+    if len(joints.crops) == 0:
+        raise GateError("no crop to compare: no evidence is a failure", hint="give a split that holds crops")
+    limits = limits or gate_for(card, engine.spec.precision)
+    outputs = {"engine": predict(engine, joints.crops), "reference": predict(reference, joints.crops)}
+    pairs = [("reference", "engine")]
+    if joints.pytorch is not None:
+        outputs["pytorch"] = joints.pytorch
+        pairs = [("pytorch", "reference"), ("pytorch", "engine"), *pairs]
+    comparisons = {
+        f"{one}-{other}": compare(
+            outputs[one],
+            outputs[other],
+            joints.labels,
+            classes=card.classes,
+            good_index=card.good_index,
+            thresholds=reference_thresholds,
+            candidate_thresholds=thresholds if other == "engine" else None,
+        )
+        for one, other in pairs
+    }
+    gated = PYTORCH_ENGINE if joints.pytorch is not None else REFERENCE_ENGINE
+    return ParityReport(
+        comparisons=comparisons, gated=gated, limits=limits, result=gate(comparisons[gated], limits)
+    )
+
+
+def record_of(
+    report: ParityReport, *, engine: Path, reference: Path, golden: Path, clock: Clock | None = None
+) -> ParityRecord:
+    """Bind a report to the files that it was made from, for ``write_bundle``."""
+    judged = report.comparison
+    return ParityRecord(
+        created_utc=(clock or SystemClock()).utc(),
+        engine_sha256=sha256_of(engine),
+        reference_sha256=sha256_of(reference),
+        golden_sha256=sha256_of(golden),
+        thresholds=judged.candidate_thresholds,
+        reference_thresholds=judged.thresholds,
+        gate=report.limits,
+        passed=bool(report.result),
+        failures=report.result.failures,
+        joints=judged.joints,
+        gated=report.gated,
+        comparisons={name: item.model_dump(mode="json") for name, item in report.comparisons.items()},
+    )
+
+
+def run_parity(bundle: Bundle, joints: Joints, threads: int = 0) -> ParityReport:
+    """Compare a bundle's engine on this machine; see ``check_parity``.
+
+    Args:
+        bundle: an opened bundle, released or not.
+        joints: ``golden_joints(bundle)``, or crops of a dataset.
+        threads: for both engines; 0 leaves the choice to the backends.
+    """
+    engine, reference = open_engine(bundle, threads), open_reference(bundle, threads)
+    try:
+        return check_parity(
+            engine,
+            reference,
+            joints,
+            bundle.card,
+            thresholds=bundle.thresholds,
+            reference_thresholds=bundle.manifest.reference_thresholds,
+            limits=bundle.parity.gate,
+        )
+    finally:
+        engine.close()
+        reference.close()

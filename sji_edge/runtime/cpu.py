@@ -1,0 +1,69 @@
+"""Which CPU this is: what an engine's numbers and speed depend on."""
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+ISA_FLAGS = (
+    "sse4_2",
+    "avx",
+    "f16c",
+    "fma",
+    "avx2",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "bf16",
+)
+"""The instruction sets that decide which kernels a CPU engine takes, as Linux names them."""
+
+INT8_WEIGHT_BITS = "int8_weight_bits"
+"""Key of an INT8 engine's environment: how many bits of the weights are used."""
+
+
+def saturates_int8() -> bool:
+    """Tell whether this CPU's 8-bit multiply-add can overflow.
+
+    x86 without VNNI adds two products of 8 bits in 16 bits and saturates: with full-range weights the kernels of
+    both OpenVINO and ONNX Runtime then compute something else than the Q/DQ graph says, and verdicts
+    flip by the hundred. Weights of 7 bits cannot overflow.
+    """
+    facts = cpu_facts()
+    return facts["machine"] in ("x86_64", "AMD64") and not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(
+        facts["isa"].split()
+    )
+
+
+def int8_incompatibility(recorded: Mapping[str, str]) -> str:
+    """Say why an INT8 engine built elsewhere would decide wrongly here, or return an empty text."""
+    if recorded.get(INT8_WEIGHT_BITS) == "8" and saturates_int8():
+        return (
+            f"its weights use 8 bits, and this CPU ({cpu_facts()['cpu']}) has no VNNI: its 8-bit kernels "
+            "saturate and would flip verdicts; build it with --weight-bits 7"
+        )
+    return ""
+
+
+@cache
+def cpu_facts() -> dict[str, str]:
+    """Return ``cpu`` (model name), ``isa`` (of ``ISA_FLAGS``, or the architecture) and ``machine``."""
+    text = CPUINFO.read_text(errors="replace") if CPUINFO.is_file() else ""
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip().lower(), value.strip())
+    present = set(fields.get("flags", fields.get("features", "")).split())
+    return {
+        "cpu": fields.get("model name") or platform.processor() or platform.machine(),
+        "isa": " ".join(flag for flag in ISA_FLAGS if flag in present) or platform.machine(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,170 @@
+"""What a bundle says of itself: the manifest and the parity record."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from sji_edge.core.card import ModelCard, ParityGate, in_one_line
+from sji_edge.core.errors import BundleError
+from sji_edge.core.verdict import Thresholds
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+REFERENCE = "model.onnx"
+GOLDEN = "golden.npz"
+PARITY = "parity.json"
+MAX_JSON_BYTES = 16 << 20
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""A bundle is flat: no name holds a separator, begins with a dot, or leaves the folder."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class FileEntry(BaseModel):
+    """One file's content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class Attempt(BaseModel):
+    """One precision that ``build-engine`` tried, with what parity and the clock said; None: not measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    label: str
+    precision: str
+    passed: bool
+    kept: bool = False
+    failures: tuple[str, ...] = ()
+    agreement: float | None = None
+    flips: int | None = None
+    escape_flips: int | None = None
+    max_score_error: float | None = None
+    f1_change: float | None = None
+    batch: int | None = None
+    batch_ms: float | None = None
+    single_ms: float | None = None
+    file_bytes: int | None = None
+    note: str = ""
+
+
+class BundleFacts(BaseModel):
+    """What whoever builds an engine knows of it; the manifest adds the files.
+
+    ``thresholds`` are the deployed ones, solved on the engine's own scores; ``reference_thresholds`` those
+    of the reference model. ``environment`` is the backend's, ``build`` what its ``build`` returned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Name
+    backend: Name
+    precision: Name
+    max_batch: int = Field(ge=1)
+    card: ModelCard
+    thresholds: Thresholds
+    reference_thresholds: Thresholds
+    environment: dict[str, str]
+    build: dict[str, Any] = {}
+    calibration: dict[str, Any] = {}
+    tried: tuple[Attempt, ...] = ()
+
+
+class Manifest(BundleFacts):
+    """``manifest.json``: the facts, and every other file with its hash and size."""
+
+    schema_version: Literal[1] = 1
+    created_utc: str
+    engine_file: Name
+    files: dict[str, FileEntry]
+    released: bool
+
+    @model_validator(mode="after")
+    def _files_named(self) -> Self:
+        for name in self.files:
+            if not FILE_NAME.fullmatch(name) or name == MANIFEST:
+                raise ValueError(f"{name!r} is no file name of a bundle")
+        missing = {REFERENCE, GOLDEN, PARITY, self.engine_file} - set(self.files)
+        if missing:
+            raise ValueError(f"the manifest lists no {', '.join(sorted(missing))}")
+        if self.engine_file in (REFERENCE, GOLDEN, PARITY):
+            raise ValueError(f"the engine cannot be {self.engine_file}")
+        return self
+
+
+class ParityRecord(BaseModel):
+    """``parity.json``: the gate's answer, bound by hashes to the files it was given for.
+
+    ``joints`` is how many crops were compared; ``comparisons`` holds the figures of each pair
+    (``pytorch-engine``, …), ``gated`` names the pair that the gate judged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+    created_utc: str
+    engine_sha256: Sha256
+    reference_sha256: Sha256
+    golden_sha256: Sha256
+    thresholds: Thresholds
+    reference_thresholds: Thresholds
+    gate: ParityGate
+    passed: bool
+    failures: tuple[str, ...]
+    joints: int = Field(ge=1)
+    gated: str
+    comparisons: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.passed == bool(self.failures):
+            raise ValueError("passed and failures contradict each other")
+        if self.gated not in self.comparisons:
+            raise ValueError(f"no comparison {self.gated!r} on record")
+        return self
+
+
+def read_model(path: Path, model: type[Model], what: str) -> Model:
+    """Parse a JSON file of a bundle.
+
+    Args:
+        path: the file.
+        model: the model to parse it as, with a ``schema_version``.
+        what: what the file should hold, for the error (``"manifest"``).
+
+    Raises:
+        BundleError: not there, not JSON, another schema version, or a field that is wrong.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise BundleError(f"{path} is no {what}: larger than {MAX_JSON_BYTES} bytes")
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is no readable {what}: {_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path} is no {what}: a {type(content).__name__}, not an object")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema version {str(version)[:40]}; this sji-edge reads {SCHEMA_VERSION}",
+            hint="rebuild the engine, or install the sji-edge that built it",
+        )
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path} is no valid {what}: {in_one_line(error)[:400]}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,217 @@
+"""OpenVINO on the CPU, at a precision that is always said and never chosen by the device.
+
+On a CPU with bf16 units OpenVINO computes an FP32 model in bf16 unless told otherwise, and INT8 graphs do
+the same to their float part: hence ``INFERENCE_PRECISION_HINT`` on every compilation, read back afterwards.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.core.registry import nearest
+from sji_edge.runtime.cpu import cpu_facts, int8_incompatibility
+from sji_edge.runtime.graph import check_crops, check_names, copy_graph, one_line, spec_of
+
+DEVICE = "CPU"
+FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
+"""What each precision's float layers are computed in; FP16 is a storage type on a CPU."""
+
+MAX_OWN_SHAPES = 4
+TELEMETRY = "openvino_telemetry"
+NUMPY_NAMES = {"u8": "uint8", "f32": "float32"}
+
+
+def load_openvino() -> Any:
+    """Import OpenVINO without its telemetry: ``import openvino`` alone reports home.
+
+    Its Python package falls back to a stub where the telemetry package cannot be imported.
+    """
+    if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
+        # None in sys.modules makes the import fail; the stub stays bound once OpenVINO is loaded.
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        finally:
+            del sys.modules[TELEMETRY]
+        return openvino
+    import openvino
+
+    return openvino
+
+
+class OpenVinoEngine:
+    """A graph compiled for the CPU.
+
+    One model with a dynamic batch serves every size. A model compiled for one size alone is faster
+    (batch 1: about a quarter on efficientnet_lite0), so sizes get one: those given to ``prepare``, or, where
+    that is never called, the first few that come up.
+    """
+
+    def __init__(self, core: Any, model: Any, settings: Mapping[str, Any], spec: EngineSpec) -> None:
+        self.spec = spec
+        self._core = core
+        self._model = model
+        self._settings = dict(settings)
+        self._prepared = False
+        self._buffer = np.empty((spec.max_batch, *spec.crop_shape), np.uint8)
+        self._requests: dict[int, Any] = {}
+        self._any_size: Any = self._request(model)
+
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Compile for these batch sizes now; from then on no ``infer`` stops to compile.
+
+        Raises:
+            EngineInputError: a size outside 1 to ``spec.max_batch``.
+        """
+        for size in sorted(set(batch_sizes)):
+            if not 1 <= size <= self.spec.max_batch:
+                raise EngineInputError(f"batch size {size}; this engine takes 1 to {self.spec.max_batch}")
+            if size not in self._requests:
+                self._requests[size] = self._own_shape(size)
+        self._prepared = True
+
+    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Judge crops; see ``core.protocols.Engine``."""
+        if self._any_size is None:
+            raise EngineInputError("this engine is closed")
+        check_crops(crops, self.spec)
+        size = len(crops)
+        if size not in self._requests and not self._prepared and len(self._requests) < MAX_OWN_SHAPES:
+            self._requests[size] = self._own_shape(size)
+        if size in self._requests:
+            request = self._requests[size]
+            request.get_input_tensor().data[...] = crops
+        else:
+            request = self._any_size
+            self._buffer[:size] = crops
+            request.set_input_tensor(load_openvino().Tensor(self._buffer[:size], shared_memory=True))
+        request.infer()
+        logits: NDArray[np.float32] = request.get_output_tensor().data.copy()
+        return logits
+
+    def layer_types(self) -> dict[str, int]:
+        """How many layers of the compiled graph are computed in each type (``{"i8": 20, "f32": 6, …}``)."""
+        counts: dict[str, int] = {}
+        for node in self._any_size.get_compiled_model().get_runtime_model().get_ops():
+            kind = str(node.get_rt_info()["runtimePrecision"].astype(str)) or "none"
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    def close(self) -> None:
+        """Drop the compiled models."""
+        self._requests.clear()
+        self._any_size = self._model = None
+
+    def _own_shape(self, size: int) -> Any:
+        model = self._model.clone()
+        model.reshape([size, *self.spec.crop_shape])
+        return self._request(model)
+
+    def _request(self, model: Any) -> Any:
+        try:
+            compiled = self._core.compile_model(model, DEVICE, self._settings)
+        except RuntimeError as error:
+            raise BundleError(f"OpenVINO cannot compile this graph: {one_line(error)}") from error
+        wanted = self._settings["INFERENCE_PRECISION_HINT"]
+        taken = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        if taken != wanted:
+            raise EnvironmentMismatchError(f"OpenVINO computes in {taken} here; {wanted} was asked for")
+        return compiled.create_infer_request()
+
+
+class OpenVinoBackend:
+    """Engine files are ONNX graphs, compiled when opened; no extension library is ever loaded."""
+
+    name = "openvino"
+    suffix = ".onnx"
+
+    def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
+        """Check that a graph compiles here, and copy it; returns the types of the compiled layers.
+
+        Raises:
+            UsageError: no such precision.
+            BundleError: not a graph of ours, or OpenVINO cannot compile it.
+            EnvironmentMismatchError: this CPU lacks the precision.
+        """
+        engine = self.open(graph, precision=precision, max_batch=max_batch, threads=0)
+        try:
+            facts = {"layer_types": engine.layer_types(), "float_type": FLOAT_TYPE[precision]}
+        finally:
+            engine.close()
+        copy_graph(graph, engine_file)
+        return facts
+
+    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> OpenVinoEngine:
+        """Load and compile; raises as ``build``. ``threads`` 0 leaves the choice to OpenVINO."""
+        if reason := self.incompatibility(precision, {}):
+            raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
+        core = load_openvino().Core()
+        model = _read(core, engine_file)
+        spec = spec_of(
+            engine_file,
+            _dimensions(model.input(0)),
+            _dimensions(model.output(0)),
+            max_batch=max_batch,
+            backend=self.name,
+            precision=precision,
+        )
+        return OpenVinoEngine(core, model, _settings(precision, threads), spec)
+
+    def environment(self) -> Mapping[str, str]:
+        """OpenVINO's version, the CPU and its instruction sets."""
+        return {"openvino": str(load_openvino().__version__), **cpu_facts()}
+
+    def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
+        """Say why an engine of this precision cannot run here, or return an empty text.
+
+        An ONNX graph is compiled anew on every machine: of ``recorded`` only the bits of INT8 weights matter.
+        """
+        if precision not in FLOAT_TYPE:
+            raise UsageError(f"unknown precision {precision!r}", hint=nearest(precision, list(FLOAT_TYPE)))
+        able = load_openvino().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in able:
+            return f"this CPU ({cpu_facts()['cpu']}) has no bf16 units"
+        return int8_incompatibility(recorded)
+
+
+def _read(core: Any, engine_file: Path) -> Any:
+    try:
+        model = core.read_model(engine_file)
+    except RuntimeError as error:
+        raise BundleError(f"OpenVINO cannot read {engine_file}: {one_line(error)}") from error
+    check_names(engine_file, _ports(model.inputs), _ports(model.outputs))
+    return model
+
+
+def _settings(precision: str, threads: int) -> dict[str, Any]:
+    if threads < 0:
+        raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+    return {
+        "INFERENCE_PRECISION_HINT": FLOAT_TYPE[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        # The loop's other threads share the cores; pinning gained nothing measurable.
+        "ENABLE_CPU_PINNING": False,
+        # Otherwise activations may be quantised on the fly where weights are stored compressed.
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+    }
+
+
+def _ports(ports: Any) -> list[tuple[str, str]]:
+    kinds = [port.element_type.get_type_name() for port in ports]
+    names = [port.any_name if port.names else "" for port in ports]
+    return [(name, NUMPY_NAMES.get(kind, kind)) for name, kind in zip(names, kinds, strict=True)]
+
+
+def _dimensions(port: Any) -> list[int | None]:
+    shape = port.partial_shape
+    if shape.rank.is_dynamic:
+        return []
+    return [None if size.is_dynamic else size.get_length() for size in shape]

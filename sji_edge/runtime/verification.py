@@ -1,0 +1,71 @@
+"""Holding a bundle's folder to its manifest: every file there, none besides, each as it was written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sji_edge.core.errors import BundleError, GateError
+from sji_edge.core.files import sha256_of
+from sji_edge.runtime.manifest import GOLDEN, MANIFEST, PARITY, REFERENCE, Manifest, ParityRecord
+
+REBUILD = "build it again with sji-edge build-engine"
+MAX_LISTED = 5
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare a folder's files with the manifest's list, sizes and hashes.
+
+    Raises:
+        BundleError: a file is altered, missing, not plain, or not listed.
+        GateError: of all files only the parity record is missing.
+    """
+    present = {entry.name for entry in folder.iterdir()}
+    extra = sorted(present - set(manifest.files) - {MANIFEST})
+    if extra:
+        raise BundleError(f"{folder} holds {_listed(extra)}, which the manifest does not list", hint=REBUILD)
+    missing = sorted(set(manifest.files) - present)
+    if missing == [PARITY]:
+        raise GateError(f"{folder} is not released: it has no parity record", hint=REBUILD)
+    if missing:
+        raise BundleError(f"{folder} lacks {_listed(missing)}", hint="copy the whole folder again")
+    for name, entry in manifest.files.items():
+        path = plain_file(folder, name)
+        size = path.stat().st_size
+        if size != entry.size:
+            raise BundleError(f"{path} was altered: {size} bytes, not {entry.size}", hint=REBUILD)
+        if sha256_of(path) != entry.sha256:
+            raise BundleError(f"{path} was altered: its sha256 is not the manifest's", hint=REBUILD)
+
+
+def check_parity(folder: Path, manifest: Manifest, parity: ParityRecord) -> None:
+    """Hold a parity record to the files, thresholds and release it was given for.
+
+    Raises:
+        GateError: it belongs to something else.
+    """
+    wanted = {
+        "engine": (parity.engine_sha256, manifest.files[manifest.engine_file].sha256),
+        "reference": (parity.reference_sha256, manifest.files[REFERENCE].sha256),
+        "golden crops": (parity.golden_sha256, manifest.files[GOLDEN].sha256),
+        "thresholds": (parity.thresholds, manifest.thresholds),
+        "reference thresholds": (parity.reference_thresholds, manifest.reference_thresholds),
+        "release": (parity.passed, manifest.released),
+    }
+    other = [what for what, (recorded, actual) in wanted.items() if recorded != actual]
+    if other:
+        raise GateError(
+            f"{folder} is not released: its parity record is for another {_listed(other)}", hint=REBUILD
+        )
+
+
+def plain_file(folder: Path, name: str) -> Path:
+    """Return a bundle's file, refusing whatever is not a plain file of the folder itself."""
+    path = folder / name
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise BundleError(f"{path} is not a plain file", hint="copy the bundle's files themselves, not links")
+    return path
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_LISTED]) + (
+        f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    )

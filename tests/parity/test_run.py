@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_bundle import HEAD, card, crops, formula, make_bundle
+
+from sji_edge.core.errors import DataError, GateError, UsageError
+from sji_edge.parity.joints import Joints, folder_joints, golden_joints
+from sji_edge.parity.run import predict, run_parity
+from sji_edge.runtime.bundle import Bundle, open_engine
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("engines"), backend="openvino")
+
+
+def _dataset(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / "test" / name).mkdir(parents=True)
+        for index, crop in enumerate(crops(5, seed=len(name))):
+            cv2.imwrite(str(root / "test" / name / f"{index}.png"), crop)
+    return root
+
+
+def test_any_number_of_crops_is_predicted_in_batches_the_engine_takes(bundle: Bundle) -> None:
+    engine = open_engine(bundle, threads=1)
+    for n in (1, 15, 16, 17, 40):
+        np.testing.assert_allclose(predict(engine, crops(n)), formula(crops(n)), atol=2e-5)
+
+
+def test_golden_crops_hold_the_engine_against_pytorch(bundle: Bundle) -> None:
+    report = run_parity(bundle, golden_joints(bundle), threads=1)
+    assert report
+    assert report.gated == "pytorch-engine"
+    assert set(report.comparisons) == {"pytorch-reference", "pytorch-engine", "reference-engine"}
+    assert report.comparison.joints == report.comparison.labelled == 40
+    assert report.comparison.logits.max < 2e-5
+    assert bundle.parity.comparisons["pytorch-engine"]["joints"] == 40
+
+
+def test_an_engine_that_decides_otherwise_fails(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, engine_head=-HEAD)
+    report = run_parity(bundle, golden_joints(bundle), threads=1)
+    assert not report
+    assert report.comparisons["pytorch-reference"].flips == 0
+    assert report.comparison.flips > 0
+    assert report.result.failures == bundle.parity.failures
+
+
+def test_a_dataset_holds_the_engine_against_the_reference_graph(bundle: Bundle, tmp_path: Path) -> None:
+    joints = folder_joints(_dataset(tmp_path, "defective", "normal"), "test", card())
+    assert joints.labels.tolist() == [0] * 5 + [1] * 5 or joints.labels.tolist() == [1] * 5 + [0] * 5
+    report = run_parity(bundle, joints, threads=1)
+    assert report
+    assert report.gated == "reference-engine"
+
+
+def test_classes_are_matched_by_name_not_by_order(tmp_path: Path) -> None:
+    root = _dataset(tmp_path, "defective", "normal")
+    wide = card(classes=("bridge", "defective", "normal"))
+    joints = folder_joints(root, "test", wide)
+    for label, name in [(1, "defective"), (2, "normal")]:
+        np.testing.assert_array_equal(joints.crops[joints.labels == label], crops(5, seed=len(name)))
+
+
+def test_a_class_the_model_does_not_know_and_an_unknown_split_are_refused(tmp_path: Path) -> None:
+    root = _dataset(tmp_path, "normal", "tombstone")
+    with pytest.raises(DataError, match="tombstone"):
+        folder_joints(root, "test", card())
+    with pytest.raises(UsageError, match="unknown split 'tset'"):
+        folder_joints(root, "tset", card())
+
+
+def test_no_crop_is_a_failed_gate(bundle: Bundle) -> None:
+    with pytest.raises(GateError, match="no evidence"):
+        run_parity(bundle, Joints(crops(0), np.empty(0, np.int64)), threads=1)

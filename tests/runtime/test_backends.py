@@ -1,0 +1,203 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tiny_bundle import SIDE, crops, formula, write_graph
+
+from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
+from sji_edge.runtime import BACKENDS
+from sji_edge.runtime.onnxruntime import read_card
+
+NAMES = BACKENDS.names()
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_graph(tmp_path_factory.mktemp("graph") / "model.onnx")
+
+
+def _open(name: str, graph: Path, precision: str = "fp32", max_batch: int = 32):
+    return BACKENDS.get(name)().open(graph, precision=precision, max_batch=max_batch, threads=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [1, 2, 7, 32])
+def test_logits_equal_the_formula_at_every_batch_size(name: str, size: int, graph: Path) -> None:
+    engine = _open(name, graph)
+    batch = crops(size, seed=size)
+    logits = engine.infer(batch)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_changing_batch_sizes_keep_their_own_answers(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    kept = []
+    for size in [1, 5, 3, 32, 2, 9, 1, 17, 5, 31, 1]:
+        batch = crops(size, seed=100 + size)
+        kept.append((engine.infer(batch), formula(batch)))
+    for logits, wanted in kept:
+        np.testing.assert_allclose(logits, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prepared_engine_answers_all_sizes(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    engine.prepare([1, 8])
+    for size in (1, 8, 5):
+        batch = crops(size)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    with pytest.raises(EngineInputError):
+        engine.prepare([33])
+    with pytest.raises(EngineInputError):
+        engine.prepare([0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_crops_give_the_same_bits_and_stay_untouched(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    batch = crops(9)
+    batch.flags.writeable = False
+    first = engine.infer(batch)
+    np.testing.assert_array_equal(first, engine.infer(batch))
+    np.testing.assert_array_equal(batch, crops(9))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (np.zeros((1, SIDE, SIDE, 1), np.float32), "float32"),
+        (np.zeros((1, SIDE, SIDE + 1, 1), np.uint8), "this engine takes"),
+        (np.zeros((SIDE, SIDE, 1), np.uint8), "this engine takes"),
+        (np.zeros((1, SIDE, SIDE, 3), np.uint8), "this engine takes"),
+        (np.zeros((0, SIDE, SIDE, 1), np.uint8), "0 crops"),
+        (np.zeros((33, SIDE, SIDE, 1), np.uint8), "33 crops"),
+        (np.zeros((8, SIDE, SIDE, 1), np.uint8)[::2], "contiguous"),
+    ],
+)
+def test_crops_that_do_not_fit_are_refused(name: str, bad: np.ndarray, says: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    with pytest.raises(EngineInputError, match=says):
+        engine.infer(bad)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_closed_engine_refuses_and_closes_twice(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineInputError, match="closed"):
+        engine.infer(crops(1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_build_copies_the_graph_and_open_reads_it(name: str, graph: Path, tmp_path: Path) -> None:
+    BACKENDS.get(name)().build(graph, tmp_path / "engine.onnx", precision="fp32", max_batch=4)
+    assert (tmp_path / "engine.onnx").read_bytes() == graph.read_bytes()
+    spec = _open(name, tmp_path / "engine.onnx", max_batch=4).spec
+    assert (spec.crop_shape, spec.classes, spec.max_batch) == ((SIDE, SIDE, 1), 2, 4)
+    assert (spec.backend, spec.precision) == (name, "fp32")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_graphs_that_are_not_ours_are_refused(name: str, graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no graph")
+    (tmp_path / "cut.onnx").write_bytes(graph.read_bytes()[:300])
+    (tmp_path / "empty.onnx").touch()
+    write_graph(tmp_path / "named.onnx", name_in="image")
+    write_graph(tmp_path / "static.onnx", batch=4)
+    for file in ["text.onnx", "cut.onnx", "empty.onnx", "named.onnx", "static.onnx", "absent.onnx"]:
+        with pytest.raises(BundleError) as caught:
+            BACKENDS.get(name)().build(tmp_path / file, tmp_path / "out.onnx", precision="fp32", max_batch=4)
+        assert file in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_precision_threads_and_batch_are_usage_errors(name: str, graph: Path) -> None:
+    backend = BACKENDS.get(name)()
+    with pytest.raises(UsageError, match="unknown precision"):
+        backend.open(graph, precision="fp31", max_batch=1, threads=1)
+    with pytest.raises(UsageError, match="threads"):
+        backend.open(graph, precision="fp32", max_batch=1, threads=-1)
+    with pytest.raises(UsageError, match="batch"):
+        backend.open(graph, precision="fp32", max_batch=0, threads=1)
+
+
+def test_bf16_is_refused_where_it_is_missing_and_differs_where_it_is_not(graph: Path) -> None:
+    with pytest.raises(EnvironmentMismatchError):
+        _open("onnxruntime", graph, "bf16")
+    batch = crops(32)
+    if BACKENDS.get("openvino")().incompatibility("bf16", {}):
+        with pytest.raises(EnvironmentMismatchError, match="no bf16"):
+            _open("openvino", graph, "bf16")
+    else:
+        assert np.abs(_open("openvino", graph, "bf16").infer(batch) - formula(batch)).max() > 2e-4
+
+
+def test_openvino_computes_every_layer_of_an_fp32_graph_in_f32(graph: Path) -> None:
+    types = _open("openvino", graph).layer_types()
+    assert types["f32"] > 0
+    assert not {"bf16", "f16"} & types.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_environment_names_version_and_cpu(name: str) -> None:
+    environment = BACKENDS.get(name)().environment()
+    assert environment[name][0].isdigit()
+    assert environment["cpu"]
+    assert environment["isa"]
+
+
+def test_the_card_is_read_from_the_graph(graph: Path, tmp_path: Path) -> None:
+    assert read_card(graph).good_class == "normal"
+
+
+def test_no_telemetry_is_loaded_and_nothing_imports_torch(graph: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom sji_edge.runtime import BACKENDS\n"
+        "for name in BACKENDS.names():\n"
+        f"    BACKENDS.get(name)().open(Path({str(graph)!r}), precision='fp32', max_batch=1, threads=1)\n"
+        "assert 'openvino_telemetry' not in sys.modules, 'telemetry'\n"
+        "import openvino\n"
+        "stub = sys.modules['openvino.tools.ovc.telemetry_utils'].tm.__name__\n"
+        "assert stub == 'openvino.tools.ovc.telemetry_stub', stub\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("outside", ["../secret.bin", "/tmp/secret.bin"])
+def test_weights_outside_the_graphs_folder_are_not_read(
+    name: str, outside: str, graph: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(graph)
+    head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(head.raw_data)
+    head.ClearField("raw_data")
+    head.data_location = onnx.TensorProto.EXTERNAL
+    location = head.external_data.add()
+    location.key, location.value = "location", outside.replace("/tmp/secret.bin", str(secret))
+    (folder / "engine.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BundleError, match=r"engine\.onnx"):
+        _open(name, folder / "engine.onnx")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_operator_of_a_custom_library_is_refused(name: str, graph: Path, tmp_path: Path) -> None:
+    model = onnx.load(graph)
+    model.graph.node[4].domain, model.graph.node[4].op_type = "vendor", "Relu6"
+    model.opset_import.append(onnx.helper.make_opsetid("vendor", 1))
+    (tmp_path / "engine.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BundleError, match=r"engine\.onnx"):
+        _open(name, tmp_path / "engine.onnx")
