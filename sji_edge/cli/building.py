@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
-from sji_edge.core.errors import EnvironmentMismatchError, UsageError
+from sji_edge.core.errors import UsageError
 from sji_edge.core.files import fresh_name, newest_folder
 from sji_edge.core.protocols import Backend, Engine
-from sji_edge.core.verdict import Thresholds, decide, defect_scores
+from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.metrics.thresholds import match_thresholds
 from sji_edge.parity.joints import Joints
 from sji_edge.parity.run import ParityReport, check_parity, predict, record_of
@@ -113,7 +113,7 @@ class _Bench:
     ) -> None:
         self.settings, self.backend, self.card, self.folder, self.step = settings, backend, card, folder, step
         self.joints = Joints(golden.crops, golden.labels, golden.logits)
-        self.verdicts = decide(defect_scores(golden.logits, card.good_index), card.thresholds)
+        self.scores = defect_scores(golden.logits, card.good_index)
         self.calibration: dict[str, Any] = {}
         self.weight_bits = settings.weight_bits or (7 if saturates_int8() else 8)
 
@@ -188,7 +188,7 @@ class _Bench:
             scores = defect_scores(predict(engine, self.joints.crops), self.card.good_index)
             thresholds = self.card.thresholds
             if np.isfinite(scores).all():
-                thresholds = match_thresholds(self.verdicts, scores, thresholds)
+                thresholds = match_thresholds(self.scores, scores, self._is_defect(), thresholds)
             report = check_parity(
                 engine,
                 reference,
@@ -201,6 +201,10 @@ class _Bench:
             engine.close()
             reference.close()
         return Trial(candidate, engine_file, {**facts, **candidate.facts}, thresholds, report)
+
+    def _is_defect(self) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = self.joints.labels >= 0
+        return known & (self.joints.labels != self.card.good_index)
 
     def open(self, engine_file: Path, precision: str) -> Engine:
         """Open an engine file as the bundle will."""
@@ -298,12 +302,3 @@ def _bundle(settings: BuildSettings, bench: _Bench, trials: list[Trial], kept: T
             kept.report, engine=bench.folder / "engine.onnx", reference=settings.model, golden=golden
         ),
     )
-
-
-def check_supported(backend: Backend, precision: str) -> None:
-    """Raise ``EnvironmentMismatchError`` when this machine cannot run a precision on a backend."""
-    reason = backend.incompatibility(precision, {})
-    if reason:
-        raise EnvironmentMismatchError(
-            f"{precision} cannot run here: {reason}", hint="build with --precision auto"
-        )

@@ -33,6 +33,9 @@ def infer(
     engine: Annotated[
         Path | None, typer.Option(help="Engine bundle; default: the newest released one under engines/.")
     ] = None,
+    require_signature: Annotated[
+        Path | None, typer.Option(help="Public key (PEM); refuse an engine that it did not sign.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the records; they are added to.")] = Path(
         "inspections"
     ),
@@ -65,13 +68,14 @@ def infer(
     with ExitStack() as stack:
         # The stream is opened first and the records last: what is wrong leaves nothing behind.
         source = stack.enter_context(closing(open_source(stream, clock, skip=_not_frames(loaded))))
-        bundle = open_bundle(engine or newest_released(Path("engines")))
+        folder = engine or newest_released(Path("engines"))
+        bundle = open_bundle(folder, require_signature=require_signature)
         loaded_engine = stack.enter_context(closing(open_engine(bundle, threads)))
         judge = BoardJudge(loaded_engine, _model(bundle), _layout(bundle, loaded), clock, run)
         judge.warm_up()
         database, lines = output / "inspections.db", output / f"{run}.jsonl"
-        for folder in filter(None, (output, save_images)):
-            _make_folder(folder)
+        for place in filter(None, (output, save_images)):
+            _make_folder(place)
         sinks = _open_sinks(stack, database, lines)
         interrupt = stack.enter_context(Interrupt())
         inspection = Inspection(

@@ -32,12 +32,18 @@ def print_tried(manifest: Manifest) -> None:
             _milliseconds(attempt.batch_ms),
             _milliseconds(attempt.single_ms),
             "–" if attempt.file_bytes is None else f"{attempt.file_bytes / 1e6:.1f}",
-            "kept" if attempt.kept else attempt.note,
+            _remark(attempt),
         )
     console().print(table)
     slow = _int8_slower(manifest.tried)
     if slow:
         console().print(slow)
+
+
+def _remark(attempt: Attempt) -> str:
+    return (
+        "[bold]kept[/bold]" if attempt.kept else "; ".join((*attempt.failures, *filter(None, [attempt.note])))
+    )
 
 
 def _int8_slower(tried: tuple[Attempt, ...]) -> str:
@@ -54,8 +60,8 @@ def _number(value: int | None) -> str:
 
 
 def _decimals(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} ms"
+    return "–" if value is None else f"{value:.2f}"

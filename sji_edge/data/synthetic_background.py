@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.preprocess import Image
+from sji_edge.core.preprocess import Image, Matrix
 from sji_edge.data.synthetic_light import Look, smooth_noise
 
 Floats = NDArray[np.float32]
@@ -39,6 +39,12 @@ def paint_mask(rng: np.random.Generator, shape: tuple[int, int], look: Look) -> 
     return scene
 
 
+def warp_mask(mask: Floats, transform: Matrix) -> Floats:
+    """Return the bare board as a frame sees it through a ``(2, 3)`` map, mirrored at its edges."""
+    size = (mask.shape[1], mask.shape[0])
+    return cv2.warpAffine(mask, transform, size, borderMode=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
+
+
 def paint_disc(
     scene: Floats, x: float, y: float, radius: float, level: float, softness_px: float = 1.0
 ) -> None:
@@ -61,7 +67,8 @@ def paint_test_pad(scene: Floats, x: float, y: float, radius: float, look: Look)
 
 
 def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    return np.rint(points * 2**SUBPIXEL_BITS).astype(np.int32)
+    fixed: NDArray[np.int32] = np.rint(points * 2**SUBPIXEL_BITS).astype(np.int32)
+    return fixed
 
 
 def _stroke(tint: Image, points: NDArray[np.float64], share: float, thickness: int) -> None:

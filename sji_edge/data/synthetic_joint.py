@@ -60,7 +60,7 @@ def render_joint(
     scale = min(width / box_width, height / box_height) * float(rng.uniform(0.92, 1.06))
     scene = paint_mask(rng, size_px, look)
     x, y = (width - 1) / 2 + rng.uniform(-2.5, 2.5), (height - 1) / 2 + rng.uniform(-2.5, 2.5)
-    angle = float(rng.normal(0.0, 0.02))
+    angle = float(rng.normal(0.0, 0.012))
     to_scene = np.array([[np.cos(angle), -np.sin(angle), x], [np.sin(angle), np.cos(angle), y]])
     _draw_site(rng, scene, to_scene, state, pad, scale, look)
     return expose(scene, look, rng)

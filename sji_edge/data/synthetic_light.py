@@ -107,7 +107,7 @@ def shade(
     window *= 1 - np.float32(0.45) * surface.clearance
     copper = np.float32(look.pad_level) * (1 + np.float32(look.tarnish) * (coarse - np.abs(fine) / 2))
     _blend(window, np.maximum(copper, np.float32(12.0)), surface.pad)
-    height = surface.height_px + np.float32(grain_px) * (coarse + fine / 3) * surface.solder
+    height: Floats = surface.height_px + np.float32(grain_px) * (coarse + fine * np.float32(1 / 3)) * surface.solder
     gloss = np.float32(look.gloss_level) * _light_seen(height, look)
     flank = (
         np.float32(look.solder_level) * (1 + np.float32(0.35) * coarse) * (1 - np.float32(0.5) * surface.hole)
@@ -140,7 +140,9 @@ def expose(scene: Floats, look: Look, rng: np.random.Generator) -> Image:
         rng: the source of noise.
     """
     # Light saturates in the sensor, after the optics: bright copper bleeds a little, as it does in fact.
-    seen = cv2.GaussianBlur(scene, (0, 0), look.blur_px, borderType=cv2.BORDER_REPLICATE)
+    seen: Floats = cv2.GaussianBlur(scene, (0, 0), look.blur_px, borderType=cv2.BORDER_REPLICATE).astype(
+        np.float32, copy=False
+    )
     seen *= np.float32(look.gain)
     noise = rng.standard_normal(scene.shape, dtype=np.float32)
     noise *= np.sqrt(np.maximum(seen, 0) * np.float32(look.shot_noise) + np.float32(look.read_noise**2))

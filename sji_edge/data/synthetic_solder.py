@@ -51,11 +51,13 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Pit:
-    """A blowhole in the fillet: centre and radius."""
+    """A blowhole in the fillet: centre, radius, and the slope of the crater's rim."""
 
     x: float
     y: float
     radius: float
+    tilt_x: float
+    tilt_y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def check_state(state: str) -> str:
     """Return the state; raises ``UsageError`` for one that is not in ``STATES``."""
     if state not in STATES:
         raise UsageError(
-            f"no synthetic state {state!r}; one of {', '.join(STATES)}", hint=nearest(state, STATES)
+            f"no synthetic state {state!r}; one of {', '.join(STATES)}", hint=nearest(state, list(STATES))
         )
     return state
 
@@ -115,7 +117,7 @@ def check_state(state: str) -> str:
 def check_pad(pad: str) -> str:
     """Return the pad; raises ``UsageError`` for one that is not in ``PADS``."""
     if pad not in PADS:
-        raise UsageError(f"no synthetic pad {pad!r}; one of {', '.join(PADS)}", hint=nearest(pad, PADS))
+        raise UsageError(f"no synthetic pad {pad!r}; one of {', '.join(PADS)}", hint=nearest(pad, list(PADS)))
     return pad
 
 
@@ -157,8 +159,7 @@ def draw_solder(
     """
     half_x, half_y = (scale * side / 2 for side in PAD_PX[check_pad(pad)])
     wet, notch, height, profile = _draw_wetting(rng, check_state(state))
-    spread = 0.02 if state in ("normal", "missing") else 0.035
-    waves = rng.normal(0.0, spread, 4)
+    waves = rng.normal(0.0, 0.035 if state == "insufficient" else 0.018, 4)
     pin = _draw_pin(rng, state, half_x / half_y)
     return Solder(
         pad=pad,
@@ -169,7 +170,7 @@ def draw_solder(
         notch=notch,
         height=height,
         profile=profile,
-        grain_px=float(rng.gamma(2.0, 0.14)) * scale,
+        grain_px=float(rng.gamma(2.0, 0.07 if state == "excess" else 0.13)) * scale,
         pin=pin,
         pit=_draw_pit(rng) if state == "void" else None,
         strand=_draw_strand(rng, neighbour or neighbour_px(pad, np.pi / 2, scale), scale)
@@ -194,10 +195,10 @@ def _draw_wetting(rng: np.random.Generator, state: str) -> tuple[float, Notch, f
     if state == "missing":
         return HOLE, Notch(angle, 0.5, 0.0), -float(rng.uniform(1.5, 2.5)), profile
     if state == "excess":
-        return float(rng.uniform(1.16, 1.34)), Notch(angle, 0.5, 0.0), float(rng.uniform(0.6, 1.0)), 0.0
+        return float(rng.uniform(1.16, 1.34)), Notch(angle, 0.5, 0.0), float(rng.uniform(1.1, 2.0)), 0.0
     bare = rng.random() < 0.4
     width, depth = float(rng.uniform(0.2, 0.7)), float(rng.uniform(0.05, 0.2))
-    return float(rng.uniform(0.96, 1.05)), Notch(angle, width, depth if bare else 0.0), height, profile
+    return float(rng.uniform(0.99, 1.07)), Notch(angle, width, depth if bare else 0.0), height, profile
 
 
 def _draw_pin(rng: np.random.Generator, state: str, aspect: float) -> Pin | None:
@@ -212,14 +213,16 @@ def _draw_pin(rng: np.random.Generator, state: str, aspect: float) -> Pin | None
 
 
 def _draw_pit(rng: np.random.Generator) -> Pit:
-    angle, distance, radius = rng.uniform(-np.pi, np.pi), rng.uniform(0.4, 0.64), rng.uniform(0.17, 0.28)
-    return Pit(float(distance * np.cos(angle)), float(distance * np.sin(angle)), float(radius))
+    angle, distance, radius = rng.uniform(-np.pi, np.pi), rng.uniform(0.42, 0.66), rng.uniform(0.16, 0.27)
+    tilt_x, tilt_y = rng.normal(0.0, 0.13, 2)
+    centre = distance * np.cos(angle), distance * np.sin(angle)
+    return Pit(*map(float, (*centre, radius, tilt_x, tilt_y)))
 
 
 def _draw_strand(rng: np.random.Generator, neighbour: tuple[float, float], scale: float) -> Strand:
     return Strand(
         angle_rad=float(np.arctan2(neighbour[1], neighbour[0])),
         length_px=float(np.hypot(*neighbour)),
-        half_width_px=float(rng.uniform(10.0, 22.0)) * scale,
+        half_width_px=float(rng.uniform(8.0, 23.0)) * scale,
         height_px=float(rng.uniform(5.0, 11.0)) * scale,
     )

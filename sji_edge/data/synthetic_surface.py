@@ -10,6 +10,8 @@ from sji_edge.data.synthetic_solder import HOLE, Notch, Pin, Pit, Solder, Strand
 Floats = NDArray[np.float32]
 
 EDGE_PX = 1.2
+EDGE_SLOPE = 0.88
+"""Where a fillet ends, as a share of where it would lie flat: real solder meets the pad at an angle."""
 TAB_PX = (3.0, 5.0)
 """Half the width of the track's stub at the pad, and how far it stands out."""
 
@@ -34,7 +36,7 @@ def surface_of(solder: Solder, x: Floats, y: Floats) -> Surface:
     """Evaluate a joint at points given in pixels from its centre, float32 ``(h, w)`` each."""
     reach_px = min(solder.half_x_px, solder.half_y_px)
     across, down = x / np.float32(solder.half_x_px), y / np.float32(solder.half_y_px)
-    rho = _norm(across, down, solder.pad)
+    rho = _norm(across, down, solder)
     outside_px = _outside_px(solder, x, y)
     share = rho / _wetting(across, down, solder)
     wet = _inside((share - 1) * np.float32(reach_px))
@@ -44,7 +46,7 @@ def surface_of(solder: Solder, x: Floats, y: Floats) -> Surface:
         pin = _raise_pin(height, x, y, solder.pin, reach_px)
     pit = np.zeros_like(x)
     if solder.pit is not None:
-        pit = _dig_pit(height, across, down, solder.pit, reach_px)
+        pit = _dig_pit(height, x, y, solder, solder.pit)
     if solder.strand is not None:
         wet = np.maximum(wet, _lay_strand(height, x, y, solder.strand))
     pad = np.maximum(_inside(outside_px), _tab(solder, x, y))
@@ -67,12 +69,17 @@ def _inside(distance_px: Floats) -> Floats:
     return share
 
 
-def _norm(across: Floats, down: Floats, pad: str) -> Floats:
-    """Distance from the centre; on cornered pads that of a superellipse, as solder recedes from corners."""
+def _norm(across: Floats, down: Floats, solder: Solder) -> Floats:
+    """Distance from the centre; over a cornered pad that of a superellipse, as solder recedes from corners.
+
+    Solder in the drill follows the drill, which is round but for that of a bar.
+    """
     squares = across * across, down * down
-    if pad == "circle":
-        return np.sqrt(squares[0] + squares[1])
-    return np.sqrt(np.sqrt(squares[0] * squares[0] + squares[1] * squares[1]))
+    if solder.pad == "circle" or (solder.pad == "rect" and solder.height < 0):
+        radius: Floats = np.sqrt(squares[0] + squares[1])
+        return radius
+    norm: Floats = np.sqrt(np.sqrt(squares[0] * squares[0] + squares[1] * squares[1]))
+    return norm
 
 
 def _outside_px(solder: Solder, x: Floats, y: Floats) -> Floats:
@@ -93,7 +100,8 @@ def _wetting(across: Floats, down: Floats, solder: Solder) -> Floats:
     reach += np.float32(solder.wet)
     if solder.notch.depth:
         reach -= np.float32(solder.notch.depth) * _sector(cos, sin, solder.notch)
-    return np.maximum(reach, np.float32(HOLE))
+    reached: Floats = np.maximum(reach, np.float32(HOLE))
+    return reached
 
 
 def _sector(cos: Floats, sin: Floats, notch: Notch) -> Floats:
@@ -109,14 +117,16 @@ def _sector(cos: Floats, sin: Floats, notch: Notch) -> Floats:
 
 def _fillet(share: Floats, solder: Solder) -> Floats:
     """Height over the pad as a share of its half size, for a distance as a share of the solder's reach."""
+    shape: Floats
     if solder.profile == 0:
-        return np.float32(solder.height) * np.sqrt(np.maximum(1 - share * share, np.float32(0.01)))
-    if solder.height < 0:
-        return np.float32(solder.height) * np.maximum(1 - share * share, np.float32(0.0))
-    # The square root rounds the apex, which would be a point otherwise.
-    rest = np.maximum(1 - np.sqrt(share * share + np.float32(0.02)), np.float32(0.0))
-    fillet: Floats = np.float32(solder.height) * rest ** np.float32(solder.profile)
-    return fillet
+        shape = np.sqrt(np.maximum(1 - share * share, np.float32(0.01)))
+    elif solder.height < 0:
+        shape = np.maximum(1 - share * share, np.float32(0.0))
+    else:
+        # The square root rounds the apex, which would be a point otherwise.
+        rest = 1 - np.sqrt(share * share * np.float32(EDGE_SLOPE) + np.float32(0.02))
+        shape = np.maximum(rest, np.float32(0.0)) ** np.float32(solder.profile)
+    return shape * np.float32(solder.height)
 
 
 def _raise_pin(height: Floats, x: Floats, y: Floats, pin: Pin, reach_px: float) -> Floats:
@@ -133,26 +143,33 @@ def _raise_pin(height: Floats, x: Floats, y: Floats, pin: Pin, reach_px: float) 
     return share
 
 
-def _dig_pit(height: Floats, across: Floats, down: Floats, pit: Pit, reach_px: float) -> Floats:
-    """Raise a blowhole's rim on the surface, in place, and return the share of its opening."""
-    distance = np.sqrt((across - np.float32(pit.x)) ** 2 + (down - np.float32(pit.y)) ** 2)
-    off_rim = (distance - np.float32(pit.radius)) * np.float32(reach_px / 2.2)
-    height += np.float32(0.12 * reach_px) * np.exp(-off_rim * off_rim)
-    return _inside((distance - np.float32(pit.radius * 0.8)) * np.float32(reach_px))
+def _dig_pit(height: Floats, x: Floats, y: Floats, solder: Solder, pit: Pit) -> Floats:
+    """Put a blowhole's crater on the surface, in place, and return the share of its opening."""
+    reach_px = min(solder.half_x_px, solder.half_y_px)
+    dx, dy = x - np.float32(pit.x * solder.half_x_px), y - np.float32(pit.y * solder.half_y_px)
+    distance = np.sqrt(dx * dx + dy * dy)
+    radius_px = np.float32(pit.radius * reach_px) * (1 + np.float32(0.2) * dx / (distance + 1))
+    crater = np.clip((np.float32(1.75) * radius_px - distance) / 4 + 1, 0, 1)
+    # The rim falls off outwards, so that only part of it mirrors the light.
+    rim = np.float32(pit.tilt_x) * dx + np.float32(pit.tilt_y) * dy - distance * distance / (radius_px * 12)
+    rim += np.float32(float(height.max()) * (1 - np.hypot(pit.x, pit.y)) + 0.1 * reach_px)
+    height += (rim - height) * crater
+    return _inside(distance - radius_px)
 
 
 def _lay_strand(height: Floats, x: Floats, y: Floats, strand: Strand) -> Floats:
     """Lay the bridge over the surface, in place, and return its share."""
     cos, sin = np.float32(np.cos(strand.angle_rad)), np.float32(np.sin(strand.angle_rad))
     along, across = (x * cos + y * sin) / np.float32(strand.length_px), y * cos - x * sin
-    # A meniscus: narrowest half way.
-    waist = np.clip(4 * along * (1 - along), 0, 1)
+    # A meniscus: narrowest and lowest half way.
+    waist: Floats = np.clip(4 * along * (1 - along), 0, 1)
     half_width = np.float32(strand.half_width_px) * (1 - np.float32(0.3) * waist)
     share = np.minimum(
         _inside(np.abs(across) - half_width), _inside((np.abs(along - np.float32(0.5)) - np.float32(0.5)) * 9)
     )
     ridge = np.float32(strand.height_px) * np.maximum(1 - (across / half_width) ** 2, 0)
-    np.copyto(height, np.maximum(height, ridge), where=share > 0)
+    ridge *= (1 - np.float32(0.4) * waist) * share
+    np.copyto(height, np.sqrt(height * height + ridge * ridge), where=ridge > 0)
     return share
 
 

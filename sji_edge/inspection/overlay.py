@@ -23,6 +23,7 @@ COLOURS_BGR = {
     Verdict.ERROR: (255, 60, 255),
 }
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+PLATE_BGR = (24, 24, 24)
 SUBPIXEL_BITS = 4
 JPEG_QUALITY = 92
 UNSAFE = re.compile(r"[^\w.-]+")
@@ -78,7 +79,7 @@ def _paint_joint(canvas: Image, joint: JointRecord, box: NDArray[np.float64], sc
 
 def _banner(record: BoardRecord, width: int, scale: float) -> Image:
     height = round(48 * scale)
-    banner = np.full((height, width, 3), 24, np.uint8)
+    banner = np.full((height, width, 3), PLATE_BGR, np.uint8)
     counts = {verdict: sum(joint.verdict is verdict for joint in record.joints) for verdict in Verdict}
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     text = f"{record.verdict}  {record.frame_name}  {record.cause or listed}"
@@ -92,10 +93,12 @@ def _banner(record: BoardRecord, width: int, scale: float) -> Image:
 def _write(
     canvas: Image, text: str, place: tuple[int, int], size: float, colour: tuple[int, int, int]
 ) -> None:
-    """Write text with a dark rim, so that it reads on solder as on board."""
+    """Write text on a dark plate, so that it reads on solder as on board."""
     ascii_text = text.encode("ascii", "replace").decode()
     thickness = max(1, round(2 * size))
-    cv2.putText(canvas, ascii_text, place, FONT, size, (0, 0, 0), thickness + 2, cv2.LINE_AA)
+    (width, height), below = cv2.getTextSize(ascii_text, FONT, size, thickness)
+    left, base = place
+    cv2.rectangle(canvas, (left - 2, base - height - 2), (left + width + 2, base + below // 2), PLATE_BGR, -1)
     cv2.putText(canvas, ascii_text, place, FONT, size, colour, thickness, cv2.LINE_AA)
 
 

@@ -4,21 +4,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import DataError
-from sji_edge.core.verdict import FAIL, PASS, Thresholds
+from sji_edge.core.verdict import Thresholds
 
 ESCAPE_WEIGHT = 2.0
 """β of the F-score that places the FAIL limit: an escape weighs β² = 4 false calls."""
 
+SOFTNESS = 0.1
+"""Scale, in logits, of the disturbance of scores under which the FAIL limit is to stay good."""
 
-def solve_thresholds(
-    scores: NDArray[np.float64], is_defect: NDArray[np.bool_], max_escape: float = 0.0
-) -> Thresholds:
+GUARD = 0.99
+GUARD_REACH = 1.5
+GUARD_CROPS = 30
+"""An engine's shortfall is taken over the crops within ``GUARD_REACH`` logits, if there are so many."""
+
+MAX_LIMITS = 512
+_EDGE = 1e-9
+
+Scores = NDArray[np.float64]
+Truth = NDArray[np.bool_]
+
+
+def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) -> Thresholds:
     """Choose thresholds on held-out joints.
 
-    ``upper`` is the limit with the best F₂ of the defect class: on a line an escape costs more than a false
-    call. ``lower`` is the highest limit that lets at most ``max_escape`` of the defects pass, never above
-    ``upper``: what lies between is REVIEW. Each limit is put half way between the two scores that it
-    separates, so that a small change of the scores changes no verdict.
+    ``upper`` is the limit with the best expected F₂ of the defect class (on a line an escape costs more than a
+    false call) when scores are off by a logistic disturbance of ``SOFTNESS`` logits: so it stays away
+    from where scores crowd, and a quantised engine flips few verdicts. ``lower`` is the highest limit that lets
+    at most ``max_escape`` of the defects pass, never above ``upper``, half way to the next lower score. What lies
+    between the two is REVIEW.
 
     Args:
         scores: 1 − p(good), ``(n,)``.
@@ -33,60 +46,98 @@ def solve_thresholds(
             f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
             f"and {int(is_defect.sum())} defective"
         )
-    upper = _midpoint_below(scores, _best_limit(scores, is_defect))
     defects = np.sort(scores[is_defect])
     allowed = int(np.floor(max_escape * defects.size))
-    lower = min(upper, _midpoint_below(scores, float(defects[allowed])))
-    return Thresholds(lower=lower, upper=upper)
+    highest = _midpoint_below(scores, float(defects[allowed]))
+    upper = _best_limit(scores, is_defect)
+    return Thresholds(lower=min(upper, highest), upper=upper)
 
 
-def _best_limit(scores: NDArray[np.float64], is_defect: NDArray[np.bool_]) -> float:
-    """Return the lowest score of those called defective by the limit with the best F-score."""
-    order = np.argsort(-scores, kind="stable")
-    ranked, hits = scores[order], np.cumsum(is_defect[order])
-    called, defects, weight = np.arange(1, scores.size + 1), int(is_defect.sum()), ESCAPE_WEIGHT**2
-    f_score = (1 + weight) * hits / (called + weight * defects)
-    # A limit can only lie where the score changes.
-    f_score[:-1][ranked[:-1] == ranked[1:]] = -1.0
-    return float(ranked[int(np.argmax(f_score))])
+def match_thresholds(
+    reference: Scores, scores: Scores, is_defect: Truth, thresholds: Thresholds
+) -> Thresholds:
+    """Carry thresholds over to an engine's own scores.
+
+    ``lower`` goes down by a guard band: what the engine's scores near it fall short of the reference's, at their
+    ``GUARD`` quantile, and in any case to below every crop that the reference did not pass. An escape may not
+    come from the engine; the price is a few more REVIEW verdicts, which the gate counts as flips. ``upper`` is moved
+    only where that brings the engine's FAIL verdicts, and their F1, closer to the reference's.
+
+    Args:
+        reference: the reference's scores, ``(n,)``, finite.
+        scores: the engine's scores of the same crops, ``(n,)``, finite.
+        is_defect: the truth, as far as it is known (unknown: False).
+        thresholds: the reference's.
+    """
+    lower = float(_expit(_logit(np.float64(thresholds.lower)) - _guard(reference, scores, thresholds.lower)))
+    held = scores[reference >= thresholds.lower]
+    if held.size and held.min() < lower:
+        lower = _midpoint_below(scores, float(held.min()))
+    lower = min(max(lower, _EDGE), thresholds.lower)
+    failed = reference >= thresholds.upper
+    aim = _f1(failed, is_defect)
+
+    def distance(limit: float) -> tuple[float, float]:
+        called = scores >= limit
+        change = float((called != failed).mean()) + abs(_f1(called, is_defect) - aim)
+        return change, abs(limit - thresholds.upper)
+
+    # Only a limit among the scores that lie on the wrong side can do better.
+    astray = scores[(scores >= thresholds.upper) != failed]
+    between = np.unique(scores[(scores >= min(astray, default=1.0)) & (scores <= max(astray, default=0.0))])
+    limits = [thresholds.upper, *(_midpoint_below(scores, float(score)) for score in between[:MAX_LIMITS])]
+    if between.size:
+        limits.append(_midpoint_above(scores, float(between[-1])))
+    return Thresholds(lower=lower, upper=max(lower, min(limits, key=distance)))
 
 
-def _midpoint_below(scores: NDArray[np.float64], limit: float) -> float:
+def _guard(reference: Scores, scores: Scores, limit: float) -> float:
+    """Return how far, in logits, the engine's scores fall short of the reference's around a limit."""
+    shortfall = np.maximum(_logit(reference) - _logit(scores), 0.0)
+    near = np.abs(_logit(reference) - _logit(np.float64(limit))) < GUARD_REACH
+    return float(
+        np.quantile(shortfall[near] if near.sum() >= GUARD_CROPS else shortfall, GUARD, method="higher")
+    )
+
+
+def _best_limit(scores: Scores, is_defect: Truth) -> float:
+    """Return the limit, half way between two scores in logits, with the best expected F-score."""
+    places = _logit(scores)
+    levels = np.unique(places)
+    limits = np.concatenate([[levels[0] - 1.0], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1.0]])
+    if limits.size > MAX_LIMITS:
+        limits = limits[np.linspace(0, limits.size - 1, MAX_LIMITS).astype(np.int64)]
+    chance = _expit((places[None, :] - limits[:, None]) / SOFTNESS)
+    hits, calls = chance[:, is_defect].sum(axis=1), chance.sum(axis=1)
+    weight = ESCAPE_WEIGHT**2
+    f_score = (1 + weight) * hits / (calls + weight * int(is_defect.sum()))
+    return float(np.clip(_expit(limits[int(np.argmax(f_score))]), _EDGE, 1.0))
+
+
+def _f1(called: Truth, is_defect: Truth) -> float:
+    total = int(called.sum()) + int(is_defect.sum())
+    return 2 * int((called & is_defect).sum()) / total if total else 0.0
+
+
+def _logit(scores: Scores | np.float64) -> Scores:
+    inside = np.clip(scores, _EDGE, 1.0 - _EDGE)
+    places: Scores = np.log(inside) - np.log1p(-inside)
+    return places
+
+
+def _expit(places: Scores) -> Scores:
+    return 0.5 * (1.0 + np.tanh(places / 2))
+
+
+def _midpoint_below(scores: Scores, limit: float) -> float:
     """Half way between ``limit`` and the next lower score; half of it when there is none."""
     below = scores[scores < limit]
     middle = (limit + (float(below.max()) if below.size else 0.0)) / 2
     # At the float's end of resolution the middle may fall on the lower score.
-    return middle if middle > 0.0 and (not below.size or middle > below.max()) else limit
+    return middle if middle > 0.0 and (not below.size or middle > below.max()) else max(limit, _EDGE)
 
 
-def match_thresholds(
-    reference: NDArray[np.int8], scores: NDArray[np.float64], thresholds: Thresholds
-) -> Thresholds:
-    """Carry thresholds over to an engine's own scores.
-
-    ``lower`` is kept, unless a crop that the reference did not pass would pass: then it goes down to below the
-    lowest such score, because an escape may not come from the engine. ``upper`` is moved only as far as
-    that saves flips between REVIEW and FAIL.
-
-    Args:
-        reference: the reference's verdict codes, int8 ``(n,)``.
-        scores: the engine's scores of the same crops, ``(n,)``, finite.
-        thresholds: the reference's.
-    """
-    lower, upper = thresholds.lower, thresholds.upper
-    held = scores[reference != PASS]
-    if held.size and held.min() < lower:
-        lower = _midpoint_below(scores, float(held.min()))
-    failed = reference == FAIL
-    nearby = np.unique(scores[(scores > min(scores[failed], default=upper)) & (scores < upper)])
-    nearby = np.concatenate([nearby, np.unique(scores[(scores >= upper) & ~failed])])
-    limits = [upper, *(_midpoint_below(scores, float(score)) for score in nearby)]
-    limits += [_midpoint_above(scores, float(score)) for score in nearby]
-    flips = [(int(((scores >= limit) != failed).sum()), abs(limit - upper), limit) for limit in limits]
-    return Thresholds(lower=lower, upper=max(lower, min(flips)[2]))
-
-
-def _midpoint_above(scores: NDArray[np.float64], limit: float) -> float:
+def _midpoint_above(scores: Scores, limit: float) -> float:
     """Half way between ``limit`` and the next higher score, or 1."""
     above = scores[scores > limit]
     return (limit + (float(above.min()) if above.size else 1.0)) / 2

@@ -98,5 +98,5 @@ def _candidate(
     graph = folder / f"int8-{len(float_layers)}.onnx"
     onnx.save(quantizer.quantise(float_layers), graph)
     total = len(quantizer.layers())
-    label = f"int8, {len(float_layers)} of {total} layers in float" if float_layers else "int8"
+    label = f"int8, {len(float_layers)}/{total} float" if float_layers else "int8"
     return Candidate(label, "int8", graph, {**facts, "float_layers": list(float_layers), "layers": total})

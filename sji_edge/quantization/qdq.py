@@ -122,7 +122,7 @@ class Quantizer:
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 reduce_range=self._scheme.weight_bits == 7,
-                op_types_to_quantize=list(QUANTISED_OPS) if self._scheme.symmetric else None,
+                op_types_to_quantize=list(QUANTISED_OPS),
                 nodes_to_exclude=list(keep_float),
                 calibrate_method=METHODS[self._method],
                 extra_options=self._options(),

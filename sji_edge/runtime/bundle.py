@@ -108,25 +108,26 @@ def write_bundle(
             released=parity.passed,
         )
         write_atomic(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-        _verify(partial, require_released=False)
+        verify_bundle(partial, require_released=False)
     return open_bundle(folder, require_released=False)
 
 
-def open_bundle(folder: Path, *, require_released: bool = True) -> Bundle:
+def open_bundle(
+    folder: Path, *, require_released: bool = True, require_signature: Path | None = None
+) -> Bundle:
     """Verify a bundle and open it. Nothing in it is executed, and nothing outside it is read.
 
     Args:
         folder: ``engines/NAME``.
         require_released: refuse an engine that failed its parity gate.
+        require_signature: a public key; refuse a bundle that it did not sign.
 
     Raises:
-        BundleError: not a bundle, of another schema, incomplete, altered, with a file too many, or made
-            for a backend that cannot run here.
+        BundleError: as ``verify_bundle``, or made for a backend that cannot run here.
         GateError: the engine has no parity record of its own, or it failed.
+        UsageError: ``require_signature`` is no public key.
     """
-    if not folder.is_dir():
-        raise BundleError(f"{folder} is no engine bundle: not a folder", hint="give a folder of engines/")
-    bundle = _verify(folder, require_released)
+    bundle = verify_bundle(folder, require_released=require_released, require_signature=require_signature)
     manifest = bundle.manifest
     reason = backend_of(manifest).incompatibility(manifest.precision, manifest.environment)
     if reason:
@@ -134,7 +135,24 @@ def open_bundle(folder: Path, *, require_released: bool = True) -> Bundle:
     return bundle
 
 
-def _verify(folder: Path, require_released: bool) -> Bundle:
+def verify_bundle(
+    folder: Path, *, require_released: bool = True, require_signature: Path | None = None
+) -> Bundle:
+    """Hold a bundle to its manifest, whatever machine it was made for; see ``open_bundle``.
+
+    Raises:
+        BundleError: not a bundle, of another schema, incomplete, altered, with a file too many, or not
+            signed by ``require_signature``.
+        GateError: the engine has no parity record of its own, or it failed.
+        UsageError: ``require_signature`` is no public key.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is no engine bundle: not a folder", hint="give a folder of engines/")
+    if require_signature is not None:
+        # Before anything in the bundle is parsed; cryptography is loaded only when asked for.
+        from sji_edge.runtime.signature import check_signature
+
+        check_signature(folder, require_signature)
     manifest = read_model(plain_file(folder, MANIFEST), Manifest, "manifest")
     check_files(folder, manifest)
     parity = read_model(folder / PARITY, ParityRecord, "parity record")

@@ -16,6 +16,9 @@ MANIFEST = "manifest.json"
 REFERENCE = "model.onnx"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
+SIGNATURE = "manifest.sig"
+"""Optional, and the one file that the manifest cannot list: it is made over the manifest."""
+
 MAX_JSON_BYTES = 16 << 20
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -91,7 +94,7 @@ class Manifest(BundleFacts):
     @model_validator(mode="after")
     def _files_named(self) -> Self:
         for name in self.files:
-            if not FILE_NAME.fullmatch(name) or name == MANIFEST:
+            if not FILE_NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
                 raise ValueError(f"{name!r} is no file name of a bundle")
         missing = {REFERENCE, GOLDEN, PARITY, self.engine_file} - set(self.files)
         if missing:

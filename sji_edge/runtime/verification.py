@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sji_edge.core.errors import BundleError, GateError
 from sji_edge.core.files import sha256_of
-from sji_edge.runtime.manifest import GOLDEN, MANIFEST, PARITY, REFERENCE, Manifest, ParityRecord
+from sji_edge.runtime.manifest import GOLDEN, MANIFEST, PARITY, REFERENCE, SIGNATURE, Manifest, ParityRecord
 
 REBUILD = "build it again with sji-edge build-engine"
 MAX_LISTED = 5
@@ -19,7 +19,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         GateError: of all files only the parity record is missing.
     """
     present = {entry.name for entry in folder.iterdir()}
-    extra = sorted(present - set(manifest.files) - {MANIFEST})
+    extra = sorted(present - set(manifest.files) - {MANIFEST, SIGNATURE})
     if extra:
         raise BundleError(f"{folder} holds {_listed(extra)}, which the manifest does not list", hint=REBUILD)
     missing = sorted(set(manifest.files) - present)

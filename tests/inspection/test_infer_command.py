@@ -1,0 +1,169 @@
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+
+import cv2
+import numpy as np
+import pytest
+import tiny_bundle
+import typer
+from bright_model import PLACES, board_image, write_recipe
+from typer.testing import CliRunner
+
+from sji_edge.cli.infer import infer
+from sji_edge.core.errors import GateError, OutputError, RecipeError, SjiError, SourceError, UsageError
+
+app = typer.Typer()
+app.command()(infer)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle.make_bundle(tmp_path_factory.mktemp("engines")).folder
+
+
+@pytest.fixture
+def boards(tmp_path):
+    folder = tmp_path / "boards"
+    write_recipe(folder)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"board{number}.png"), board_image(dict.fromkeys(PLACES, 60 + 60 * number)))
+    cv2.imwrite(str(folder / "golden.png"), board_image({}))
+    return folder
+
+
+def run(*words):
+    """Run the command; its ``SjiError`` comes through, as ``cli.main`` sees it."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, SjiError):
+        raise result.exception
+    return result
+
+
+def boards_in(output):
+    with closing(sqlite3.connect(output / "inspections.db")) as connection:
+        return connection.execute("SELECT frame_name FROM boards ORDER BY id").fetchall()
+
+
+def test_judges_the_frames_of_a_recipes_own_folder_but_not_its_golden_image(tmp_path, boards, bundle):
+    output, pictures = tmp_path / "out", tmp_path / "pictures"
+    for _ in range(2):
+        done = run(
+            *("--stream", boards, "--recipe", boards, "--engine", bundle),
+            *("--output", output, "--threads", 1, "--save-images", pictures),
+        )
+        assert done.exit_code == 0, done.output
+    assert boards_in(output) == [("board0.png",), ("board1.png",), ("board2.png",)] * 2
+    assert len(list(output.glob("*.jsonl"))) == 2
+    assert sorted(path.name for path in pictures.iterdir()) == ["board0.jpg", "board1.jpg", "board2.jpg"]
+    assert "inspections.db" in done.output
+    assert "3 frames, 3 judged" in done.output
+
+
+def test_scores_are_those_of_the_models_formula(tmp_path, boards, bundle):
+    run("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
+    lines = next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines()
+    joints = [json.loads(line) for line in lines if '"type": "joint"' in line]
+    assert len(joints) == 15
+    for number in range(3):
+        crop = np.full((1, tiny_bundle.SIDE, tiny_bundle.SIDE, 1), 60 + 60 * number, np.uint8)
+        good, bad = tiny_bundle.formula(crop)[0]
+        wanted = 1 / (1 + np.exp(good - bad))
+        scores = [joint["score"] for joint in joints if joint["frame"] == f"board{number}.png"]
+        assert scores == pytest.approx([wanted] * 5, abs=1e-4)
+
+
+def test_without_a_recipe_each_image_is_one_joint(tmp_path, bundle):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(folder / f"pad{number}.png"), np.full((50, 60), 50 * number + 40, np.uint8))
+    (folder / "pad9.png").write_bytes(b"")
+    done = run("--stream", folder, "--engine", bundle, "--output", tmp_path / "out", "--max-frames", 5)
+    assert done.exit_code == 0
+    assert "ERROR unreadable: 1 board" in done.output
+    assert len(boards_in(tmp_path / "out")) == 5
+
+
+def test_newest_released_engine_is_the_default(tmp_path, boards, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no released engine"):
+        run("--stream", boards, "--recipe", boards)
+    tiny_bundle.make_bundle(tmp_path / "engines")
+    assert run("--stream", boards, "--recipe", boards).exit_code == 0
+    assert len(boards_in(tmp_path / "inspections")) == 3
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, boards, bundle):
+    output = tmp_path / "out"
+    common = ("--engine", bundle, "--output", output)
+    with pytest.raises(SourceError):
+        run("--stream", tmp_path / "none", *common)
+    with pytest.raises(RecipeError):
+        run("--stream", boards, "--recipe", tmp_path, *common)
+    altered = tmp_path / "altered"
+    altered.mkdir()
+    for path in bundle.iterdir():
+        data = bytearray(path.read_bytes())
+        if path.name == "engine.onnx":
+            data[len(data) // 2] ^= 1
+        (altered / path.name).write_bytes(bytes(data))
+    with pytest.raises(SjiError, match="altered"):
+        run("--stream", boards, "--engine", altered, "--output", output)
+    assert not output.exists()
+
+
+def test_engine_without_a_parity_record_is_refused(tmp_path, boards, bundle):
+    copy = tmp_path / "engine"
+    copy.mkdir()
+    for path in bundle.iterdir():
+        if path.name != "parity.json":
+            (copy / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(GateError):
+        run("--stream", boards, "--engine", copy, "--output", tmp_path / "out")
+
+
+def test_output_that_is_no_folder_is_an_output_error(tmp_path, boards, bundle):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError):
+        run("--stream", boards, "--engine", bundle, "--output", tmp_path / "file")
+
+
+ENDLESS = """
+    import sys
+    from sji_edge.streams.folder import FolderSource
+    import itertools, time
+    once = FolderSource.__iter__
+    def again_and_again(self):
+        for _ in itertools.count():
+            time.sleep(0.02)
+            yield from once(self)
+    FolderSource.__iter__ = again_and_again
+    from sji_edge.cli.infer import infer
+    import typer
+    typer.run(infer)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bundle, number):
+    words = ["--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out"]
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(ENDLESS), *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as child:
+        first = child.stdout.readline()
+        os.kill(child.pid, number)
+        out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, err
+    assert "interrupted" in err
+    reported = [line for line in [first, *out.splitlines()] if "residual" in line]
+    assert 1 <= len(reported) == len(boards_in(tmp_path / "out"))

@@ -1,0 +1,151 @@
+import cv2
+import numpy as np
+import pytest
+
+from sji_edge.core.clock import SystemClock
+from sji_edge.core.errors import SourceError, UsageError
+from sji_edge.streams import SOURCES
+from sji_edge.streams.spec import SourceSpec, open_source
+
+CLOCK = SystemClock()
+
+
+def write_images(folder, names, size=(12, 10)):
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full(size, 10 * number + 5, np.uint8))
+    return folder
+
+
+def write_video(path, frames):
+    # OpenCV's own writer: FFmpeg keeps the log level of its first use in the process.
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), 20 * (number % 10) + 20, np.uint8))
+    writer.release()
+    return path
+
+
+def read_all(text, **options):
+    source = open_source(str(text), CLOCK, **options)
+    try:
+        return list(source)
+    finally:
+        source.close()
+        source.close()
+
+
+def test_folder_gives_its_images_in_order_and_nothing_else(tmp_path):
+    folder = write_images(tmp_path / "in", ["b.png", "a.png", "c.bmp"])
+    (folder / "notes.txt").write_text("x")
+    (folder / ".hidden.png").write_bytes(b"x")
+    (folder / "sub.png").mkdir()
+    frames = read_all(folder)
+    assert [(frame.index, frame.name) for frame in frames] == [(0, "a.png"), (1, "b.png"), (2, "c.bmp")]
+    assert [int(frame.pixels[0, 0]) for frame in frames] == [15, 5, 25]
+    assert [frame.captured_ns for frame in frames] == sorted(frame.captured_ns for frame in frames)
+
+
+def test_files_to_skip_are_skipped_by_place_and_not_by_name(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png", "golden.png"])
+    other = write_images(tmp_path / "recipe", ["golden.png"])
+    assert [frame.name for frame in read_all(folder, skip=[folder / "golden.png"])] == ["a.png"]
+    assert [frame.name for frame in read_all(folder, skip=[other / "golden.png"])] == ["a.png", "golden.png"]
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert [frame.name for frame in read_all(folder, skip=[link / "golden.png"])] == ["a.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"text, no image", "half"])
+def test_image_that_cannot_be_decoded_is_a_frame_without_pixels_and_the_stream_goes_on(tmp_path, content):
+    folder = write_images(tmp_path / "in", ["a.png", "b.png", "c.png"], size=(60, 60))
+    broken = folder / "b.png"
+    broken.write_bytes(broken.read_bytes()[:-40] if content == "half" else content)
+    first, second, third = read_all(folder)
+    assert second.pixels is None
+    assert "b.png" in second.error
+    assert first.pixels is not None
+    assert third.pixels is not None
+    assert (third.index, third.error) == (2, "")
+
+
+def test_single_image_is_a_stream_of_one(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png", "b.png"])
+    assert [frame.name for frame in read_all(folder / "b.png")] == ["b.png"]
+
+
+def test_colour_can_be_brought_to_grey(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6, 3), (10, 20, 30), np.uint8))
+    assert read_all(tmp_path)[0].pixels.shape == (5, 6, 3)
+    assert read_all(tmp_path, colour=False)[0].pixels.shape == (5, 6)
+
+
+def test_video_gives_every_frame(tmp_path):
+    frames = read_all(write_video(tmp_path / "clip.avi", 7))
+    assert [frame.index for frame in frames] == list(range(7))
+    assert frames[3].name == "clip.avi#000003"
+    means = [float(frame.pixels.mean()) for frame in frames]
+    assert means == pytest.approx([20 * number + 20 for number in range(7)], abs=3)
+
+
+def test_truncated_video_is_a_lost_source_after_the_frames_it_has(tmp_path):
+    path = write_video(tmp_path / "clip.avi", 40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = open_source(str(path), CLOCK)
+    frames = []
+    with pytest.raises(SourceError):
+        frames.extend(iter(source))
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing/here", "clip.mp4", "camera99", "99", "/dev/video99", "empty", "bad.mp4"]
+)
+def test_missing_source_is_an_error_with_exit_code_6_and_nothing_on_the_terminal(
+    tmp_path, monkeypatch, capfd, text
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.mp4").write_bytes(b"no video" * 50)
+    with pytest.raises(SourceError) as caught:
+        open_source(text, CLOCK)
+    assert caught.value.exit_code == 6
+    assert capfd.readouterr() == ("", "")
+
+
+def test_unknown_scheme_and_option_are_usage_errors(tmp_path):
+    with pytest.raises(UsageError, match="'rstp'"):
+        open_source("rstp://host/stream", CLOCK)
+    with pytest.raises(UsageError, match="'watsh'"):
+        open_source(f"{tmp_path}?watsh=1", CLOCK)
+    with pytest.raises(UsageError, match="empty"):
+        open_source(" ", CLOCK)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "target"),
+    [
+        ("camera0", "camera", "0"),
+        ("3", "camera", "3"),
+        ("/dev/video12", "camera", "12"),
+        ("folder:///data/in", "folder", "/data/in"),
+        ("video://clip.bin", "video", "clip.bin"),
+    ],
+)
+def test_names_of_sources(text, kind, target):
+    assert SourceSpec.parse(text) == SourceSpec(kind, target)
+
+
+def test_what_exists_as_a_path_is_that_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "camera0", ["a.png"])
+    write_images(tmp_path / "in?x=1", ["b.png"])
+    assert [frame.name for frame in read_all("camera0")] == ["a.png"]
+    assert [frame.name for frame in read_all("in?x=1")] == ["b.png"]
+
+
+@pytest.mark.parametrize("kind", SOURCES.names())
+def test_every_kind_of_source_refuses_a_target_that_is_not_there(kind, tmp_path):
+    target = "98" if kind == "camera" else str(tmp_path / "none")
+    with pytest.raises(SourceError):
+        SOURCES.get(kind).open(target, {}, clock=CLOCK, colour=True, skip=frozenset())
