@@ -1,7 +1,7 @@
 """``sji-edge infer``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,7 +45,7 @@ def infer(
         Path | None,
         typer.Option(help="Paint each judged frame into this folder; a picture of that name is replaced."),
     ] = None,
-) -> None:
+) -> Any:
     """Judge a stream: a verdict for each joint and each board, recorded in SQLite and JSONL.
 
     Ctrl-C finishes the frame in flight and ends with exit code 130; a second one stops at once.
@@ -90,10 +90,12 @@ def infer(
         try:
             inspection.run()
         finally:
-            _print_summary(inspection.summary(), bundle, database, lines)
+            summary = inspection.summary()
+            _print_summary(summary, bundle, database, lines)
     if interrupt.asked():
         typer.echo("interrupted: every frame so far is on record", err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
+    return summary
 
 
 def _run_name(utc: str) -> str:

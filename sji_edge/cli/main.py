@@ -4,13 +4,13 @@ import errno
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, cast
 
-import click
 import typer
 
 from sji_edge.cli.build_engine import build_engine
 from sji_edge.cli.calibrate import calibrate
+from sji_edge.cli.demo import demo
 from sji_edge.cli.export import export
 from sji_edge.cli.infer import infer
 from sji_edge.cli.parity import parity
@@ -26,11 +26,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (train, export, calibrate, build_engine, parity, infer):
+for command in (train, export, calibrate, build_engine, parity, infer, demo):
     app.command()(command)
 
 EXIT_INTERRUPTED = 130
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+# Typer 0.29 carries its own copy of click, older ones use the package: take the class from Typer itself.
+ClickException = cast(
+    "type[Exception]", next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -65,15 +69,14 @@ def run(arguments: list[str] | None = None) -> None:
 
 def _exit_code(words: list[str], debug: bool) -> int:
     try:
-        result = app(words, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("interrupted", err=True)
-        return EXIT_INTERRUPTED
+        result = int(app(words, standalone_mode=False) or 0)
+    except ClickException as error:
+        error.show()  # type: ignore[attr-defined]
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    except typer.Exit as stop:
+        result = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        result = EXIT_INTERRUPTED
     except SjiError as error:
         return _report(error, debug)
     except OSError as error:
@@ -85,7 +88,7 @@ def _exit_code(words: list[str], debug: bool) -> int:
         return _report_internal(error, debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: shown, and exit 1
         return _report_internal(error, debug)
-    return int(result or 0)
+    return result if isinstance(result, int) else 0
 
 
 def _report(error: SjiError, debug: bool) -> int:

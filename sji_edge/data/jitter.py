@@ -30,7 +30,8 @@ class Jitter:
         flips: mirror and quarter turns, each equally likely.
         angle_rad: greatest rotation.
         shift: greatest shift, as a share of the box.
-        zoom: greatest change of the box's size, as a factor (1.25: from 0.8 to 1.25).
+        zoom: smallest and greatest factor on the box's size.
+        aspect: greatest factor on the box's aspect ratio.
         gain: greatest factor on brightness.
         offset: greatest grey levels added.
         blur_px: greatest sigma of a Gaussian blur, in crop pixels.
@@ -40,7 +41,8 @@ class Jitter:
     flips: bool = True
     angle_rad: float = 0.12
     shift: float = 0.06
-    zoom: float = 1.3
+    zoom: tuple[float, float] = (0.8, 1.4)
+    aspect: float = 1.15
     gain: float = 1.25
     offset: float = 8.0
     blur_px: float = 0.7
@@ -49,7 +51,7 @@ class Jitter:
 
 TRAINING_JITTER = Jitter()
 LINE_JITTER = Jitter(
-    flips=False, angle_rad=0.01, shift=0.03, zoom=1.03, gain=1.05, offset=2.0, blur_px=0.0, noise=1.0
+    flips=False, angle_rad=0.01, shift=0.03, zoom=(0.97, 1.03), aspect=1.0, gain=1.05, offset=2.0, blur_px=0.0, noise=1.0
 )
 """What remains on a line after alignment: about 2 px of placement and 5 % of gain."""
 
@@ -81,13 +83,14 @@ def jittered_crops(
 
 
 def _jittered_map(roi: RoiPx, spec: PreprocessSpec, jitter: Jitter, rng: np.random.Generator) -> Matrix:
-    zoom = np.exp(rng.uniform(-1.0, 1.0) * np.log(jitter.zoom))
+    zoom = np.exp(rng.uniform(*np.log(jitter.zoom)))
+    stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(jitter.aspect))
     shift_x, shift_y = rng.uniform(-jitter.shift, jitter.shift, 2)
     moved = RoiPx(
         roi.x + shift_x * roi.width,
         roi.y + shift_y * roi.height,
-        roi.width * zoom,
-        roi.height * zoom,
+        roi.width * zoom * stretch,
+        roi.height * zoom / stretch,
         rng.uniform(-jitter.angle_rad, jitter.angle_rad),
     )
     crop_map = crop_to_image(moved, spec)

@@ -27,7 +27,7 @@ from sji_edge.data.synthetic_light import Look, draw_look, expose
 from sji_edge.data.synthetic_solder import GOOD_STATE, draw_defect, draw_solder
 
 FIDUCIAL_LEVEL = 235.0
-FIDUCIAL_CLEARANCE_PX = 7.0
+FIDUCIAL_CLEARANCE_PX = 13.0
 TEST_PAD_RADIUS_PX = 9.0
 FAULTLESS_EVERY = 8
 STILL = Movement(max_angle_deg=0.0, max_shift_px=0.0, max_gain_change=0.0, max_joint_offset_px=0.0)
@@ -205,15 +205,8 @@ def write_boards(
     The folder gets ``board.json``, ``joints.csv``, ``golden.png``, ``boardNN.png``, ``truth.csv`` and
     ``transforms.csv`` (from golden to frame pixels).
 
-    Args:
-        folder: made here; it must not exist yet.
-        seed: same seed, same bytes.
-        frames: how many.
-        joints: on a board.
-        defect_rate: probability of each joint being defective.
-        movement: see ``SyntheticBoards``.
-        frame: see ``SyntheticBoards``.
-        faultless_every: see ``SyntheticBoards``.
+    ``folder`` is made here and must not exist yet, ``frames`` is how many are written; the other arguments
+    are those of ``SyntheticBoards``.
 
     Raises:
         UsageError: a number is out of its range.
@@ -224,20 +217,25 @@ def write_boards(
     boards = SyntheticBoards(
         seed, joints, defect_rate, movement=movement, frame=frame, faultless_every=faultless_every
     )
-    digits = max(2, len(str(frames - 1)))
-    truths: list[FrameTruth] = []
     with new_folder(folder) as temporary:
         write_json(temporary / "board.json", boards.board)
         write_atomic(temporary / "joints.csv", csv_text(JOINT_COLUMNS, boards.joints))
         write_png(temporary / "golden.png", boards.golden)
-        for index in range(frames):
-            shot = boards.render(index)
-            truths.append(FrameTruth(f"board{index:0{digits}d}.png", shot.states, shot.transform))
-            write_png(temporary / truths[-1].file, shot.image)
+        truths = _write_frames(temporary, boards, frames)
         write_atomic(temporary / "truth.csv", csv_text(TRUTH_COLUMNS, _truth_rows(boards, truths)))
         rows = [(truth.file, *truth.transform.ravel().tolist()) for truth in truths]
         write_atomic(temporary / "transforms.csv", csv_text(TRANSFORM_COLUMNS, rows))
     return tuple(truths)
+
+
+def _write_frames(folder: Path, boards: SyntheticBoards, frames: int) -> list[FrameTruth]:
+    digits = max(2, len(str(frames - 1)))
+    truths = []
+    for index in range(frames):
+        shot = boards.render(index)
+        truths.append(FrameTruth(f"board{index:0{digits}d}.png", shot.states, shot.transform))
+        write_png(folder / truths[-1].file, shot.image)
+    return truths
 
 
 def _truth_rows(boards: SyntheticBoards, truths: Iterable[FrameTruth]) -> list[tuple[str, str, str, str]]:

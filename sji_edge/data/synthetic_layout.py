@@ -12,6 +12,8 @@ FRAMES = ((612, 512), (1224, 1024), (2448, 2048), (4096, 3072), (5472, 3648), (8
 PITCH_PX = (172.0, 144.0)
 FIDUCIAL_RADIUS_PX = 13.0
 EDGE_GAP_PX = 4.0
+FIDUCIAL_ROOM_PX = (22.0, 34.0)
+"""Left beside and above a corner's joint, so that no pad lies within a radius of a fiducial's edge."""
 DEFAULT_SEARCH_PX = 40.0
 """What a recipe searches where it does not say."""
 
@@ -121,8 +123,8 @@ def _inset(frame: tuple[int, int], movement: Movement) -> tuple[float, float]:
     """Return how far inside the frame the outermost joints' centres lie, along x and along y."""
     reach_x, reach_y = movement.reach_px(frame)
     half_x, half_y = (max(box[axis] for box in BOX_PX.values()) / 2 for axis in (0, 1))
-    fiducials = 2 * FIDUCIAL_RADIUS_PX + 2 * EDGE_GAP_PX
-    return reach_x + half_x + EDGE_GAP_PX, reach_y + half_y + EDGE_GAP_PX + fiducials
+    room_x, room_y = FIDUCIAL_ROOM_PX
+    return reach_x + half_x + EDGE_GAP_PX + room_x, reach_y + half_y + EDGE_GAP_PX + room_y
 
 
 def _capacity(frame: tuple[int, int], movement: Movement) -> tuple[int, int]:

@@ -107,7 +107,9 @@ def shade(
     window *= 1 - np.float32(0.45) * surface.clearance
     copper = np.float32(look.pad_level) * (1 + np.float32(look.tarnish) * (coarse - np.abs(fine) / 2))
     _blend(window, np.maximum(copper, np.float32(12.0)), surface.pad)
-    height: Floats = surface.height_px + np.float32(grain_px) * (coarse + fine * np.float32(1 / 3)) * surface.solder
+    height: Floats = (
+        surface.height_px + np.float32(grain_px) * (coarse + fine * np.float32(1 / 3)) * surface.solder
+    )
     gloss = np.float32(look.gloss_level) * _light_seen(height, look)
     flank = (
         np.float32(look.solder_level) * (1 + np.float32(0.35) * coarse) * (1 - np.float32(0.5) * surface.hole)

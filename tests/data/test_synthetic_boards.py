@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from sji_edge.core.errors import OutputError, UsageError
-from sji_edge.data.synthetic_boards import SyntheticBoards, write_boards
+from sji_edge.data.synthetic_boards import (
+    FIDUCIAL_CLEARANCE_PX,
+    TEST_PAD_RADIUS_PX,
+    SyntheticBoards,
+    write_boards,
+)
 from sji_edge.data.synthetic_joint import STATES
-from sji_edge.data.synthetic_layout import FIDUCIAL_RADIUS_PX, Movement
+from sji_edge.data.synthetic_layout import FIDUCIAL_RADIUS_PX, Movement, lay_out
+from sji_edge.data.synthetic_solder import PAD_PX
 from sji_edge.recipe.board import Recipe
 
 FAR = Movement(max_angle_deg=2.0, max_shift_px=40.0)
@@ -29,12 +35,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def centroid(image: np.ndarray, x: float, y: float) -> tuple[float, float]:
-    """Centre of the light in a window around a place, what surrounds it taken off."""
+    """Centre of the light of the disc at a place, what surrounds it taken off."""
     half = round(FIDUCIAL_RADIUS_PX) + 4
     left, top = round(x) - half, round(y) - half
     window = image[top : top + 2 * half + 1, left : left + 2 * half + 1].astype(np.float64)
     weight = np.clip(window - 60.0, 0.0, None)
     rows, columns = np.indices(window.shape)
+    weight[np.hypot(rows + top - y, columns + left - x) > FIDUCIAL_RADIUS_PX + 3.5] = 0.0
     return left + (weight * columns).sum() / weight.sum(), top + (weight * rows).sum() / weight.sum()
 
 
@@ -66,6 +73,23 @@ def test_a_transform_turns_and_shifts_within_its_limits(far_boards: SyntheticBoa
         assert turn @ turn.T == pytest.approx(np.eye(2), abs=1e-12)
         assert abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))) <= FAR.max_angle_deg
         assert np.abs(turn @ middle + matrix[:, 2] - middle).max() <= FAR.max_shift_px + 1e-9
+
+
+@pytest.mark.parametrize("movement", [Movement(), FAR], ids=["line", "far"])
+@pytest.mark.parametrize("joints", [4, 36])
+def test_no_pad_and_no_test_pad_reaches_a_fiducials_clearance(joints: int, movement: Movement) -> None:
+    clear = FIDUCIAL_RADIUS_PX + FIDUCIAL_CLEARANCE_PX
+    for seed in range(40):
+        layout = lay_out(np.random.default_rng(seed), joints, movement)
+        for site in layout.sites:
+            half = np.array(PAD_PX[site.pad]) / 2
+            for mark in layout.fiducials:
+                for offset in ((0.0, 0.0), site.neighbour):
+                    centre = np.array([site.x, site.y]) + offset
+                    assert np.hypot(*np.maximum(np.abs(centre - mark) - half, 0.0)) > clear
+                if site.test_pad is not None:
+                    spot = np.array([site.x, site.y]) + site.test_pad
+                    assert np.hypot(*(spot - mark)) > clear + TEST_PAD_RADIUS_PX
 
 
 @pytest.mark.parametrize("movement", [Movement(), FAR], ids=["line", "far"])

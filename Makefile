@@ -1,0 +1,37 @@
+# Everything sets itself up: a .venv with the pinned packages, then the work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all lint types imports install clean
+
+demo: $(STAMP)
+	$(BIN)/sji-edge demo $(if $(DATA),--data $(DATA)) $(if $(BOARDS),--boards $(BOARDS))
+
+test: lint types imports
+	$(PYTEST) -n 2 -m "not slow and not gpu"
+
+test-all: lint types imports
+	$(PYTEST) -n 2 -m "not gpu"
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check sji_edge tests benchmarks
+	$(BIN)/ruff check sji_edge tests benchmarks
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo runs inspections .pytest_cache .mypy_cache .ruff_cache

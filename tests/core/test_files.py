@@ -1,0 +1,98 @@
+import hashlib
+import os
+import time
+
+import pytest
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.files import fresh_name, new_folder, newest_folder, sha256_of, write_atomic, write_json
+
+
+def test_a_folder_appears_whole_and_readable(tmp_path):
+    target = tmp_path / "runs" / "one"
+    with new_folder(target) as partial:
+        (partial / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert [entry.name for entry in target.parent.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt(), SystemExit(1)])
+def test_nothing_is_left_after_any_failure(tmp_path, failure):
+    def fill() -> None:
+        with new_folder(tmp_path / "one") as partial:
+            (partial / "a").write_text("1")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a").write_text("old")
+    with pytest.raises(OutputError, match="exists already"), new_folder(tmp_path / "one"):
+        raise AssertionError("the block must not run")
+    assert (tmp_path / "one" / "a").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_someone_filled_meanwhile_is_left_alone(tmp_path):
+    target = tmp_path / "one"
+
+    def fill() -> None:
+        with new_folder(target) as partial:
+            (partial / "a").write_text("mine")
+            target.mkdir()
+            (target / "a").write_text("theirs")
+
+    with pytest.raises(OSError):
+        fill()
+    assert (target / "a").read_text() == "theirs"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_failed_write_keeps_the_old_content_and_no_temporary(tmp_path):
+    path = tmp_path / "card.json"
+    write_atomic(path, "old")
+    with pytest.raises(ValueError):
+        write_json(path, {"score": float("nan")})
+    with pytest.raises(TypeError):
+        write_atomic(path, 5)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["card.json"]
+
+
+def test_a_write_replaces_bytes_and_text_and_is_readable_by_all(tmp_path):
+    path = tmp_path / "x"
+    write_atomic(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    write_atomic(path, "Δ")
+    assert path.read_text(encoding="utf-8") == "Δ"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_hash_is_sha256(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"solder" * 100_000)
+    assert sha256_of(path) == hashlib.sha256(b"solder" * 100_000).hexdigest()
+
+
+def test_fresh_names_count_up(tmp_path):
+    assert fresh_name(tmp_path, "run") == "run"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-2").mkdir()
+    assert fresh_name(tmp_path, "run") == "run-3"
+
+
+def test_the_newest_folder_is_the_one_whose_marker_is_newest_and_not_hidden(tmp_path):
+    assert newest_folder(tmp_path, "card.json") is None
+    now = time.time()
+    for age, name in ((30, "old"), (10, "new"), (0, ".partial")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.json").write_text("{}")
+        os.utime(tmp_path / name / "card.json", (now - age, now - age))
+    (tmp_path / "unmarked").mkdir()
+    assert newest_folder(tmp_path, "card.json") == tmp_path / "new"

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from sji_edge.core.verdict import (
+    ERROR,
+    FAIL,
+    PASS,
+    REVIEW,
+    Thresholds,
+    Verdict,
+    decide,
+    decide_each,
+    defect_scores,
+    worst,
+)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_scores_are_one_minus_the_softmax_of_the_good_class(classes):
+    logits = np.random.default_rng(0).normal(0, 4, (50, classes)).astype(np.float32)
+    for good in range(classes):
+        wide = logits.astype(np.float64)
+        softmax = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(defect_scores(logits, good), 1 - softmax[:, good], atol=1e-12)
+
+
+def test_a_score_near_zero_keeps_its_precision():
+    logits = np.array([[60.0, 0.0]], np.float32)
+    assert defect_scores(logits, 0)[0] == pytest.approx(np.exp(-60.0), rel=1e-12)
+
+
+def test_extreme_logits_give_scores_and_not_nan():
+    logits = np.array([[3e38, -3e38], [-3e38, 3e38], [0.0, 0.0]], np.float32)
+    assert defect_scores(logits, 0).tolist() == [0.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_not_finite_becomes_error_and_touches_no_other_joint(bad):
+    logits = np.array([[1.0, 0.0], [bad, 0.0], [0.0, bad]], np.float32)
+    kept = logits.copy()
+    scores = defect_scores(logits, 0)
+    assert np.isfinite(scores[0])
+    assert np.isnan(scores[1:]).all()
+    assert decide(scores, Thresholds(lower=0.4, upper=0.6)).tolist() == [PASS, ERROR, ERROR]
+    assert np.array_equal(logits, kept, equal_nan=True)
+
+
+def test_limits_belong_to_the_severer_verdict():
+    limits = Thresholds(lower=0.3, upper=0.7)
+    scores = np.array(
+        [0.0, np.nextafter(0.3, 0), 0.3, np.nextafter(0.7, 0), 0.7, 1.0, np.nan, np.inf, -np.inf]
+    )
+    expected = [PASS, PASS, REVIEW, REVIEW, FAIL, FAIL, ERROR, ERROR, ERROR]
+    assert decide(scores, limits).tolist() == expected
+
+
+def test_equal_thresholds_leave_no_review():
+    codes = decide(np.linspace(0, 1, 101), Thresholds(lower=0.5, upper=0.5))
+    assert set(codes.tolist()) == {PASS, FAIL}
+
+
+def test_thresholds_of_each_joint():
+    scores = np.array([0.5, 0.5, 0.5, np.nan])
+    codes = decide_each(scores, np.array([0.6, 0.4, 0.1, 0.1]), np.array([0.7, 0.7, 0.2, 0.2]))
+    assert codes.tolist() == [PASS, REVIEW, FAIL, ERROR]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(0.6, 0.5), (0.0, 0.5), (0.5, 1.1), (-0.1, 0.5), (np.nan, 0.5), (0.5, np.nan)]
+)
+def test_thresholds_out_of_order_or_range_are_refused(lower, upper):
+    with pytest.raises(ValidationError):
+        Thresholds(lower=lower, upper=upper)
+
+
+def test_a_board_is_as_bad_as_its_worst_joint():
+    assert worst(np.array([PASS, PASS], np.int8)) is Verdict.PASS
+    assert worst(np.array([PASS, REVIEW], np.int8)) is Verdict.REVIEW
+    assert worst(np.array([FAIL, REVIEW], np.int8)) is Verdict.FAIL
+    assert worst(np.array([FAIL, ERROR, PASS], np.int8)) is Verdict.ERROR
+
+
+def test_a_board_without_joints_is_an_error_never_pass():
+    assert worst(np.empty(0, np.int8)) is Verdict.ERROR
