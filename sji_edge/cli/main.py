@@ -69,7 +69,9 @@ def run(arguments: list[str] | None = None) -> None:
 
 def _exit_code(words: list[str], debug: bool) -> int:
     try:
-        result = int(app(words, standalone_mode=False) or 0)
+        # A command called from another one returns what it made; only an exit code is one.
+        answer = app(words, standalone_mode=False)
+        result = answer if isinstance(answer, int) else 0
     except ClickException as error:
         error.show()  # type: ignore[attr-defined]
         return int(error.exit_code)  # type: ignore[attr-defined]
@@ -88,7 +90,9 @@ def _exit_code(words: list[str], debug: bool) -> int:
         return _report_internal(error, debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: shown, and exit 1
         return _report_internal(error, debug)
-    return result if isinstance(result, int) else 0
+    if result == EXIT_INTERRUPTED:
+        typer.echo("interrupted", err=True)
+    return result
 
 
 def _report(error: SjiError, debug: bool) -> int:

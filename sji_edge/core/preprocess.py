@@ -150,8 +150,9 @@ def outside_frame(maps: Matrix, spec: PreprocessSpec, frame_shape: tuple[int, ..
     corners = np.array([[0.0, 0.0, 1.0], [right, 0.0, 1.0], [0.0, bottom, 1.0], [right, bottom, 1.0]])
     points = maps @ corners.T
     limit = np.array([frame_shape[1] - 0.5, frame_shape[0] - 0.5])[:, None]
-    leaves: NDArray[np.bool_] = ((points < -0.5) | (points > limit)).any(axis=(1, 2))
-    return leaves
+    # A map that is not finite lies nowhere inside.
+    inside: NDArray[np.bool_] = ((points >= -0.5) & (points <= limit)).all(axis=(1, 2))
+    return ~inside
 
 
 def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:

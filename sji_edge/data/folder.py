@@ -55,8 +55,8 @@ class FolderDataset:
             splits: which of train, validation and test must be there; others are left out.
 
         Raises:
-            DataError: a split is missing, a class folder is empty, there are fewer than two classes, or
-                no class is called ``good_class``.
+            DataError: a split is missing, a class folder is empty, there are fewer than two classes, no
+                class is called ``good_class``, or the train split lacks a class that another split has.
         """
         folders = {split: _split_folder(root, split) for split in splits}
         found = {split: _class_folders(folder) for split, folder in folders.items()}
@@ -70,9 +70,10 @@ class FolderDataset:
             )
         if len(names) < 2:
             raise DataError(
-                f"{root} has only the class {names[0]!r}; two or more were wanted, one of them without defect",
+                f"{root} has only the class {names[0]!r}; two or more were wanted, one without defect",
                 hint="add a folder of defective joints to each split",
             )
+        _check_trained(found, names, root)
         classes = (good_class, *(name for name in names if name != good_class))
         return cls(
             root=root,
@@ -166,6 +167,16 @@ def _class_folders(split: Path) -> dict[str, list[Path]]:
     if not classes:
         raise DataError(f"{split} has no class folder", hint="put one folder a class into it")
     return classes
+
+
+def _check_trained(found: dict[str, dict[str, list[Path]]], names: list[str], root: Path) -> None:
+    missing = [name for name in names if name not in found.get("train", names)]
+    if missing:
+        raise DataError(
+            f"the train split of {root} has no class {missing[0]!r}, which another split has; "
+            f"found: {', '.join(found['train'])}",
+            hint="add it to the train split, or correct the folder's name",
+        )
 
 
 def _samples(found: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[Sample, ...]:

@@ -10,6 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+NEAR_END = 1e-9
+"""Nearer to an end of α, rounding outweighs what the divergence differs from its limit."""
+
 
 def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
     """α-skew Jensen-Shannon divergence between the uniform distribution and the prediction.
@@ -19,11 +22,12 @@ def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
     confidence penalty; KL(u‖p) at α = 1, label smoothing.
 
     Args:
-        logits: float ``(n, classes)``; half precision is computed in float32.
-        alpha: skew in [0, 1].
+        logits: float ``(n, classes)``.
+        alpha: skew in [0, 1]; nearer than ``NEAR_END`` to an end it is that end.
 
     Returns:
-        float ``(n,)``, ≥ 0, in nats; 0 only where the prediction is uniform.
+        float32, or float64 for float64 logits, ``(n,)``, ≥ 0, in nats; 0 only where
+        the prediction is uniform.
 
     Raises:
         ValueError: ``alpha`` outside [0, 1].
@@ -32,10 +36,16 @@ def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
         raise ValueError(f"alpha is {alpha}; a skew in [0, 1] was wanted")
     log_p = _log_softmax(logits)
     log_classes = math.log(logits.shape[-1])
-    if alpha == 0.0:
-        return log_classes - _entropy(log_p)
-    if alpha == 1.0:
-        return -log_classes - log_p.mean(dim=-1)
+    if alpha < NEAR_END:
+        divergence = log_classes - _entropy(log_p)
+    elif alpha > 1.0 - NEAR_END:
+        divergence = -log_classes - log_p.mean(dim=-1)
+    else:
+        divergence = _inner_divergence(log_p, alpha, log_classes)
+    return divergence.to(_result_type(logits))
+
+
+def _inner_divergence(log_p: torch.Tensor, alpha: float, log_classes: float) -> torch.Tensor:
     # J is the mean of two KL divergences to the mixture, each a sum of non-negative terms; the entropy
     # form of the docstring loses half of its digits near α = 0 and 1.
     log_u = torch.full_like(log_p, -log_classes)
@@ -69,7 +79,7 @@ def legacy_double_softmax(logits: torch.Tensor, alpha: float) -> torch.Tensor:
     mixture_entropy = _entropy(functional.log_softmax(mixture, dim=-1))
     uniform_entropy = math.log(logits.shape[-1])
     skewed = mixture_entropy - alpha * _entropy(log_p) - (1.0 - alpha) * uniform_entropy
-    return skewed / (alpha * (1.0 - alpha))
+    return (skewed / (alpha * (1.0 - alpha))).to(_result_type(logits))
 
 
 class AlphaJSLoss(nn.Module):
@@ -106,9 +116,13 @@ class AlphaJSLoss(nn.Module):
 
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    return functional.log_softmax(logits, dim=-1)
+    # In float64, because the penalty divides small differences by α(1−α). Apple's GPUs have none.
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    return functional.log_softmax(logits.to(wide), dim=-1)
+
+
+def _result_type(logits: torch.Tensor) -> torch.dtype:
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
 def _entropy(log_p: torch.Tensor) -> torch.Tensor:

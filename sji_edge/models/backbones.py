@@ -16,7 +16,7 @@ LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, in BGR and for pixels in [0, 1], that an architecture was pretrained with."""
+    """Mean and standard deviation, BGR, of pixels in [0, 1], that an architecture was pretrained with."""
     return LITE_BGR if name == EFFICIENTNET_LITE0 else IMAGENET_BGR
 
 
@@ -98,7 +98,8 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
     except OSError as error:
         raise EnvironmentMismatchError(
             f"the ImageNet weights of {name} are not on this machine and cannot be downloaded: {error}",
-            hint="--weights none, --weights FILE, or the default model efficientnet_lite0, whose weights are packaged",
+            hint="--weights none, --weights FILE, or the default model efficientnet_lite0, "
+            "whose weights are packaged",
         ) from error
     except ValueError as error:
         raise UsageError(

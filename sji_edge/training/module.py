@@ -23,8 +23,8 @@ class JointTraining(lightning.LightningModule):
         weight_decay: AdamW's, on matrices and kernels only.
 
     Logs ``train_loss``; on validation ``val_ap``, ``val_ce`` (cross-entropy in nats, whatever the criterion)
-    and ``val_rank``, by which the best epoch is kept: the average precision, ties broken by the lower
-    cross-entropy (with few defects many epochs reach the same precision).
+    and ``val_rank``, by which the best epoch is kept: the average precision to two decimals, ties broken by
+    the lower cross-entropy (with the few defects of a validation split, finer differences are chance).
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class JointTraining(lightning.LightningModule):
         precision, cross_entropy = self.average_precision.compute(), self.cross_entropy.compute()
         self.log("val_ap", precision, prog_bar=True)
         self.log("val_ce", cross_entropy, prog_bar=True)
-        self.log("val_rank", torch.round(precision, decimals=3) - 1e-4 * cross_entropy.clamp(max=9.0))
+        self.log("val_rank", torch.round(precision, decimals=2) - 1e-3 * cross_entropy.clamp(max=4.0))
         self.average_precision.reset()
         self.cross_entropy.reset()
 

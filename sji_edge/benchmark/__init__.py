@@ -1,0 +1,1 @@
+"""How fast predictors are, measured side by side in one process."""

@@ -1,0 +1,188 @@
+"""A benchmark from end to end: thread counts, batch sizes, subjects, and the report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sji_edge.benchmark.alternate import BlockSettings, Predict, Timing, alternate, ratio
+from sji_edge.benchmark.latency import Latency
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import UsageError
+
+BATCHES = (1, 8, 32, 64, 100)
+OpenPredictor = Callable[[int, Sequence[int]], AbstractContextManager[Predict]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        facts: what stands in the report.
+        max_batch: greatest batch that it takes.
+        crops: uint8 ``(n, h, w, c)``, repeated to the batch.
+        open: makes it ready for a number of threads and some batch sizes.
+    """
+
+    facts: "SubjectFacts"
+    max_batch: int
+    crops: NDArray[np.uint8]
+    open: OpenPredictor
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SubjectFacts(_Frozen):
+    """One engine, or PyTorch.
+
+    ``file_bytes`` is the size of the engine file or the weights; ``peak_rss_bytes`` the peak resident memory
+    of a process that holds this subject alone and judges the greatest batch; None where it was not measured.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    file_bytes: int
+    sha256: str
+    released: bool
+    peak_rss_bytes: int | None = None
+
+
+class BenchRow(Latency):
+    """One subject at one batch size and thread count.
+
+    ``ratio`` is how many times as fast as the baseline it is, over all calls; ``ratio_low`` and
+    ``ratio_high`` are the least and greatest of a round.
+    """
+
+    subject: str
+    threads: int
+    batch: int
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+
+
+class BenchReport(_Frozen):
+    """All that was measured, and under which conditions; ``skipped`` says what was not, and why."""
+
+    schema_version: Literal[1] = 1
+    created_utc: str
+    environment: dict[str, str]
+    settings: BlockSettings
+    baseline: str
+    subjects: tuple[SubjectFacts, ...]
+    rows: tuple[BenchRow, ...]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Thread counts and batch sizes; ``step`` is told what is being measured."""
+
+    threads: Sequence[int]
+    batches: Sequence[int]
+    settings: BlockSettings
+    step: Callable[[str], None] = lambda _text: None
+
+
+def bench(
+    subjects: Sequence[Subject],
+    plan: Plan,
+    *,
+    clock: Clock,
+    environment: dict[str, str],
+    baseline: str = "",
+) -> BenchReport:
+    """Measure subjects side by side.
+
+    Args:
+        subjects: one or more, with different names.
+        plan: what to measure.
+        clock: the clock.
+        environment: versions and machine, for the report.
+        baseline: the subject that the ratios are to; empty: no ratios.
+
+    Raises:
+        UsageError: no subject, two of one name, an unknown baseline, or no batch size that any takes.
+    """
+    names = [subject.facts.name for subject in subjects]
+    if not names or len(set(names)) != len(names) or (baseline and baseline not in names):
+        raise UsageError(
+            f"subjects are {names}, baseline {baseline!r}; one or more of different names wanted"
+        )
+    skipped = tuple(
+        f"{subject.facts.name}: batch {batch} exceeds its max batch {subject.max_batch}"
+        for subject in subjects
+        for batch in plan.batches
+        if batch > subject.max_batch
+    )
+    rows: list[BenchRow] = []
+    for threads in plan.threads:
+        with ExitStack() as stack:
+            predictors = []
+            for subject in subjects:
+                sizes = [batch for batch in plan.batches if batch <= subject.max_batch]
+                predictors.append(stack.enter_context(subject.open(threads, sizes)))
+            for batch in plan.batches:
+                plan.step(f"{threads} thread{'s' * (threads != 1)}, batch {batch}")
+                pairs = list(zip(subjects, predictors, strict=True))
+                rows += _rows(pairs, _Point(threads, batch, baseline), plan.settings, clock)
+    if not rows:
+        raise UsageError("no engine takes any of these batch sizes", hint="; ".join(skipped))
+    return BenchReport(
+        created_utc=clock.utc(),
+        environment=environment,
+        settings=plan.settings,
+        baseline=baseline,
+        subjects=tuple(subject.facts for subject in subjects),
+        rows=tuple(rows),
+        skipped=skipped,
+    )
+
+
+@dataclass(frozen=True)
+class _Point:
+    threads: int
+    batch: int
+    baseline: str
+
+
+def _rows(
+    pairs: Sequence[tuple[Subject, Predict]], point: _Point, settings: BlockSettings, clock: Clock
+) -> list[BenchRow]:
+    taking = [(subject, predict) for subject, predict in pairs if point.batch <= subject.max_batch]
+    if not taking:
+        return []
+    timings = alternate(
+        [(predict, repeated(subject.crops, point.batch)) for subject, predict in taking], settings, clock
+    )
+    by_name = {subject.facts.name: timing for (subject, _), timing in zip(taking, timings, strict=True)}
+    base = by_name.get(point.baseline)
+    return [_row(name, timing, point, base) for name, timing in by_name.items()]
+
+
+def _row(name: str, timing: Timing, point: _Point, base: Timing | None) -> BenchRow:
+    compared = base is not None and name != point.baseline
+    overall, low, high = ratio(base, timing) if base and compared else (None, None, None)
+    return BenchRow(
+        **Latency.of(timing.durations_ns, point.batch).model_dump(),
+        subject=name,
+        threads=point.threads,
+        batch=point.batch,
+        ratio=overall,
+        ratio_low=low,
+        ratio_high=high,
+    )
+
+
+def repeated(crops: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
+    """Return ``batch`` crops, C-contiguous: the given ones, again and again."""
+    return np.ascontiguousarray(crops[np.arange(batch) % len(crops)])

@@ -1,0 +1,43 @@
+"""PyTorch as the baseline of a benchmark: FP32, in eager mode, on the CPU."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sji_edge.models.checkpoint import load_run
+
+CALLS = 3
+
+
+@contextmanager
+def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
+    """Yield a function from crops uint8 ``(n, h, w, c)`` to logits, with a number of threads (0: as it is).
+
+    Nothing but the model is in the way: the whole batch at once, no mode is switched in a call.
+    """
+    model, _ = load_run(run)
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+
+    def predict(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = model(torch.from_numpy(crops)).numpy()
+        return logits
+
+    try:
+        yield predict
+    finally:
+        torch.set_num_threads(before)
+
+
+def judge_once(run: str, batch: str, threads: str) -> None:
+    """Judge a few batches of black crops, for a measurement of memory in a process of its own."""
+    with torch_predictor(Path(run), int(threads)) as predict:
+        shape = load_run(Path(run))[1].preprocess.shape
+        for _ in range(CALLS):
+            predict(np.zeros((int(batch), *shape), np.uint8))

@@ -1,0 +1,127 @@
+import json
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from quantization.small_graph import SIDE, crops, model
+from tiny_bundle import card
+
+from sji_edge.cli.main import run as sji_edge
+from sji_edge.core.verdict import Thresholds, decide, defect_scores
+from sji_edge.quantization.probe import tensors_on
+from sji_edge.runtime.bundle import open_bundle, open_engine
+from sji_edge.runtime.cpu import INT8_WEIGHT_BITS
+from sji_edge.runtime.golden import Golden, write_golden
+
+N = 400
+
+
+def command(*words: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        sji_edge([str(word) for word in words])
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A folder with an exported run, its golden crops, and a dataset, as train and export leave them."""
+    monkeypatch.chdir(tmp_path)
+    batch = crops(N, seed=8)
+    logits = np.concatenate([values["logits"] for values in tensors_on(model(), ["logits"], batch)])
+    scores = np.sort(defect_scores(logits, 0))
+    # Limits in the widest gaps of the upper scores, as training looks for them.
+    gaps = np.diff(scores[N // 2 : -5])
+    place = N // 2 + int(np.argmax(gaps))
+    limit = float(scores[place] + scores[place + 1]) / 2
+    own = card(thresholds=Thresholds(lower=limit, upper=limit))
+    run = tmp_path / "runs" / "small"
+    run.mkdir(parents=True)
+    proto = model()
+    onnx.helper.set_model_props(proto, {"sji_edge_card": own.model_dump_json()})
+    onnx.save(proto, run / "model.onnx")
+    (run / "card.json").write_text(own.model_dump_json())
+    labels = (defect_scores(logits, 0) >= limit).astype(np.int64)
+    write_golden(run / "golden.npz", Golden(batch, logits, labels), own)
+    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
+        for label in ("normal", "defective"):
+            folder = tmp_path / "data" / split / label
+            folder.mkdir(parents=True)
+            for number, crop in enumerate(crops(20, seed * 10 + len(label))):
+                cv2.imwrite(str(folder / f"{number}.png"), crop[:, :, 0])
+    return tmp_path
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_auto_releases_an_engine_that_decides_as_the_model(workshop, backend, capsys):
+    assert command("calibrate", "data", "--count", 32) == 0
+    assert command("build-engine", "--backend", backend, "--name", "e") == 0
+    bundle = open_bundle(workshop / "engines" / "e")
+    facts = manifest(bundle.folder)
+    assert facts["released"]
+    assert {"int8", "fp32"} <= {attempt["label"] for attempt in facts["tried"]}
+    kept = [attempt for attempt in facts["tried"] if attempt["kept"]]
+    passed = [attempt for attempt in facts["tried"] if attempt["passed"]]
+    assert kept == [min(passed, key=lambda attempt: attempt["batch_ms"])]
+    engine = open_engine(bundle)
+    golden = bundle.golden()
+    verdicts = decide(defect_scores(engine.infer(golden.crops[:100]), 0), bundle.thresholds)
+    wanted = decide(defect_scores(golden.logits[:100], 0), bundle.card.thresholds)
+    engine.close()
+    assert not ((verdicts == 0) & (wanted != 0)).any()
+    assert "released" in capsys.readouterr().out
+
+
+def test_int8_alone_is_int8_and_says_its_weight_bits(workshop):
+    assert command("calibrate", "data", "--count", 32) == 0
+    assert command("build-engine", "--precision", "int8", "--weight-bits", 7, "--name", "e") in (0, 3)
+    facts = manifest(workshop / "engines" / "e")
+    assert facts["precision"] == "int8"
+    assert facts["environment"][INT8_WEIGHT_BITS] == "7"
+    nodes = {node.op_type for node in onnx.load(workshop / "engines" / "e" / "engine.onnx").graph.node}
+    assert "QuantizeLinear" in nodes
+
+
+def test_an_engine_that_fails_its_gate_is_kept_for_inspection_but_not_released(workshop, capsys):
+    path = workshop / "runs" / "small" / "golden.npz"
+    with np.load(path) as arrays:
+        changed = {name: arrays[name].copy() for name in arrays.files}
+    changed["logits"] = changed["logits"][:, ::-1]
+    np.savez_compressed(path, **changed)
+    assert command("build-engine", "--precision", "fp32", "--name", "e") == 3
+    assert not manifest(workshop / "engines" / "e")["released"]
+    assert "is not released" in capsys.readouterr().err
+    assert command("infer", "--stream", "data/test/normal", "--engine", "engines/e") == 3
+
+
+def test_int8_without_a_calibration_set_says_how_to_make_one(workshop, capsys):
+    assert command("build-engine", "--precision", "int8") == 2
+    assert "sji-edge calibrate" in capsys.readouterr().err
+    assert not (workshop / "engines").exists()
+
+
+def test_a_bundle_is_never_overwritten(workshop, capsys):
+    assert command("build-engine", "--precision", "fp32", "--name", "e") == 0
+    before = manifest(workshop / "engines" / "e")
+    assert command("build-engine", "--precision", "fp32", "--name", "e") == 7
+    assert manifest(workshop / "engines" / "e") == before
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_run_that_was_not_exported_says_so(workshop, capsys):
+    (workshop / "runs" / "small" / "model.onnx").unlink()
+    assert command("build-engine") == 2
+    assert "sji-edge export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["--backend", "openvono"], "openvino"), (["--precision", "int7"], "int8"), (["--weight-bits", 6], "7")],
+)
+def test_misspelt_options_are_usage_errors(workshop, capsys, words, hint):
+    assert command("build-engine", *words) == 2
+    assert hint in capsys.readouterr().err

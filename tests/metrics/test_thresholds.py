@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+
+from sji_edge.core.errors import DataError
+from sji_edge.core.verdict import FAIL, PASS, Thresholds, decide
+from sji_edge.metrics.thresholds import SOFTNESS, match_thresholds, solve_thresholds
+
+
+def cases():
+    """Score sets from separable to hopeless, with and without ties, few and many joints."""
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        n = int(rng.integers(3, 120))
+        truth = rng.random(n) < 0.3
+        truth[:2] = True, False
+        scores = 1 / (1 + np.exp(-rng.normal(np.where(truth, 2.0, -2.0), 0.3 + trial / 20, n)))
+        yield (np.round(scores, 1) * 0.98 + 0.01 if trial % 3 == 0 else scores), truth
+
+
+def logit(scores):
+    return np.log(scores / (1 - scores))
+
+
+def expected_f2(limit: float, scores: np.ndarray, truth: np.ndarray) -> float:
+    """F₂ from the chances that each joint is called, its score disturbed by a logistic in logits."""
+    chances = [1 / (1 + np.exp(-(logit(s) - logit(limit)) / SOFTNESS)) for s in scores]
+    hits = sum(chance for chance, defect in zip(chances, truth, strict=True) if defect)
+    return 5 * hits / (sum(chances) + 4 * truth.sum())
+
+
+@pytest.mark.parametrize("max_escape", [0.0, 0.1, 0.5])
+def test_lower_is_the_highest_limit_that_keeps_the_escapes(max_escape):
+    for scores, truth in cases():
+        found = solve_thresholds(scores, truth, max_escape)
+        escapes = (scores[truth] < found.lower).mean()
+        assert escapes <= max_escape
+        # One score further up, too many defects would pass; unless the FAIL limit is in the way.
+        beyond = scores[scores > found.lower].min(initial=1.0)
+        assert found.lower == found.upper or (scores[truth] <= beyond).mean() > max_escape
+
+
+def test_upper_has_the_best_expected_f_score_of_all_limits_between_scores():
+    for scores, truth in cases():
+        found = solve_thresholds(scores, truth)
+        places = np.unique(logit(scores))
+        middles = [places[0] - 1, *((places[1:] + places[:-1]) / 2), places[-1] + 1]
+        best = max(expected_f2(1 / (1 + np.exp(-middle)), scores, truth) for middle in middles)
+        assert expected_f2(found.upper, scores, truth) == pytest.approx(best, abs=1e-9)
+
+
+def test_separable_scores_are_split_without_any_error():
+    scores = np.array([0.05, 0.1, 0.15, 0.7, 0.8, 0.9])
+    truth = scores > 0.5
+    found = solve_thresholds(scores, truth)
+    codes = decide(scores, found)
+    assert (codes[truth] == FAIL).all()
+    assert (codes[~truth] == PASS).all()
+    assert 0.2 < found.lower <= found.upper < 0.65
+
+
+def test_limits_lie_between_scores_not_on_them():
+    for scores, truth in cases():
+        found = solve_thresholds(scores, truth)
+        assert found.lower not in scores
+        assert found.upper not in scores
+
+
+def test_saturated_scores_still_give_thresholds():
+    truth = np.array([False, False, True, True])
+    found = solve_thresholds(np.array([0.0, 0.0, 1.0, 1.0]), truth)
+    assert decide(np.array([0.0, 1.0]), found).tolist() == [PASS, FAIL]
+    equal = solve_thresholds(np.full(4, 0.5), truth)
+    assert decide(np.array([0.5]), equal)[0] != PASS
+
+
+@pytest.mark.parametrize("truth", [[False, False], [True, True]])
+def test_one_kind_of_joint_alone_is_refused(truth):
+    with pytest.raises(DataError, match="good and defective joints"):
+        solve_thresholds(np.array([0.2, 0.8]), np.array(truth))
+
+
+def engines():
+    rng = np.random.default_rng(1)
+    for trial in range(120):
+        n = int(rng.integers(1, 150))
+        reference = rng.random(n) if trial % 2 else np.round(rng.random(n), 1)
+        error = rng.normal(0, rng.choice([0.0, 0.01, 0.1, 0.5]), n)
+        lower, upper = np.sort(rng.uniform(0.05, 0.95, 2))
+        yield reference, np.clip(reference + error, 1e-6, 1.0), Thresholds(lower=lower, upper=upper)
+
+
+def test_a_joint_that_the_reference_did_not_pass_does_not_pass_with_matched_thresholds():
+    for reference, scores, thresholds in engines():
+        truth = reference > 0.5
+        matched = match_thresholds(reference, scores, truth, thresholds)
+        before, after = decide(reference, thresholds), decide(scores, matched)
+        assert not ((before != PASS) & (after == PASS)).any()
+        assert matched.lower <= thresholds.lower
+
+
+def test_an_equal_engine_keeps_the_thresholds():
+    for reference, _, thresholds in engines():
+        matched = match_thresholds(reference, reference, reference > 0.5, thresholds)
+        assert matched.lower == pytest.approx(thresholds.lower)
+        assert matched.upper == thresholds.upper
+
+
+def test_matching_the_fail_limit_never_makes_more_flips_and_f1_change():
+    def distance(called, failed, truth):
+        def f1(mask):
+            total = mask.sum() + truth.sum()
+            return 2 * (mask & truth).sum() / total if total else 0.0
+
+        return (called != failed).mean() + abs(f1(called) - f1(failed))
+
+    for reference, scores, thresholds in engines():
+        truth = reference > 0.5
+        matched = match_thresholds(reference, scores, truth, thresholds)
+        failed = reference >= thresholds.upper
+        if matched.upper == matched.lower:
+            continue
+        assert distance(scores >= matched.upper, failed, truth) <= distance(
+            scores >= thresholds.upper, failed, truth
+        )
+
+
+def test_scores_that_fell_together_are_followed_by_the_fail_limit():
+    reference = np.linspace(0.01, 0.99, 99)
+    fallen = 1 / (1 + np.exp(-(logit(reference) - 0.8)))
+    thresholds = Thresholds(lower=0.305, upper=0.605)
+    matched = match_thresholds(reference, fallen, reference > 0.5, thresholds)
+    assert np.array_equal(fallen >= matched.upper, reference >= 0.605)
+
+
+def test_arguments_are_not_modified():
+    scores, truth = np.array([0.9, 0.1, 0.8, 0.3]), np.array([True, False, True, False])
+    copies = scores.copy(), truth.copy()
+    found = solve_thresholds(scores, truth)
+    match_thresholds(scores, scores, truth, found)
+    assert np.array_equal(scores, copies[0])
+    assert np.array_equal(truth, copies[1])
