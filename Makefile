@@ -17,8 +17,8 @@ test-all: lint types imports
 	$(PYTEST) -n 2 -m "not gpu"
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check sji_edge tests benchmarks
-	$(BIN)/ruff check sji_edge tests benchmarks
+	$(BIN)/ruff format --check sji_edge tests $(wildcard benchmarks)
+	$(BIN)/ruff check sji_edge tests $(wildcard benchmarks)
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sji_edge.runtime.bundle import Bundle
 
 TORCH = "torch"
+SAME_CROPS = 8
+SAME = 1e-3
 
 
 def bench(
@@ -100,6 +102,8 @@ def _torch_subject(bundle: "Bundle", run: Path, memory_at: tuple[int, int]) -> "
     """PyTorch FP32 of the run that the bundle was made from; refuses another run."""
     from functools import partial
 
+    import numpy as np
+
     from sji_edge.benchmark.footprint import peak_rss_of
     from sji_edge.benchmark.report import Subject, SubjectFacts
     from sji_edge.core.errors import UsageError
@@ -110,8 +114,13 @@ def _torch_subject(bundle: "Bundle", run: Path, memory_at: tuple[int, int]) -> "
     from sji_edge.models.checkpoint import WEIGHTS_FILE, read_card
     from sji_edge.models.timed import torch_predictor
 
-    if read_card(run) != bundle.card:
-        raise UsageError(f"{bundle.folder} was not made from {run}: another card", hint="see --run")
+    golden = bundle.golden()
+    with torch_predictor(run, 0) as predict:
+        fits = bundle.preprocess == read_card(run).preprocess and np.allclose(
+            predict(golden.crops[:SAME_CROPS]), golden.logits[:SAME_CROPS], rtol=SAME, atol=SAME
+        )
+    if not fits:
+        raise UsageError(f"{bundle.folder} was not made from {run}: other golden logits", hint="see --run")
     batch, threads = memory_at
     words = (str(run), str(batch), str(threads))
     facts = SubjectFacts(
@@ -124,7 +133,7 @@ def _torch_subject(bundle: "Bundle", run: Path, memory_at: tuple[int, int]) -> "
         peak_rss_bytes=peak_rss_of("sji_edge.models.timed:judge_once", *words) if batch else None,
     )
     predictor = partial(torch_predictor, run)
-    return Subject(facts, 1 << 20, bundle.golden().crops, lambda count, _batches: predictor(count))
+    return Subject(facts, 1 << 20, golden.crops, lambda count, _batches: predictor(count))
 
 
 def _numbers(text: str, option: str, least: int) -> list[int]:

@@ -203,8 +203,9 @@ class _Bench:
         return Trial(candidate, engine_file, {**facts, **candidate.facts}, thresholds, report)
 
     def _is_defect(self) -> NDArray[np.bool_]:
-        known: NDArray[np.bool_] = self.joints.labels >= 0
-        return known & (self.joints.labels != self.card.good_index)
+        labels = self.joints.labels
+        defect: NDArray[np.bool_] = (labels >= 0) & (labels != self.card.good_index)
+        return defect
 
     def open(self, engine_file: Path, precision: str) -> Engine:
         """Open an engine file as the bundle will."""

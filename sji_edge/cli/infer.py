@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from sji_edge.core.protocols import BoardRecord, Sink
-    from sji_edge.inspection.judge import Model
     from sji_edge.inspection.layout import Layout
-    from sji_edge.inspection.loop import OnBoard
+    from sji_edge.inspection.recorder import OnBoard
     from sji_edge.inspection.tally import RunSummary
+    from sji_edge.inspection.work import Model
     from sji_edge.recipe.board import Recipe
     from sji_edge.runtime.bundle import Bundle
 
@@ -57,7 +57,7 @@ def infer(
     from sji_edge.cli.interrupt import Interrupt
     from sji_edge.core.clock import SystemClock
     from sji_edge.inspection.judge import BoardJudge
-    from sji_edge.inspection.loop import Inspection
+    from sji_edge.inspection.loop import Inspection, LoopSettings
     from sji_edge.recipe.board import Recipe
     from sji_edge.runtime.bundle import newest_released, open_bundle, open_engine
     from sji_edge.streams.spec import open_source
@@ -83,7 +83,7 @@ def infer(
             judge,
             sinks,
             clock,
-            max_frames=max_frames,
+            LoopSettings(max_frames=max_frames),
             stop=interrupt.asked,
             on_board=_on_board(save_images, bundle, shown=loaded is not None),
         )
@@ -132,7 +132,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _model(bundle: "Bundle") -> "Model":
-    from sji_edge.inspection.judge import Model
+    from sji_edge.inspection.work import Model
 
     return Model(bundle.card.classes, bundle.card.good_index, bundle.preprocess, bundle.engine_sha256)
 
@@ -149,8 +149,8 @@ def _on_board(pictures: Path | None, bundle: "Bundle", shown: bool) -> "OnBoard"
     """Return what happens after each board: a line on the terminal, a picture in the folder."""
     from sji_edge.cli.show import console
     from sji_edge.core.protocols import Frame
-    from sji_edge.inspection.judge import Judgement
     from sji_edge.inspection.overlay import save_picture
+    from sji_edge.inspection.work import Judgement
 
     terminal = console()
 

@@ -23,7 +23,10 @@ from sji_edge.parity.joints import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine
 
-COUNTS = {"train": (420, 210), "validation": (240, 80), "test": (240, 80)}
+COUNTS = {"train": (420, 210), "validation": (160, 60), "test": (200, 80)}
+BATCH = 16
+"""Small, so that a short training has steps enough."""
+
 FRAMES, JOINTS, DEFECT_RATE = 6, 36, 0.1
 BOARD_SEED = 1000
 """Added to the seed, so that no joint of the boards is one of the dataset."""
@@ -57,7 +60,15 @@ class Rehearsal:
             data, boards = self._synthetic()
         runs, engines = folder / "runs", folder / "engines"
         self._say("train", f"sji-edge train {data}")
-        train(data, name="demo", good_class=self._good_class, epochs=self._epochs, seed=self._seed, runs=runs)
+        train(
+            data,
+            name="demo",
+            good_class=self._good_class,
+            epochs=self._epochs,
+            seed=self._seed,
+            runs=runs,
+            batch_size=BATCH,
+        )
         self._say("export", f"sji-edge export {runs / 'demo'}")
         export(runs / "demo", runs=runs)
         self._say("calibrate", f"sji-edge calibrate {data}")
@@ -83,18 +94,24 @@ class Rehearsal:
         self._say("data", f"synthetic joints and {FRAMES} boards of {JOINTS} joints")
         data, boards = self._folder / "data", self._folder / "boards"
         write_dataset(data, seed=self._seed, counts=COUNTS)
-        write_boards(boards, seed=self._seed + BOARD_SEED, frames=FRAMES, joints=JOINTS, defect_rate=DEFECT_RATE)
+        write_boards(
+            boards, seed=self._seed + BOARD_SEED, frames=FRAMES, joints=JOINTS, defect_rate=DEFECT_RATE
+        )
         return data, boards
 
     def _say(self, step: str, what: str) -> None:
-        console().rule(f"[bold]{step}[/bold]  {what}  ({time.perf_counter() - self._started:.0f} s)", align="left")
+        console().rule(
+            f"[bold]{step}[/bold]  {what}  ({time.perf_counter() - self._started:.0f} s)", align="left"
+        )
 
     def _close(self, bundle: Bundle, data: Path, boards: Path | None, summary: RunSummary) -> None:
         rates = {"test split": _test_rates(bundle, data)}
         if boards is not None and (boards / "truth.csv").is_file():
             records = max((self._folder / "inspections").glob("*.jsonl"))
             rates["boards"] = rates_against_truth(records, boards / "truth.csv")
-        table = Table(title=f"{bundle.manifest.name} ({bundle.manifest.backend}, {bundle.manifest.precision})")
+        table = Table(
+            title=f"{bundle.manifest.name} ({bundle.manifest.backend}, {bundle.manifest.precision})"
+        )
         table.add_column("")
         for name in rates:
             table.add_column(name, justify="right")

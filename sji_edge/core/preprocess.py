@@ -6,6 +6,7 @@ training, calibration, parity and the loop see the same pixels. Coordinates foll
 at whole numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,7 +183,9 @@ def crop_of_image(image: Image, spec: PreprocessSpec) -> Image:
     return out
 
 
-def crops_of_frame(frame: Image, maps: Matrix, names: list[str], spec: PreprocessSpec, out: Image) -> None:
+def crops_of_frame(
+    frame: Image, maps: Matrix, names: Sequence[str], spec: PreprocessSpec, out: Image
+) -> None:
     """Cut every joint of a frame into the engine's input buffer.
 
     Args:

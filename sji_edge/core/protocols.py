@@ -84,7 +84,8 @@ class Frame:
     """One camera image.
 
     ``pixels`` is uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; ``captured_ns`` is the monotonic clock at
-    capture. ``pixels`` None with an ``error`` stands for a frame that could not be read.
+    capture. ``pixels`` None with an ``error`` stands for a frame that could not be read, or, with ``away``,
+    for one that a lost source could not give.
     """
 
     index: int
@@ -92,6 +93,7 @@ class Frame:
     captured_ns: int
     pixels: NDArray[np.uint8] | None
     error: str = ""
+    away: bool = False
 
 
 class FrameSource(Protocol):

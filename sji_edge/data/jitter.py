@@ -51,7 +51,15 @@ class Jitter:
 
 TRAINING_JITTER = Jitter()
 LINE_JITTER = Jitter(
-    flips=False, angle_rad=0.01, shift=0.03, zoom=(0.97, 1.03), aspect=1.0, gain=1.05, offset=2.0, blur_px=0.0, noise=1.0
+    flips=False,
+    angle_rad=0.01,
+    shift=0.03,
+    zoom=(0.97, 1.03),
+    aspect=1.0,
+    gain=1.05,
+    offset=2.0,
+    blur_px=0.0,
+    noise=1.0,
 )
 """What remains on a line after alignment: about 2 px of placement and 5 % of gain."""
 
@@ -118,10 +126,10 @@ def _random_flip(spec: PreprocessSpec, rng: np.random.Generator) -> Matrix:
 def _relit(crop: Image, jitter: Jitter, rng: np.random.Generator) -> Image:
     gain = np.exp(rng.uniform(-1.0, 1.0) * np.log(jitter.gain))
     offset = rng.uniform(-jitter.offset, jitter.offset)
-    pixels = crop.astype(np.float32) * np.float32(gain) + np.float32(offset)
+    pixels: NDArray[np.float32] = crop.astype(np.float32) * np.float32(gain) + np.float32(offset)
     sigma_px = rng.uniform(0.0, jitter.blur_px)
     if sigma_px > 0.2:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), sigma_px).reshape(crop.shape)
+        pixels = cv2.GaussianBlur(pixels, (0, 0), sigma_px).reshape(crop.shape).astype(np.float32, copy=False)
     if jitter.noise > 0.0:
         sigma = np.float32(rng.uniform(0.0, jitter.noise))
         pixels += rng.standard_normal(crop.shape, dtype=np.float32) * sigma

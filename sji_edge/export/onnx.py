@@ -25,8 +25,8 @@ MAX_LOGIT_ERROR = 1e-3
 def export_run(run: Path) -> Path:
     """Export a run to ``RUN/model.onnx`` and compare it with PyTorch's golden logits.
 
-    Batch normalisation is folded into the convolutions before the export. The graph holds the cast, the scaling
-    and the transposition of the crops, so that the engine takes camera bytes.
+    Batch normalisation is folded into the convolutions. The graph holds the cast, the scaling and the
+    transposition of the crops, so that the engine takes camera bytes.
 
     Args:
         run: a folder that ``sji-edge train`` made.

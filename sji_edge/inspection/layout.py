@@ -19,6 +19,7 @@ from sji_edge.core.preprocess import (
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.frame_checks import FrameChecks
 from sji_edge.recipe.alignment import AlignmentFailure, align
 from sji_edge.recipe.board import Recipe
 
@@ -44,10 +45,6 @@ class Layout(Protocol):
     """The joints that every frame of a run is expected to show."""
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        """The frame's ``(width, height)``, or None where any will do."""
-
-    @property
     def recipe_sha256(self) -> str:
         """The recipe's hash; empty without one."""
 
@@ -57,6 +54,9 @@ class Layout(Protocol):
 
     def names(self, frame: Frame) -> tuple[str, ...]:
         """Reference designators, in the order of ``limits`` and of the maps."""
+
+    def checks(self) -> FrameChecks:
+        """The checks of one stream's frames, from its first one on."""
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Find the joints in a frame that passed its checks."""
@@ -79,6 +79,7 @@ class RecipeLayout:
 
     def __init__(self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds) -> None:
         self._board = recipe.board
+        self._golden = recipe.golden
         self._spec = spec
         self._names = tuple(recipe.names)
         self._rois = recipe.rois
@@ -87,11 +88,6 @@ class RecipeLayout:
             np.array([joint.upper or thresholds.upper for joint in recipe.joints]),
         )
         self._sha256 = recipe.sha256
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """The recipe's frame."""
-        return self._board.frame
 
     @property
     def recipe_sha256(self) -> str:
@@ -107,6 +103,10 @@ class RecipeLayout:
         """The recipe's reference designators."""
         del frame
         return self._names
+
+    def checks(self) -> FrameChecks:
+        """The recipe's frame size and limits, against its golden image."""
+        return FrameChecks(self._board.frame, self._board.checks, self._golden)
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Align the frame and carry the recipe's boxes over."""
@@ -130,11 +130,6 @@ class ImageLayout:
         self._limits = Limits(np.array([thresholds.lower]), np.array([thresholds.upper]))
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        """Any size will do."""
-        return None
-
-    @property
     def recipe_sha256(self) -> str:
         """There is no recipe."""
         return ""
@@ -147,6 +142,10 @@ class ImageLayout:
     def names(self, frame: Frame) -> tuple[str, ...]:
         """The image's name without its suffix."""
         return (bare_name(frame.name),)
+
+    def checks(self) -> FrameChecks:
+        """Any size will do."""
+        return FrameChecks()
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Take the whole image, as ``core.preprocess.crop_of_image`` does."""

@@ -1,27 +1,64 @@
-"""The run: frames in, board records out, every frame accounted for."""
+"""The run: frames in, board records out, every frame accounted for.
 
+Stages in threads of their own, joined by bounded channels: acquire → prepare (align and crop) → infer →
+decide → record. The engine has one owner, the infer stage; recording happens in the caller's thread. With
+``low_latency`` one thread prepares, infers and decides, and no hand-over costs time.
+"""
+
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import OutputError, SourceError
+from sji_edge.core.errors import SourceError
+from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
-from sji_edge.inspection.judge import BoardJudge, Judgement
+from sji_edge.inspection.alarm import ProcessAlarm
+from sji_edge.inspection.channel import Channel
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judge import BoardJudge
+from sji_edge.inspection.recorder import OnBoard, Recorder
 from sji_edge.inspection.tally import RunSummary, Tally
+from sji_edge.inspection.work import Judgement, Work
 
-OnBoard = Callable[[Frame, Judgement], None]
+OnWork = Callable[[Work], None]
+Captured = tuple[Frame, int]
+"""A frame, and for how many nanoseconds it was waited for."""
+
+POLL_S = 0.1
+JOIN_S = 1.0
+MAX_SPAN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How the loop treats frames.
+
+    ``policy``: ``every`` makes the source wait for room, ``latest`` lets a new frame displace the oldest
+    waiting one. ``queue``: frames that may wait. ``stop_on``: stop when one joint fails on so many boards
+    in a row; 0 never.
+    """
+
+    policy: Literal["every", "latest"] = "every"
+    queue: int = 4
+    low_latency: bool = False
+    max_frames: int | None = None
+    stop_on: int = 0
 
 
 class Inspection:
-    """Judges every frame of a source in turn. The caller opens and closes source, engine and sinks.
+    """Judges the frames of a source. The caller opens and closes source, engine and sinks.
 
     Args:
         source: gives the frames.
         judge: makes a record of each.
         sinks: take each record, in this order: the durable one first, so that what a later one shows is kept.
         clock: for latencies.
-        max_frames: stop after so many; None for no limit.
-        stop: asked before each frame; True ends the run with the frames so far on record.
-        on_board: called after a board is on record.
+        settings: policy and bounds.
+        stop: asked all the while; True ends the run once the frames in flight are on record.
+        on_board: called in the caller's thread after a board is on record.
+        on_work: called by the infer stage after the engine has seen a frame; it must not wait.
     """
 
     def __init__(
@@ -30,64 +67,180 @@ class Inspection:
         judge: BoardJudge,
         sinks: Sequence[Sink],
         clock: Clock,
+        settings: LoopSettings | None = None,
         *,
-        max_frames: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         on_board: OnBoard | None = None,
+        on_work: OnWork | None = None,
     ) -> None:
+        self._settings = settings or LoopSettings()
         self._source = source
         self._judge = judge
-        self._sinks = sinks
         self._clock = clock
-        self._max_frames = max_frames
-        self._stop = stop
-        self._on_board = on_board
+        self._stop_asked = stop
+        self._on_work = on_work
         self._tally = Tally()
-        self._started_ns = clock.monotonic_ns()
-        self._ended_ns = self._started_ns
+        alarm = ProcessAlarm(self._settings.stop_on)
+        self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board)
+        self._at_source = False
+        self._ending = False
+        self._error: BaseException | None = None
+        self._broken: Fault | None = None
+        self._started_ns = self._ended_ns = clock.monotonic_ns()
+        self._span = 1
+        if not self._settings.low_latency:
+            self._span = min(MAX_SPAN, max(1, judge.max_batch // max(1, judge.joints)))
+        self._frames: Channel[Captured] = Channel(self._settings.queue)
+        self._prepared: Channel[Work] = Channel(max(2, self._span))
+        self._inferred: Channel[Work] = Channel(max(2, self._span))
+        self._judged: Channel[tuple[Frame, Judgement]] = Channel(max(2, self._span))
+        self._buffers: Channel[Image] = Channel(2 * self._span + 1)
 
     def run(self) -> RunSummary:
         """Judge until the source ends, ``max_frames`` is reached, or ``stop`` says so.
 
         Raises:
             SourceError: the source was lost, or gave no frame at all.
-            OutputError: a sink failed; the board in flight is counted as not recorded.
-            Exception: what the engine raised; the board in flight is on record as ERROR.
+            OutputError: a sink failed; the boards in flight are counted as not recorded.
+            GateError: a joint failed on ``stop_on`` boards in a row.
+            Exception: what the engine raised; the boards in flight are on record as ERROR.
         """
         self._started_ns = self._clock.monotonic_ns()
+        stages = self._start()
         try:
-            self._judge_all()
+            self._record_all()
+        except BaseException:
+            self._abort()
+            raise
         finally:
+            for stage in stages:
+                stage.join(JOIN_S)
             self._ended_ns = self._clock.monotonic_ns()
-        if not self._tally.captured and not self._stop():
+            left = self.summary()
+            self._tally.add_unrecorded(Cause.ABANDONED, left.in_flight)
+        if self._error is not None:
+            raise self._error
+        if not left.captured and not self._stop():
             raise SourceError("the stream ended without a frame, so nothing was judged")
         return self.summary()
 
     def summary(self) -> RunSummary:
-        """Return what was counted so far; after an exception too."""
-        return self._tally.summary((self._ended_ns - self._started_ns) / 1e9)
+        """Return what was counted so far; from any thread, and after an exception too."""
+        ended = self._ended_ns if self._ended_ns > self._started_ns else self._clock.monotonic_ns()
+        return self._tally.summary((ended - self._started_ns) / 1e9)
 
-    def _judge_all(self) -> None:
-        frames = iter(self._source)
-        while not self._stop() and (self._max_frames is None or self._tally.captured < self._max_frames):
-            asked_ns = self._clock.monotonic_ns()
-            frame = next(frames, None)
-            if frame is None:
-                return
-            judgement = self._judge.judge(frame, self._clock.monotonic_ns() - asked_ns)
-            self._record(frame, judgement)
-            if self._on_board is not None:
-                self._on_board(frame, judgement)
-            if judgement.failure is not None:
-                raise judgement.failure
+    def _stop(self) -> bool:
+        return self._ending or self._stop_asked()
 
-    def _record(self, frame: Frame, judgement: Judgement) -> None:
-        begun_ns = self._clock.monotonic_ns()
+    def _start(self) -> list[threading.Thread]:
+        if self._settings.low_latency:
+            stages = [self._acquire, self._judge_each]
+        else:
+            for _ in range(2 * self._span + 1):
+                self._buffers.put(self._judge.new_buffer())
+            stages = [self._acquire, self._prepare, self._infer, self._decide]
+        threads = [
+            threading.Thread(target=self._guarded, args=(stage,), name=stage.__name__.strip("_"), daemon=True)
+            for stage in stages
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _guarded(self, stage: Callable[[], None]) -> None:
         try:
-            for sink in self._sinks:
-                sink.write(judgement.record)
-        except OutputError:
-            self._tally.add_unrecorded()
-            raise
-        done_ns = self._clock.monotonic_ns()
-        self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
+            stage()
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+            self._error = self._error or error
+            self._abort()
+
+    def _abort(self) -> None:
+        for channel in (self._frames, self._prepared, self._inferred, self._judged, self._buffers):
+            channel.abort()
+
+    def _acquire(self) -> None:
+        limit, captured = self._settings.max_frames, 0
+        try:
+            frames = iter(self._source)
+            while not self._stop() and (limit is None or captured < limit):
+                asked_ns = self._clock.monotonic_ns()
+                self._at_source = True
+                frame = next(frames, None)
+                self._at_source = False
+                if frame is None or not self._take((frame, self._clock.monotonic_ns() - asked_ns)):
+                    break
+                captured += 1
+        except SourceError as error:
+            # What it gave before it was lost is still judged.
+            self._error = self._error or error
+        finally:
+            self._frames.close()
+
+    def _take(self, captured: Captured) -> bool:
+        """Pass a frame on; False when the run is ending. One that came after the stop was never captured."""
+        self._tally.capture()
+        if self._settings.policy == "every":
+            taken = self._frames.put(captured)
+        else:
+            taken, displaced = self._frames.put_latest(captured)
+            if displaced is not None:
+                self._tally.add_unrecorded(Cause.DISPLACED)
+        if not taken and self._stop():
+            self._tally.capture(-1)
+        return taken
+
+    def _judge_each(self) -> None:
+        while (captured := self._frames.get()) is not None:
+            work = self._judge.prepare(captured[0], self._judge.own_buffer, captured[1])
+            self._infer_works([work])
+            self._judged.put((work.frame, self._judge.decide(work)))
+        self._judged.close()
+
+    def _prepare(self) -> None:
+        while (captured := self._frames.get()) is not None:
+            buffer = self._buffers.get()
+            if buffer is None:
+                return
+            self._prepared.put(self._judge.prepare(captured[0], buffer, captured[1]))
+        self._prepared.close()
+
+    def _infer(self) -> None:
+        while (first := self._prepared.get()) is not None:
+            works = [first]
+            while len(works) < self._span and (more := self._prepared.get_waiting()) is not None:
+                works.append(more)
+            self._infer_works(works)
+            for work in works:
+                self._buffers.put(work.buffer)
+                self._inferred.put(work)
+        self._inferred.close()
+
+    def _infer_works(self, works: list[Work]) -> None:
+        for work in works:
+            work.fault = work.fault or self._broken
+        self._judge.infer(works)
+        for work in works:
+            if work.failure is not None:
+                self._broken = work.fault
+                self._error = self._error or work.failure
+                self._ending = True
+            if self._on_work is not None:
+                self._on_work(work)
+
+    def _decide(self) -> None:
+        while (work := self._inferred.get()) is not None:
+            self._judged.put((work.frame, self._judge.decide(work)))
+        self._judged.close()
+
+    def _record_all(self) -> None:
+        while not self._judged.ended:
+            item = self._judged.get(POLL_S)
+            if self._at_source and self._stop():
+                # The frame that it waits for would come after the stop.
+                self._frames.close()
+            if item is None:
+                continue
+            ending = self._recorder.record(*item)
+            if ending is not None:
+                self._error = self._error or ending
+                self._ending = True

@@ -13,8 +13,8 @@ from sji_edge.core.files import write_atomic
 from sji_edge.core.preprocess import Image, Matrix, to_channels
 from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
-from sji_edge.inspection.judge import Judgement
 from sji_edge.inspection.layout import bare_name
+from sji_edge.inspection.work import Judgement
 
 COLOURS_BGR = {
     Verdict.PASS: (90, 200, 90),

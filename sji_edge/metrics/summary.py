@@ -1,6 +1,5 @@
 """The figures that a card or a report holds for one split."""
 
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ def summary(
         thresholds: the PASS and FAIL limits.
 
     Returns:
-        A table for JSON: ranking figures, the counts of ``DefectRates``, and rates with their intervals.
+        A table that JSON gives back as it was: ranking figures, and all of ``DefectRates.as_dict``.
     """
     rates = defect_rates(decide(scores, thresholds), is_defect)
     return {
@@ -37,12 +36,5 @@ def summary(
         "average_precision": average_precision(scores, is_defect),
         "auroc": auroc(scores, is_defect),
         "false_call_rate_at_zero_escape": false_call_rate_at_escape(scores, is_defect, 0.0),
-        "f1": rates.f1,
-        "precision": rates.precision,
-        "recall": rates.recall,
-        "escape_rate": rates.escape_rate,
-        "escape_interval": rates.escape_interval,
-        "false_call_rate": rates.false_call_rate,
-        "false_call_interval": rates.false_call_interval,
-        **asdict(rates),
+        **rates.as_dict(),
     }

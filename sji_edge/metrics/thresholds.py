@@ -6,11 +6,14 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import Thresholds
 
-ESCAPE_WEIGHT = 2.0
-"""β of the F-score that places the FAIL limit: an escape weighs β² = 4 false calls."""
-
-SOFTNESS = 0.1
+SOFTNESS = 0.3
 """Scale, in logits, of the disturbance of scores under which the FAIL limit is to stay good."""
+
+REVIEW_SHARE = 0.005
+"""Share of the good joints that may be reviewed for the sake of defects unlike those seen."""
+
+MAX_REVIEW_SHARE = 0.05
+"""Share of the good joints above which a defect that looks good is no longer worth the reviews."""
 
 GUARD = 0.99
 GUARD_REACH = 1.5
@@ -27,11 +30,12 @@ Truth = NDArray[np.bool_]
 def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) -> Thresholds:
     """Choose thresholds on held-out joints.
 
-    ``upper`` is the limit with the best expected F₂ of the defect class (on a line an escape costs more than a
-    false call) when scores are off by a logistic disturbance of ``SOFTNESS`` logits: so it stays away
-    from where scores crowd, and a quantised engine flips few verdicts. ``lower`` is the highest limit that lets
-    at most ``max_escape`` of the defects pass, never above ``upper``, half way to the next lower score. What lies
-    between the two is REVIEW.
+    ``upper`` is the limit with the best expected F1 of the defect class when scores are off by a logistic
+    disturbance of ``SOFTNESS`` logits: so it stays away from where scores crowd, and a quantised engine flips
+    few verdicts. ``lower`` is there for the escapes: it lets at most ``max_escape`` of the
+    defects pass, as long as that sends no more than ``MAX_REVIEW_SHARE`` of the good joints to REVIEW; and it lies
+    no higher than all but ``REVIEW_SHARE`` of them: where neither good nor defective joints were seen, the
+    answer is REVIEW, not PASS.
 
     Args:
         scores: 1 − p(good), ``(n,)``.
@@ -50,7 +54,11 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     allowed = int(np.floor(max_escape * defects.size))
     highest = _midpoint_below(scores, float(defects[allowed]))
     upper = _best_limit(scores, is_defect)
-    return Thresholds(lower=min(upper, highest), upper=upper)
+    most, fewest = np.quantile(
+        scores[~is_defect], [1.0 - MAX_REVIEW_SHARE, 1.0 - REVIEW_SHARE], method="higher"
+    ).tolist()
+    lower = min(max(highest, _midpoint_above(scores, most)), _midpoint_above(scores, fewest))
+    return Thresholds(lower=min(upper, lower), upper=upper)
 
 
 def match_thresholds(
@@ -101,7 +109,7 @@ def _guard(reference: Scores, scores: Scores, limit: float) -> float:
 
 
 def _best_limit(scores: Scores, is_defect: Truth) -> float:
-    """Return the limit, half way between two scores in logits, with the best expected F-score."""
+    """Return the limit, half way between two scores in logits, with the best expected F1."""
     places = _logit(scores)
     levels = np.unique(places)
     limits = np.concatenate([[levels[0] - 1.0], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1.0]])
@@ -109,9 +117,8 @@ def _best_limit(scores: Scores, is_defect: Truth) -> float:
         limits = limits[np.linspace(0, limits.size - 1, MAX_LIMITS).astype(np.int64)]
     chance = _expit((places[None, :] - limits[:, None]) / SOFTNESS)
     hits, calls = chance[:, is_defect].sum(axis=1), chance.sum(axis=1)
-    weight = ESCAPE_WEIGHT**2
-    f_score = (1 + weight) * hits / (calls + weight * int(is_defect.sum()))
-    return float(np.clip(_expit(limits[int(np.argmax(f_score))]), _EDGE, 1.0))
+    f1 = 2 * hits / (calls + int(is_defect.sum()))
+    return float(np.clip(_expit(limits[int(np.argmax(f1))]), _EDGE, 1.0))
 
 
 def _f1(called: Truth, is_defect: Truth) -> float:

@@ -1,5 +1,9 @@
 """Backbones by name: torchvision's classifiers, and EfficientNet-Lite0 with its packaged weights."""
 
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +16,7 @@ from sji_edge.core.registry import nearest
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
 IMAGENET_BGR = ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
+DOWNLOAD_TIMEOUT_S = 20.0
 LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
@@ -61,6 +66,7 @@ def build_backbone(
         model = _torchvision_model(name, image_size, imagenet)
     _replace_stem(model, channels)
     _replace_head(model, classes, name)
+    _check_size(model, name, channels, image_size)
     return model
 
 
@@ -92,19 +98,19 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
             hint="--image-size 224, or --weights none",
         )
     try:
-        model: nn.Module = torchvision.models.get_model(
-            name, weights="DEFAULT" if imagenet else None, **settings
-        )
-    except OSError as error:
-        raise EnvironmentMismatchError(
-            f"the ImageNet weights of {name} are not on this machine and cannot be downloaded: {error}",
-            hint="--weights none, --weights FILE, or the default model efficientnet_lite0, "
-            "whose weights are packaged",
-        ) from error
-    except ValueError as error:
-        raise UsageError(
-            f"{name} cannot be made for {image_size[1]}x{image_size[0]} crops: {error}"
-        ) from error
+        with _network_timeout():
+            model: nn.Module = torchvision.models.get_model(
+                name, weights="DEFAULT" if imagenet else None, **settings
+            )
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_weights(name, error) from error
+    except RuntimeError as error:
+        # torch.hub found another hash than the file's name promises.
+        if not imagenet:
+            raise
+        raise _no_weights(name, error) from error
+    except (ValueError, AssertionError) as error:
+        raise _no_such_size(name, image_size, error) from error
     if hasattr(model, "AuxLogits") or hasattr(model, "aux1"):
         model.aux_logits = False  # type: ignore[assignment]
         for auxiliary in ("aux1", "aux2", "AuxLogits"):
@@ -116,15 +122,48 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
     return model
 
 
-def _replace_stem(model: nn.Module, channels: int) -> None:
-    path, stem = next(
-        (path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d)
+@contextmanager
+def _network_timeout() -> Iterator[None]:
+    """Bound each wait of a download: torch.hub sets no limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _no_weights(name: str, error: Exception) -> EnvironmentMismatchError:
+    return EnvironmentMismatchError(
+        f"the ImageNet weights of {name} are not on this machine and cannot be downloaded: {error}",
+        hint="--weights none, --weights FILE, or the default model efficientnet_lite0, "
+        "whose weights are packaged",
     )
+
+
+def _no_such_size(name: str, image_size: tuple[int, int], error: Exception) -> UsageError:
+    return UsageError(
+        f"{name} cannot take {image_size[1]}x{image_size[0]} crops: {' '.join(str(error).split())}",
+        hint="choose another --image-size or --model",
+    )
+
+
+def _check_size(model: nn.Module, name: str, channels: int, image_size: tuple[int, int]) -> None:
+    """Pass one black image through, because many architectures refuse a size only then."""
+    model.eval()
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, channels, *image_size))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise _no_such_size(name, image_size, error) from error
+    model.train()
+
+
+def _replace_stem(model: nn.Module, channels: int) -> None:
+    stem = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
     bgr = stem.weight.detach().flip(1)
     stem.weight = nn.Parameter(bgr if channels == 3 else bgr.sum(dim=1, keepdim=True))
     stem.in_channels = channels
-    if path == "":
-        raise UsageError("the model is a bare convolution")
 
 
 def _replace_head(model: nn.Module, classes: int, name: str) -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image, Matrix
 from sji_edge.recipe.board import AlignmentLimits, Board
-from sji_edge.recipe.fiducials import Circle, find_circles
+from sji_edge.recipe.fiducials import find_fiducials
+from sji_edge.recipe.marks import Mark
 
 Points = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ class Alignment:
     shift_px: float
     rotation_deg: float
     scale: float
-    fiducials: tuple[Circle, ...]
+    fiducials: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def align(frame: Image, board: Board) -> Alignment | AlignmentFailure:
     Returns:
         The alignment; or a failure when a fiducial is not found, or a limit is exceeded.
     """
-    candidates = [find_circles(frame, mark) for mark in board.fiducials]
+    candidates = find_fiducials(frame, board.fiducials)
     lost = [str(number) for number, found in enumerate(candidates) if not found]
     if lost:
         plural = "s" if len(lost) > 1 else ""
@@ -91,8 +92,8 @@ def apply(matrix: Matrix, points: Points) -> Points:
     return mapped
 
 
-def _fit(places: Points, circles: Sequence[Circle], limits: AlignmentLimits) -> Alignment:
-    found = np.array([(circle.x, circle.y) for circle in circles])
+def _fit(places: Points, marks: Sequence[Mark], limits: AlignmentLimits) -> Alignment:
+    found = np.array([(mark.x, mark.y) for mark in marks])
     matrix = (fit_similarity if limits.model == "similarity" else fit_affine)(places, found)
     residual = np.hypot(*(apply(matrix, places) - found).T)
     middle = places.mean(axis=0, keepdims=True)
@@ -103,7 +104,7 @@ def _fit(places: Points, circles: Sequence[Circle], limits: AlignmentLimits) -> 
         shift_px=float(np.hypot(*(apply(matrix, middle) - middle)[0])),
         rotation_deg=float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))),
         scale=float(np.sqrt(abs(np.linalg.det(linear)))),
-        fiducials=tuple(circles),
+        fiducials=tuple(marks),
     )
 
 

@@ -50,6 +50,19 @@ class AlignmentLimits(BaseModel):
     max_scale_change: float = Field(default=0.02, ge=0.0, lt=1.0)
 
 
+class FrameLimits(BaseModel):
+    """What a frame must show before anything is looked for in it.
+
+    ``max_saturated_share`` bounds the share of white pixels beyond golden's own; ``min_sharpness`` is the
+    share of golden's fine detail that a frame must keep (0 asks for none).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_saturated_share: float = Field(default=0.2, gt=0.0, le=1.0)
+    min_sharpness: float = Field(default=0.35, ge=0.0, lt=1.0)
+
+
 class Board(BaseModel):
     """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
 
@@ -59,6 +72,7 @@ class Board(BaseModel):
     frame: tuple[int, int]
     fiducials: tuple[Fiducial, ...] = Field(min_length=2, max_length=4)
     alignment: AlignmentLimits = AlignmentLimits()
+    checks: FrameLimits = FrameLimits()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,8 +9,8 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,9 @@ BLOCK = tarfile.BLOCKSIZE
 EMPTY_BLOCK = bytes(BLOCK)
 MAX_WINDOW = 128 << 20
 """Greatest memory that a zstd frame may ask for; level 19 on a bundle asks for 8 MiB."""
+
+MAX_PADDING = 1 << 16
+"""Zeros that may follow the last entry: tar fills up its last record of 10 KiB."""
 
 LEVEL = 12
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -109,6 +112,7 @@ def _tar_members(stream: IO[bytes], max_files: int) -> Iterator[TarMember]:
         if block == EMPTY_BLOCK:
             if count == 0:
                 raise BundleError("it holds no file")
+            _check_end(stream)
             return
         try:
             entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -123,6 +127,17 @@ def _tar_members(stream: IO[bytes], max_files: int) -> Iterator[TarMember]:
                 raise BundleError("it is truncated")
         _exactly(stream, -member.size % BLOCK)
     raise BundleError(f"it holds more than {max_files} files")
+
+
+def _check_end(stream: IO[bytes]) -> None:
+    """Read on to the end of the zstd frame: its checksum, the manifest's only one, is compared there."""
+    padding = stream.read(MAX_PADDING + 1)
+    while piece := stream.read(1):
+        padding += piece
+        if len(padding) > MAX_PADDING:
+            break
+    if len(padding) > MAX_PADDING or padding.strip(b"\0"):
+        raise BundleError("something follows the end of the tar archive")
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -166,7 +181,9 @@ def read_zip(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iterator
             entries = packed.infolist()
             if sum(entry.file_size for entry in entries) > max_bytes:
                 raise BundleError(f"its entries claim more than {max_bytes} bytes")
-            yield _zip_members(packed, entries)
+            # A member left half read must not keep the file open.
+            with closing(_zip_members(packed, entries)) as members:
+                yield members
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -179,7 +196,7 @@ def read_zip(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iterator
         raise BundleError(f"no readable zip file: {_one_line(error)}") from error
 
 
-def _zip_members(packed: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterator[ZipMember]:
+def _zip_members(packed: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Generator[ZipMember, None, None]:
     for entry in entries:
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if entry.is_dir() or kind not in (0, stat.S_IFREG):

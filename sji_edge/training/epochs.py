@@ -23,8 +23,8 @@ class EpochTable(Callback):
         self._path = path
         self._rows: list[dict[str, str]] = []
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Keep the epochs before the one that a resumed run starts with."""
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the epochs before the one that a resumed run starts with, which is known only here."""
         del pl_module
         if self._path.is_file():
             with self._path.open(newline="") as stream:

@@ -1,21 +1,21 @@
 """From a dataset and settings to a run on disk."""
 
-import logging
 import shutil
-import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from torch import nn
 from torch.utils.data import DataLoader
 
 from sji_edge.core.card import ModelCard, PreprocessSpec
-from sji_edge.core.errors import OutputError, SjiError, UsageError
-from sji_edge.core.files import fresh_name, new_folder
+from sji_edge.core.errors import DataError, UsageError
+from sji_edge.core.files import new_folder
 from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset
@@ -30,13 +30,17 @@ from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
 from sji_edge.runtime.golden import Golden, write_golden
 from sji_edge.runtime.manifest import GOLDEN
-from sji_edge.training.golden import golden_of
 from sji_edge.training.epochs import EpochTable
+from sji_edge.training.golden import golden_of
 from sji_edge.training.module import JointTraining
+from sji_edge.training.places import LAST_CHECKPOINT, check_names, default_name, work_folder, working_folder
 from sji_edge.training.plots import plot_epochs, plot_scores
 from sji_edge.training.settings import TrainSettings
+from sji_edge.training.trainer import make_trainer, run_trainer
 
-LAST_CHECKPOINT = "last.ckpt"
+EMA_SHARE = 0.1
+"""Part of all steps over which weights are averaged."""
+
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "lightning", "numpy", "opencv-python")
 
 
@@ -46,12 +50,6 @@ class TrainedRun:
 
     folder: Path
     card: ModelCard
-
-
-class TrainingInterruptedError(SjiError):
-    """Training was interrupted from the keyboard; its last epoch is kept."""
-
-    exit_code = 130
 
 
 def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
@@ -65,23 +63,30 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
         dataset: opened with train, validation and, where there is one, test.
 
     Raises:
-        UsageError: settings that contradict each other or the data.
-        OutputError: the run exists already.
+        UsageError: settings that contradict each other or the data; the training diverged.
+        DataError: validation without good or without defective joints, or an unreadable image.
+        OutputError: the run exists already, finished or interrupted.
         TrainingInterruptedError: interrupted; the last epoch is kept.
     """
-    _quieten()
-    name = settings.name or _default_name(settings)
-    work, target = settings.runs / f".{name}.training", settings.runs / name
-    _check_names(settings, work, target)
+    name = settings.name or default_name(settings)
+    work, target = work_folder(settings, name), settings.runs / name
+    check_names(settings, work, target)
+    _check_validation(dataset)
+    criterion = _criterion(settings)
     images = {split: dataset.read(split) for split in dataset.splits}
     spec = PreprocessSpec(
         height=settings.image_size, width=settings.image_size, channels=_channels(settings, images["train"])
     )
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     model, weights = _model(settings, len(dataset.classes), spec)
-    work.mkdir(parents=True, exist_ok=True)
-    module, trainer = _fit(settings, dataset, images, model, spec, work)
+    with working_folder(work):
+        module, trainer = _fit(settings, dataset, images, model, criterion, spec, work)
     golden = golden_of(module.model, dataset, spec, settings.seed)
+    if not np.isfinite(golden.logits).all():
+        shutil.rmtree(work)
+        raise UsageError(
+            "training diverged: the model's logits are not finite", hint="try a smaller --learning-rate"
+        )
     held_out = _held_out(dataset, module.model, spec)
     card = _card(settings, dataset, golden, held_out, spec, name, weights)
     if trainer.is_global_zero:
@@ -95,34 +100,24 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     return TrainedRun(target, card)
 
 
-def _default_name(settings: TrainSettings) -> str:
-    stem = f"{settings.model}-{settings.loss.name}"
-    return stem if settings.resume else fresh_name(settings.runs, stem)
-
-
-def _check_names(settings: TrainSettings, work: Path, target: Path) -> None:
-    if target.exists():
-        raise OutputError(
-            f"run {target} exists already, and no run is overwritten", hint="choose another --name"
+def _check_validation(dataset: FolderDataset) -> None:
+    """Refuse before the training what would leave it without thresholds."""
+    good = dataset.labels("validation") == dataset.classes.index(dataset.good_class)
+    if good.all() or not good.any():
+        raise DataError(
+            f"the validation split of {dataset.root} has {int(good.sum())} good and {int((~good).sum())} "
+            "defective joints; both are needed to choose thresholds",
+            hint="add joints of both kinds to it",
         )
-    if settings.resume and not (work / LAST_CHECKPOINT).is_file():
-        raise UsageError(
-            f"nothing to resume: {work / LAST_CHECKPOINT} is not there", hint="leave out --resume"
-        )
-    if not settings.resume and work.exists():
-        shutil.rmtree(work)
 
 
-def _quieten() -> None:
-    """Silence Lightning's banners and the warnings that do not concern the user's choices."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings(
-        "ignore", message=".*number of training batches.*smaller than the logging interval.*"
-    )
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+def _criterion(settings: TrainSettings) -> nn.Module:
+    kind = LOSSES.get(settings.loss.name)
+    try:
+        criterion: nn.Module = kind(**settings.loss.settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"loss {settings.loss.name}: {error}") from error
+    return criterion
 
 
 def _channels(settings: TrainSettings, images: list[Image]) -> int:
@@ -153,13 +148,14 @@ def _fit(
     dataset: FolderDataset,
     images: dict[str, list[Image]],
     model: JointClassifier,
+    criterion: nn.Module,
     spec: PreprocessSpec,
     work: Path,
 ) -> tuple[JointTraining, lightning.Trainer]:
     """Run Lightning's loop; the module returned holds the best epoch's weights."""
     module = JointTraining(
         model,
-        LOSSES.get(settings.loss.name)(**settings.loss.settings),
+        criterion,
         good_index=dataset.classes.index(dataset.good_class),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -167,43 +163,24 @@ def _fit(
     checkpoint = ModelCheckpoint(work, "best", monitor="val_rank", mode="max", save_last=True)
     callbacks = [
         EpochTable(work / "metrics.csv"),
+        # Validated and kept are averaged weights: single epochs of a short fine-tune scatter.
+        EMAWeightAveraging(decay=_ema_decay(settings, len(images["train"])), use_buffers=True),
         EarlyStopping("val_rank", mode="max", patience=settings.patience),
         checkpoint,
-        *([TQDMProgressBar()] if settings.progress else []),
     ]
-    trainer = lightning.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices if settings.devices == "auto" else int(settings.devices),
-        num_nodes=settings.nodes,
-        strategy=settings.strategy,
-        precision="16-mixed" if _on_gpu(settings) else "32-true",
-        max_epochs=settings.epochs,
-        callbacks=callbacks,
-        deterministic=True,
-        logger=False,
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(
+    trainer = make_trainer(settings, callbacks)
+    run_trainer(
+        trainer,
         module,
         _loader(settings, dataset, images, spec, "train"),
         _loader(settings, dataset, images, spec, "validation"),
-        ckpt_path=work / LAST_CHECKPOINT if settings.resume else None,
-        weights_only=True,
+        resume_from=work / LAST_CHECKPOINT if settings.resume else None,
     )
-    if trainer.interrupted:
-        raise TrainingInterruptedError(
-            "training was interrupted", hint="continue with --resume and the same options"
-        )
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+    module.on_load_checkpoint(best)
     module.load_state_dict(best["state_dict"])
     module.model.cpu()
     return module, trainer
-
-
-def _on_gpu(settings: TrainSettings) -> bool:
-    return settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def _loader(
@@ -235,6 +212,11 @@ def _held_out(dataset: FolderDataset, model: JointClassifier, spec: PreprocessSp
         for split in dataset.splits
         if split != "train"
     }
+
+
+def _ema_decay(settings: TrainSettings, joints: int) -> float:
+    steps = settings.epochs * max(1, joints // settings.batch_size)
+    return max(0.5, 1.0 - 1.0 / max(1.0, EMA_SHARE * steps))
 
 
 def _card(

@@ -16,9 +16,9 @@ MAX_VIEWS = 5
 def golden_of(model: JointClassifier, dataset: FolderDataset, spec: PreprocessSpec, seed: int) -> Golden:
     """Judge validation joints in several views each with PyTorch.
 
-    The first view is the plain crop; the others differ as on a line after alignment (``LINE_JITTER``), so that
-    thresholds and parity rest on scores near the limits, too. Splits of more than ``MAX_CROPS`` joints are
-    sampled at random, which keeps the share of defects.
+    The first view is the plain crop; the others differ as on a line after alignment (``LINE_JITTER``), so
+    that thresholds and parity rest on scores near the limits, too. Splits of more than ``MAX_CROPS``
+    joints are sampled at random, which keeps the share of defects.
 
     Args:
         model: the trained model.

@@ -43,7 +43,8 @@ class JointTraining(lightning.LightningModule):
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
         self.average_precision = BinaryAveragePrecision()
-        self.cross_entropy = MeanMetric()
+        # A NaN must show: early stopping ends on it.
+        self.cross_entropy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _batch_index: int) -> torch.Tensor:
         """Return the criterion on one batch of uint8 crops."""
@@ -68,6 +69,12 @@ class JointTraining(lightning.LightningModule):
         self.log("val_rank", torch.round(precision, decimals=2) - 1e-3 * cross_entropy.clamp(max=4.0))
         self.average_precision.reset()
         self.cross_entropy.reset()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the weights back the layers' versions, without which MNASNet refuses to load."""
+        state = self.state_dict()
+        state.update(checkpoint["state_dict"])
+        checkpoint["state_dict"] = state
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule stepped every batch."""

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from quantization.small_graph import SIDE, crops, model
+from quantization.small_graph import crops, model
 from tiny_bundle import card
 
 from sji_edge.cli.main import run as sji_edge

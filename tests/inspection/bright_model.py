@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.protocols import Engine, Frame
 from sji_edge.core.verdict import Thresholds
-from sji_edge.inspection.judge import BoardJudge, Model
+from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout, RecipeLayout
+from sji_edge.inspection.work import Model
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
 

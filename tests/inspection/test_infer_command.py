@@ -137,12 +137,14 @@ def test_output_that_is_no_folder_is_an_output_error(tmp_path, boards, bundle):
 ENDLESS = """
     import sys
     from sji_edge.streams.folder import FolderSource
-    import itertools, time
+    import dataclasses, itertools, time
     once = FolderSource.__iter__
     def again_and_again(self):
-        for _ in itertools.count():
+        numbers = itertools.count()
+        while True:
             time.sleep(0.02)
-            yield from once(self)
+            for frame in once(self):
+                yield dataclasses.replace(frame, index=next(numbers))
     FolderSource.__iter__ = again_and_again
     from sji_edge.cli.infer import infer
     import typer

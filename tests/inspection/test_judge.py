@@ -20,8 +20,9 @@ from sji_edge.core.errors import EngineInputError
 from sji_edge.core.preprocess import crop_of_image
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
-from sji_edge.inspection.judge import BoardJudge, Model
+from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout
+from sji_edge.inspection.work import Model
 
 GOOD, DOUBTFUL, BAD = 40, 60, 80
 ALL_GOOD = dict.fromkeys(PLACES, GOOD)

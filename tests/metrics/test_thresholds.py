@@ -3,7 +3,13 @@ import pytest
 
 from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import FAIL, PASS, Thresholds, decide
-from sji_edge.metrics.thresholds import SOFTNESS, match_thresholds, solve_thresholds
+from sji_edge.metrics.thresholds import (
+    MAX_REVIEW_SHARE,
+    REVIEW_SHARE,
+    SOFTNESS,
+    match_thresholds,
+    solve_thresholds,
+)
 
 
 def cases():
@@ -21,22 +27,38 @@ def logit(scores):
     return np.log(scores / (1 - scores))
 
 
-def expected_f2(limit: float, scores: np.ndarray, truth: np.ndarray) -> float:
-    """F₂ from the chances that each joint is called, its score disturbed by a logistic in logits."""
+def expected_f1(limit: float, scores: np.ndarray, truth: np.ndarray) -> float:
+    """F1 from the chances that each joint is called, its score disturbed by a logistic in logits."""
     chances = [1 / (1 + np.exp(-(logit(s) - logit(limit)) / SOFTNESS)) for s in scores]
     hits = sum(chance for chance, defect in zip(chances, truth, strict=True) if defect)
-    return 5 * hits / (sum(chances) + 4 * truth.sum())
+    return 2 * hits / (sum(chances) + truth.sum())
 
 
 @pytest.mark.parametrize("max_escape", [0.0, 0.1, 0.5])
-def test_lower_is_the_highest_limit_that_keeps_the_escapes(max_escape):
+def test_lower_keeps_the_escapes_within_the_budget_of_reviews(max_escape):
     for scores, truth in cases():
         found = solve_thresholds(scores, truth, max_escape)
+        goods = scores[~truth]
         escapes = (scores[truth] < found.lower).mean()
-        assert escapes <= max_escape
-        # One score further up, too many defects would pass; unless the FAIL limit is in the way.
+        # More escapes than wanted only where the next lower limit would send too many good joints to REVIEW.
+        below = scores[scores < found.lower].max(initial=0.0)
+        assert escapes <= max_escape or (goods >= below).mean() >= MAX_REVIEW_SHARE
+        # One score further up, too many defects would pass; unless the FAIL limit is in the way, or nearly
+        # all good joints lie below already, or the budget of reviews is what decides.
         beyond = scores[scores > found.lower].min(initial=1.0)
-        assert found.lower == found.upper or (scores[truth] <= beyond).mean() > max_escape
+        usual = np.quantile(goods, 1 - REVIEW_SHARE, method="higher")
+        assert (
+            found.lower == found.upper
+            or (scores[truth] <= beyond).mean() > max_escape
+            or found.lower == pytest.approx((usual + scores[scores > usual].min(initial=1.0)) / 2)
+        )
+
+
+def test_scores_between_good_and_defective_ones_are_reviewed():
+    scores = np.concatenate([np.linspace(0.01, 0.10, 1000), np.linspace(0.8, 0.95, 20)])
+    found = solve_thresholds(scores, scores > 0.5)
+    assert 0.099 < found.lower < 0.101
+    assert 0.15 < found.upper < 0.8
 
 
 def test_upper_has_the_best_expected_f_score_of_all_limits_between_scores():
@@ -44,8 +66,8 @@ def test_upper_has_the_best_expected_f_score_of_all_limits_between_scores():
         found = solve_thresholds(scores, truth)
         places = np.unique(logit(scores))
         middles = [places[0] - 1, *((places[1:] + places[:-1]) / 2), places[-1] + 1]
-        best = max(expected_f2(1 / (1 + np.exp(-middle)), scores, truth) for middle in middles)
-        assert expected_f2(found.upper, scores, truth) == pytest.approx(best, abs=1e-9)
+        best = max(expected_f1(1 / (1 + np.exp(-middle)), scores, truth) for middle in middles)
+        assert expected_f1(found.upper, scores, truth) == pytest.approx(best, abs=1e-9)
 
 
 def test_separable_scores_are_split_without_any_error():

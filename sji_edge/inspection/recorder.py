@@ -1,0 +1,76 @@
+"""The last stage: a board into every sink, or said to be in none that can be trusted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import GateError, OutputError
+from sji_edge.core.protocols import Frame, Sink
+from sji_edge.inspection.alarm import ProcessAlarm
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.records import as_error
+from sji_edge.inspection.tally import Tally
+from sji_edge.inspection.work import Judgement
+
+OnBoard = Callable[[Frame, Judgement], None]
+
+
+class Recorder:
+    """Records boards one after the other.
+
+    Args:
+        sinks: take each record, in this order: the durable one first, so that what a later one shows is kept.
+        tally: counts what is on record.
+        clock: for latencies.
+        alarm: looks at each board on record.
+        on_board: called after a board is on record.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        tally: Tally,
+        clock: Clock,
+        alarm: ProcessAlarm,
+        on_board: OnBoard | None = None,
+    ) -> None:
+        self._sinks = list(sinks)
+        self._tally = tally
+        self._clock = clock
+        self._alarm = alarm
+        self._on_board = on_board
+        self._failure: OutputError | None = None
+
+    def record(self, frame: Frame, judgement: Judgement) -> OutputError | GateError | None:
+        """Record a board; returns why the run should end, if it should.
+
+        After a sink failed, boards still in flight are marked ERROR: in the sinks before it, which work.
+        """
+        if self._failure is not None:
+            self._mark(judgement, self._failure)
+            return None
+        begun_ns = self._clock.monotonic_ns()
+        for number, sink in enumerate(self._sinks):
+            try:
+                sink.write(judgement.record)
+            except OutputError as error:
+                self._sinks = self._sinks[:number]
+                self._failure = error
+                self._tally.add_unrecorded(Cause.NOT_RECORDED)
+                return error
+        done_ns = self._clock.monotonic_ns()
+        self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
+        if self._on_board is not None:
+            self._on_board(frame, judgement)
+        return self._alarm.after(judgement.record)
+
+    def _mark(self, judgement: Judgement, failure: OutputError) -> None:
+        self._tally.add_unrecorded(Cause.NOT_RECORDED)
+        fault = Fault(Cause.NOT_RECORDED, failure.message)
+        marked = replace(judgement, record=as_error(judgement.record, fault), cause=fault.cause)
+        try:
+            for sink in self._sinks:
+                sink.write(marked.record)
+        except OutputError:
+            # The first failure is the one to report; from here on nothing can be recorded.
+            self._sinks = []
