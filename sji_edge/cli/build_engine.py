@@ -36,14 +36,15 @@ def build_engine(
 
     Example: `sji-edge build-engine runs/demo --precision auto`
     """
+    from sji_edge.core.extras import require
+
+    require("onnx", purpose="sji-edge build-engine")
     from sji_edge.cli.building import BuildSettings, build
     from sji_edge.cli.show import console, exported_model, newest_run, settings_or_usage_error
     from sji_edge.cli.show_parity import print_parity
     from sji_edge.cli.show_tried import print_tried
     from sji_edge.core.errors import GateError
-    from sji_edge.core.extras import require
 
-    require("onnx", purpose="sji-edge build-engine")
     settings = settings_or_usage_error(
         BuildSettings,
         model=exported_model(model or newest_run(runs, "model.onnx")),

@@ -1,5 +1,6 @@
 """What several commands print, and how settings become a usage error."""
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +12,17 @@ from sji_edge.core.card import ModelCard, in_one_line
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
 
+LOG_WIDTH = 160
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def console() -> Console:
     """Return a console on standard output; errors go elsewhere, through ``cli.main``."""
-    return Console(highlight=False, soft_wrap=True)
+    made = Console(highlight=False, soft_wrap=True)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        # A log or a pipe has no width of its own; rich would squeeze every table into 80.
+        made.width = LOG_WIDTH
+    return made
 
 
 def settings_or_usage_error(model: type[Settings], /, **values: Any) -> Settings:
