@@ -1,24 +1,29 @@
 """``sji-edge parity``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from sji_edge.parity.joints import Joints
-    from sji_edge.runtime.bundle import Bundle
-
 
 def parity(
-    engine: Annotated[
-        Path | None, typer.Argument(help="Engine bundle; default: the newest released one.")
+    subjects: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Engine bundles, or a run or its model.onnx; default: the newest released engine.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run (PyTorch), model.onnx or engine to hold them against; default: PyTorch's recorded "
+            "logits, with --data an engine's reference graph."
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset to compare on: DATA/SPLIT/CLASS/IMAGE.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test; with --data.")] = "test",
     golden: Annotated[
-        bool,
-        typer.Option("--golden", help="Compare on the bundle's golden crops; the default without --data."),
+        bool, typer.Option("--golden", help="Compare on the golden crops; the default without --data.")
     ] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: the backend chooses.")] = 0,
     worst: Annotated[
@@ -30,52 +35,49 @@ def parity(
     tolerance: Annotated[
         float | None, typer.Option(help="Relative RMS error of --bisect; default: by precision.")
     ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
     engines: Annotated[Path, typer.Option(help="Folder of all engines.")] = Path("engines"),
 ) -> None:
     """Prove that an engine decides as the trained model does, on this machine; exit 3 where it does not.
 
-    The golden crops carry PyTorch's own logits, so that no PyTorch is needed. On a dataset the engine is
-    held against the reference ONNX graph.
+    The golden crops carry PyTorch's own logits, so that no PyTorch is needed; only a run that is named
+    takes it. The gate is the model card's for the coarser of the two precisions.
 
     Example: `sji-edge parity engines/demo --data data/solder-joints --split test --worst worst/ --bisect`
+
+    Example: `sji-edge parity engines/demo --against runs/demo --data data/solder-joints --json parity.json`
     """
-    from sji_edge.cli.show import console
-    from sji_edge.cli.show_parity import print_parity
+    from sji_edge.cli.proving import ProvingSettings, prove
+    from sji_edge.cli.show import settings_or_usage_error
+    from sji_edge.cli.show_parity import print_proof
     from sji_edge.core.errors import GateError
-    from sji_edge.parity.joints import Joints, folder_joints, golden_joints
-    from sji_edge.parity.pictures import save_worst
-    from sji_edge.parity.run import run_parity
-    from sji_edge.runtime.bundle import newest_released, open_bundle
+    from sji_edge.runtime.bundle import newest_released
 
-    # An engine that was refused may be looked at; only infer must not use it.
-    bundle = open_bundle(engine or newest_released(engines), require_released=False)
-    chosen: dict[str, Joints] = {}
-    if golden or data is None:
-        chosen["golden crops"] = golden_joints(bundle)
-    if data is not None:
-        chosen[f"{data} {split}"] = folder_joints(data, split, bundle.card)
-    failures: list[str] = []
-    for name, joints in chosen.items():
-        report = run_parity(bundle, joints, threads)
-        print_parity(report, f"{bundle.manifest.name} on {name}")
-        failures += [f"{name}: {failure}" for failure in report.result.failures]
-        if worst is not None:
-            what = f"{bundle.manifest.name}-{name}"
-            picture = save_worst(worst, what, report.comparison, joints.crops, bundle.card.classes)
-            console().print(f"worst crops: {picture}", markup=False)
-        if bisect:
-            _bisect(bundle, joints, f"{bundle.manifest.name} on {name}", threads, tolerance)
-    if failures:
-        raise GateError(f"{bundle.folder} fails its parity gate: {'; '.join(failures)}")
+    settings = settings_or_usage_error(
+        ProvingSettings,
+        against=against,
+        data=data,
+        split=split,
+        golden=golden,
+        threads=threads,
+        worst=worst,
+        bisect=bisect,
+        tolerance=tolerance,
+    )
+    proofs = []
+    for subject in subjects or [newest_released(engines)]:
+        for proof in prove(subject, settings):
+            print_proof(proof)
+            proofs.append(proof)
+    if json_file is not None:
+        from sji_edge.parity.document import write_document
 
-
-def _bisect(bundle: "Bundle", joints: "Joints", title: str, threads: int, tolerance: float | None) -> None:
-    from contextlib import closing
-
-    from sji_edge.cli.show_bisect import print_bisection
-    from sji_edge.parity.bisect import bisect
-    from sji_edge.runtime.bundle import open_engine
-
-    with closing(open_engine(bundle, threads)) as engine:
-        paths = bundle.reference_path, bundle.engine_path
-        print_bisection(bisect(*paths, joints.crops, engine=engine, tolerance=tolerance), title)
+        write_document(json_file, proofs)
+    failed = [proof for proof in proofs if not proof.passed]
+    if failed:
+        said = [
+            f"{proof.candidate.path} fails its parity gate on {proof.crops}: "
+            + "; ".join(proof.report.result.failures)
+            for proof in failed
+        ]
+        raise GateError(" | ".join(said))

@@ -14,11 +14,11 @@ def print_bisection(found: Bisection, title: str) -> None:
     terminal = console()
     greatest = sorted(found.layers, key=lambda layer: -layer.increase)[:SHOWN]
     table = Table(title=escape(f"{title}: {len(found.layers)} tensors on {found.crops} crops"))
-    for column in ("tensor", "operator", "relative RMS error", "of it added here", ""):
-        table.add_column(column, justify="right" if "e" in column and " " in column else "left")
+    for column in ("tensor", "operator", "RMS error", "added here", ""):
+        table.add_column(column, justify="right" if " " in column else "left")
     for layer in found.layers:
-        marks = [name for name, one in (("first", found.first), ("worst", found.worst)) if layer == one]
-        marks += ["channels rescaled"] * layer.rescaled
+        marks = ["first"] * (layer == found.first) + ["worst"] * (layer == found.worst and layer.error > 0)
+        marks += ["rescaled"] * layer.rescaled
         if layer in greatest or layer in (found.first, found.worst) or layer is found.layers[-1]:
             cells = (_number(layer.error), _number(layer.increase), ", ".join(marks))
             table.add_row(escape(layer.tensor), layer.operator, *cells)
@@ -27,7 +27,8 @@ def print_bisection(found: Bisection, title: str) -> None:
         terminal.print(f"no tensor parts by more than {found.tolerance:g}")
     else:
         terminal.print(f"first beyond {found.tolerance:g}: {_named(found.first)}", markup=False)
-    terminal.print(f"worst: {_named(found.worst)}", markup=False)
+    if found.worst.error:
+        terminal.print(f"worst: {_named(found.worst)}", markup=False)
     terminal.print(f"the engine's own kernels against its graph as written: {_number(found.kernels)}")
 
 

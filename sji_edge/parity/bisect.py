@@ -82,7 +82,7 @@ def bisect(
     """Compare the tensors of two ONNX graphs on a few crops.
 
     Args:
-        reference: the FP32 graph.
+        reference: the graph taken for right, as a rule the FP32 one.
         candidate: the engine's graph.
         crops: uint8 ``(n, h, w, c)``; the first ``CROPS`` are taken.
         engine: the engine itself, for ``kernels``.
@@ -90,15 +90,16 @@ def bisect(
 
     Raises:
         MissingExtraError: ``onnx`` is not installed.
-        UsageError: the engine is no ONNX graph, or the tolerance is not positive.
+        UsageError: one of the two is no ONNX graph, or the tolerance is not positive.
         GateError: no crop, or no tensor with the same name in both graphs.
         BundleError: a graph cannot be run.
     """
-    if candidate.suffix != ".onnx":
-        raise UsageError(f"{candidate.name} is no ONNX graph: only those can be bisected")
+    for path in (reference, candidate):
+        if path.suffix != ".onnx":
+            raise UsageError(f"{path.name} is no ONNX graph: only those can be bisected")
     if len(crops) == 0:
         raise GateError("no crop to compare: no evidence is a failure")
-    limit = _tolerance(engine.spec.precision) if tolerance is None else tolerance
+    limit = tolerance_of(engine.spec.precision) if tolerance is None else tolerance
     if not limit > 0:
         raise UsageError(f"tolerance is {limit}; more than 0 was wanted")
     chosen = np.ascontiguousarray(crops[: min(CROPS, engine.spec.max_batch)])
@@ -154,7 +155,8 @@ def _at_reference_scale(
     return relative_rms(one, two * scale[:, None, None])
 
 
-def _tolerance(precision: str) -> float:
+def tolerance_of(precision: str) -> float:
+    """Return the tolerance of a precision; raises ``UsageError`` for an unknown one."""
     if precision not in TOLERANCES:
         raise UsageError(
             f"no tolerance for precision {precision!r}", hint=nearest(precision, list(TOLERANCES))

@@ -74,7 +74,8 @@ class Comparison(_Frozen):
         candidate_rates: the same of the candidate.
         f1_change: candidate's F1 of the defect class − reference's; None where either is undefined.
         classes: one row a class, and one for crops without a label.
-        worst: the crops with the greatest |Δscore|, worst first.
+        worst: crops to look at: verdicts that become PASS, other flips, then the greatest |Δscore| among
+            the rest; within each, the greatest |Δscore| first.
     """
 
     joints: int
@@ -173,7 +174,7 @@ def compare(
         candidate_rates=rates[1] and rates[1].as_dict(),
         f1_change=_f1_change(*rates),
         classes=_class_rows(classes, labels, (flips, escapes, false_calls), score_gap),
-        worst=_worst(ours, theirs, labels, score_gap),
+        worst=_worst(ours, theirs, labels, np.where(escapes, 2, flips)),
     )
 
 
@@ -232,10 +233,11 @@ def _class_rows(
 
 
 def _worst(
-    ours: _Side, theirs: _Side, labels: NDArray[np.int64], score_gap: NDArray[np.float64]
+    ours: _Side, theirs: _Side, labels: NDArray[np.int64], severity: NDArray[np.int64]
 ) -> tuple[WorstJoint, ...]:
-    finite = np.flatnonzero(np.isfinite(score_gap))
-    chosen = finite[np.argsort(-score_gap[finite], kind="stable")][:WORST]
+    gap = np.abs(ours.scores - theirs.scores)
+    finite = np.flatnonzero(np.isfinite(gap))
+    chosen = finite[np.lexsort((-gap[finite], -severity[finite]))][:WORST]
     return tuple(
         WorstJoint(
             index=int(index),

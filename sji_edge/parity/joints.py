@@ -11,6 +11,8 @@ from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.registry import nearest
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
 from sji_edge.runtime.bundle import Bundle
+from sji_edge.runtime.golden import read_golden
+from sji_edge.runtime.manifest import GOLDEN
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,19 @@ class Joints:
 
 def golden_joints(bundle: Bundle) -> Joints:
     """Return the golden crops of a bundle with PyTorch's logits."""
-    golden = bundle.golden()
+    return recorded_joints(bundle.folder / GOLDEN, bundle.card)
+
+
+def recorded_joints(golden_file: Path, card: ModelCard) -> Joints:
+    """Return the golden crops of a run or a bundle with the logits that PyTorch gave them.
+
+    Raises:
+        UsageError: there are none.
+        BundleError: they do not fit the card.
+    """
+    if not golden_file.is_file():
+        raise UsageError(f"{golden_file} is not there: no golden crops", hint="compare on a dataset: --data")
+    golden = read_golden(golden_file, card)
     return Joints(crops=golden.crops, labels=golden.labels, pytorch=golden.logits)
 
 

@@ -1,4 +1,4 @@
-"""The crops whose scores part the most, as one labelled picture."""
+"""The crops whose verdicts flip or whose scores part the most, as one labelled picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,8 +74,8 @@ def _tile(joint: WorstJoint, crop: Image, classes: Sequence[str]) -> Image:
     label = UNLABELLED if joint.label < 0 else classes[joint.label]
     lines = (
         (f"#{joint.index} {label}", INK),
-        (f"score {joint.reference_score:.4f} > {joint.candidate_score:.4f}", INK),
-        (f"{joint.reference_verdict} > {joint.candidate_verdict}", ALARM if flipped else INK),
+        (f"score {joint.reference_score:.4f} -> {joint.candidate_score:.4f}", INK),
+        (f"{joint.reference_verdict} -> {joint.candidate_verdict}", ALARM if flipped else INK),
     )
     tile = np.full((TILE + LINE * len(lines) + 3 * MARGIN, TILE + 2 * MARGIN, 3), WHITE, np.uint8)
     shown = crop if crop.shape[2] == 3 else np.repeat(crop, 3, axis=2)

@@ -81,11 +81,20 @@ def test_the_class_table_adds_up_and_names_the_unlabelled() -> None:
     assert max(row.max_score_error for row in found.classes) == found.scores.max
 
 
-def test_the_worst_joints_come_first() -> None:
-    reference, candidate, labels = _logits(50, 1, 0.5)
+@pytest.mark.parametrize(("seed", "noise"), [(1, 0.5), (2, 0.05), (3, 1.5)])
+def test_the_worst_joints_are_escapes_then_other_flips_then_the_greatest_differences(
+    seed: int, noise: float
+) -> None:
+    reference, candidate, labels = _logits(50, seed, noise)
     found = _compare(reference, candidate, labels)
-    gap = np.abs(_naive(reference, LIMITS)[1] - _naive(candidate, LIMITS)[1])
-    assert [joint.index for joint in found.worst] == list(np.argsort(-gap)[:8])
+    _, score, said = _naive(reference, LIMITS)
+    _, other, now = _naive(candidate, LIMITS)
+
+    def place(index: int) -> tuple[bool, bool, float]:
+        flips = said[index] != now[index]
+        return (not (flips and now[index] == "PASS"), not flips, -abs(score[index] - other[index]))
+
+    assert [joint.index for joint in found.worst] == sorted(range(50), key=place)[:8]
 
 
 def test_a_logit_that_is_not_finite_is_counted_an_error_verdict_and_kept_out_of_the_differences() -> None:
