@@ -54,9 +54,10 @@ class Engine(Protocol):
 
 
 class Backend(Protocol):
-    """Makes and opens engine files of one kind."""
+    """Makes and opens engine files of one kind; ``suffix`` is theirs, dot included."""
 
     name: str
+    suffix: str
 
     def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
         """Turn an ONNX graph into an engine file; returns facts for the bundle's manifest."""

@@ -1,0 +1,86 @@
+"""Writing the bundle of the trial that was kept, with the table of all that was tried."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sji_edge.cli.trials import Trial, Workbench
+from sji_edge.core.files import fresh_name
+from sji_edge.parity.run import record_of
+from sji_edge.runtime.bundle import Bundle, write_bundle
+from sji_edge.runtime.cpu import INT8_WEIGHT_BITS, cpu_facts
+from sji_edge.runtime.manifest import GOLDEN, Attempt, BundleFacts
+
+
+def release(
+    bench: Workbench,
+    trials: Sequence[Trial],
+    kept: Trial,
+    *,
+    engines: Path,
+    name: str,
+    calibration: dict[str, Any],
+    weight_bits: int,
+) -> Bundle:
+    """Write ``ENGINES/NAME``; the bundle is released when the kept trial passed its gate.
+
+    Args:
+        bench: that the trials were made on.
+        trials: all of them, timed.
+        kept: the one to release.
+        engines: folder of all bundles.
+        name: of the bundle; empty: model, backend and precision.
+        calibration: what the manifest says of the calibration crops.
+        weight_bits: of INT8 weights.
+
+    Raises:
+        OutputError: the bundle exists.
+    """
+    precision, backend = kept.candidate.precision, bench.backend.name
+    chosen = name or fresh_name(engines, f"{bench.card.name}-{backend}-{precision}")
+    environment = {**cpu_facts(), **bench.backend.environment()}
+    if precision == "int8":
+        environment[INT8_WEIGHT_BITS] = str(weight_bits)
+    facts = BundleFacts(
+        name=chosen,
+        backend=backend,
+        precision=precision,
+        max_batch=bench.max_batch,
+        card=bench.card,
+        thresholds=kept.thresholds,
+        reference_thresholds=bench.card.thresholds,
+        environment=environment,
+        build=kept.facts,
+        calibration=calibration,
+        tried=tuple(attempt(bench, trial, kept) for trial in trials),
+    )
+    golden = bench.model.parent / GOLDEN
+    return write_bundle(
+        engines / chosen,
+        facts,
+        reference=bench.model,
+        engine=kept.engine_file,
+        golden=golden,
+        parity=record_of(kept.report, engine=kept.engine_file, reference=bench.model, golden=golden),
+    )
+
+
+def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
+    """Return one row of the manifest's table."""
+    judged = trial.report.comparison
+    return Attempt(
+        label=trial.candidate.label,
+        precision=trial.candidate.precision,
+        passed=bool(trial.report),
+        kept=trial is kept,
+        failures=trial.report.result.failures,
+        agreement=judged.agreement,
+        flips=judged.flips,
+        escape_flips=judged.escape_flips,
+        max_score_error=judged.scores.max if judged.scores else None,
+        f1_change=judged.f1_change,
+        batch=bench.timed_batch,
+        batch_ms=round(trial.times_ms[0], 4),
+        single_ms=round(trial.times_ms[1], 4),
+        file_bytes=trial.engine_file.stat().st_size,
+    )
