@@ -11,7 +11,10 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the run; default: model and loss.")] = "",
     good_class: Annotated[str, typer.Option(help="The class that means: no defect.")] = "normal",
     model: Annotated[
-        str, typer.Option(help="efficientnet_lite0, or any torchvision classifier (resnet18, googlenet, …).")
+        str,
+        typer.Option(
+            help="efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, googlenet, swin_t, …)."
+        ),
     ] = "efficientnet_lite0",
     weights: Annotated[
         str,
@@ -22,7 +25,20 @@ def train(
     ] = "auto",
     image_size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the crop in pixels.")] = 84,
     channels: Annotated[str, typer.Option(help="1 (grey), 3 (BGR) or auto: as the images are.")] = "auto",
-    loss: Annotated[str, typer.Option(help="alpha-js or ce.")] = "alpha-js",
+    attention: Annotated[
+        str, typer.Option(help="none, cbam or se: attention behind each stage of a ResNet.")
+    ] = "none",
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="alpha-js, ce, label-smoothing, confidence-penalty, focal, margin-label-smoothing, poly1, "
+            "logit-norm, mutual-channel or pairwise-confusion."
+        ),
+    ] = "alpha-js",
+    loss_option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of the loss, key=value: gamma=3 for focal; repeat it for more."),
+    ] = None,
     alpha: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Skew of J_α: 0 confidence penalty, 1 label smoothing.")
     ] = 0.1,
@@ -30,6 +46,17 @@ def train(
     legacy_double_softmax: Annotated[
         bool, typer.Option("--legacy-double-softmax", help="The authors' published penalty, for comparison.")
     ] = False,
+    class_weights: Annotated[
+        str, typer.Option(help="Weights in the loss: none, balanced, or one number a class: 1,8.")
+    ] = "none",
+    sampler: Annotated[str, typer.Option(help="none, or balanced: every class equally often.")] = "none",
+    views: Annotated[
+        str,
+        typer.Option(
+            help="Half of the loss on a second view of each joint: attention-crop (after WS-DAN), "
+            "jigsaw (after PMG and DCL) or none."
+        ),
+    ] = "none",
     epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs.")] = 12,
     batch_size: Annotated[int, typer.Option(min=2, help="Crops at once.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")] = 1e-3,
@@ -49,7 +76,8 @@ def train(
 ) -> None:
     """Train a classifier on labelled crops, with the α-skew Jensen-Shannon penalty on over-confidence.
 
-    Example: `sji-edge train data/solder-joints --beta 0.3`
+    Example: `sji-edge train data/solder-joints --beta 0.3`, or with another loss:
+    `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
     """
     from sji_edge.cli.show import console, print_run, settings_or_usage_error
     from sji_edge.core.extras import require
@@ -65,12 +93,13 @@ def train(
     )
     from sji_edge.core.card import LossCard
     from sji_edge.data.folder import FolderDataset
+    from sji_edge.losses.build import parse_options
     from sji_edge.training import fit
     from sji_edge.training.settings import TrainSettings
 
-    own: dict[str, float | bool | str] = {}
+    options = parse_options(loss_option or [])
     if loss == "alpha-js":
-        own = {"alpha": alpha, "beta": beta, "legacy_double_softmax": legacy_double_softmax}
+        options = {"alpha": alpha, "beta": beta, "legacy_double_softmax": legacy_double_softmax} | options
     settings = settings_or_usage_error(
         TrainSettings,
         data=data,
@@ -81,7 +110,11 @@ def train(
         weights=weights,
         image_size=image_size,
         channels=channels,
-        loss=LossCard(name=loss, settings=own),
+        attention=attention,
+        loss=LossCard(name=loss, settings=options),
+        class_weights=class_weights,
+        sampler=sampler,
+        views=views,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -61,7 +61,8 @@ DEFAULT_GATES = {
 class ModelCard(BaseModel):
     """Identity, classes, preprocessing, training and thresholds of one model.
 
-    ``classes`` are the logits' columns in order; ``good_class`` is the one that means *no defect*.
+    ``classes`` are the logits' columns in order; ``good_class`` is the one that means *no defect*; ``training``
+    holds what else was not at its default: class weights, sampler, views.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +74,7 @@ class ModelCard(BaseModel):
     good_class: str
     preprocess: PreprocessSpec
     loss: LossCard
+    training: dict[str, str] = {}
     seed: int
     weights: str
     dataset_sha256: str

@@ -7,8 +7,9 @@ Sources: Ulger et al., IEEE TCPMT 2023, for solder joints; Meister, Salesky and 
 import math
 
 import torch
-from torch import nn
 from torch.nn import functional
+
+from sji_edge.losses.joint_loss import JointLoss, wide
 
 NEAR_END = 1e-9
 """Nearer to an end of α, rounding outweighs what the divergence differs from its limit."""
@@ -82,15 +83,13 @@ def legacy_double_softmax(logits: torch.Tensor, alpha: float) -> torch.Tensor:
     return (skewed / (alpha * (1.0 - alpha))).to(_result_type(logits))
 
 
-class AlphaJSLoss(nn.Module):
+class AlphaJSLoss(JointLoss):
     """Cross-entropy + β J_α.
 
     Args:
         alpha: skew in [0, 1].
         beta: weight of the penalty, ≥ 0.
         legacy_double_softmax: use the authors' published penalty instead of J_α.
-
-    Shapes: logits float ``(n, classes)``, targets int64 ``(n,)``; returns a scalar.
 
     Raises:
         ValueError: ``alpha`` or ``beta`` out of range.
@@ -108,17 +107,20 @@ class AlphaJSLoss(nn.Module):
         self.beta = beta
         self.legacy_double_softmax = legacy_double_softmax
 
-    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean loss in nats."""
+    def per_joint(
+        self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Penalised cross-entropy of each joint in nats."""
+        del features
         penalty = legacy_double_softmax if self.legacy_double_softmax else alpha_js_divergence
-        cross_entropy = functional.cross_entropy(logits, targets)
-        return cross_entropy + self.beta * penalty(logits, self.alpha).mean()
+        cross_entropy = functional.cross_entropy(wide(logits), targets, reduction="none")
+        return cross_entropy + self.beta * penalty(logits, self.alpha)
 
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
     # In float64, because the penalty divides small differences by α(1−α). Apple's GPUs have none.
-    wide = torch.float32 if logits.device.type == "mps" else torch.float64
-    return functional.log_softmax(logits.to(wide), dim=-1)
+    finest = torch.float32 if logits.device.type == "mps" else torch.float64
+    return functional.log_softmax(logits.to(finest), dim=-1)
 
 
 def _result_type(logits: torch.Tensor) -> torch.dtype:

@@ -1,16 +1,17 @@
 """Plain cross-entropy."""
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from sji_edge.losses.joint_loss import JointLoss, wide
 
-class CrossEntropy(nn.Module):
-    """Mean cross-entropy in nats.
 
-    Shapes: logits float ``(n, classes)``, targets int64 ``(n,)``; returns a scalar.
-    """
+class CrossEntropy(JointLoss):
+    """−log p(target)."""
 
-    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean of −log p(target)."""
-        return functional.cross_entropy(logits, targets)
+    def per_joint(
+        self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Cross-entropy of each joint in nats."""
+        del features
+        return functional.cross_entropy(wide(logits), targets, reduction="none")

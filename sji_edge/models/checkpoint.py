@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import write_atomic
+from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
 
 CARD_FILE = "card.json"
@@ -54,7 +55,7 @@ def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:
 
 
 def load_weights(model: JointClassifier, path: Path) -> list[str]:
-    """Start a model from a file of weights, leaving out a last layer of another width.
+    """Start a model from a file of weights, leaving out a last layer of another width, and attention.
 
     Weights of a bare backbone are taken as torchvision's, whose stem takes RGB: it is reordered to BGR. A
     stem for another number of colours is summed, or spread.
@@ -67,14 +68,15 @@ def load_weights(model: JointClassifier, path: Path) -> list[str]:
         Names of the model's tensors that the file did not fill.
 
     Raises:
-        UsageError: the file cannot be read, or a tensor other than the last layer's is missing or
-            of another shape.
+        UsageError: the file cannot be read, or a tensor other than the last layer's and those of attention
+            modules is missing or of another shape.
     """
     source = path / WEIGHTS_FILE if path.is_dir() else path
     state = _read_state(source)
     own = model.state_dict()
     stem = next(name for name, tensor in own.items() if tensor.ndim == 4)
     head = list(own)[-1].rpartition(".")[0]
+    optional = attention_tensors(model)
     fitting: dict[str, torch.Tensor] = {}
     for name, tensor in own.items():
         given = state.get(name)
@@ -84,7 +86,11 @@ def load_weights(model: JointClassifier, path: Path) -> list[str]:
             given = _with_colours(given, tensor.shape[1])
         if given is not None and given.shape == tensor.shape:
             fitting[name] = given
-        elif name.rpartition(".")[0] != head and not name.endswith("num_batches_tracked"):
+        elif not (
+            name.rpartition(".")[0] == head
+            or name.endswith("num_batches_tracked")
+            or (given is None and name in optional)
+        ):
             found = "missing" if given is None else f"of shape {tuple(given.shape)}"
             raise UsageError(
                 f"{source} does not fit this model: {name} is {found}, {tuple(tensor.shape)} was wanted",

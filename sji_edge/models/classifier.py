@@ -27,6 +27,7 @@ class JointClassifier(nn.Module):
         self.backbone = build_backbone(
             architecture, classes, spec.channels, (spec.height, spec.width), imagenet=imagenet
         )
+        self.architecture = architecture
         mean, std = normalisation(architecture)
         if spec.channels == 1:
             # Grey stands for all three colours of the pretrained stem, which is summed: one mean serves.

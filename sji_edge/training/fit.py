@@ -10,8 +10,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from torch import nn
-from torch.utils.data import DataLoader
 
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
@@ -19,27 +17,25 @@ from sji_edge.core.files import new_folder
 from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset
-from sji_edge.data.jitter import TRAINING_JITTER
-from sji_edge.data.torch_crops import JointCrops
-from sji_edge.losses import LOSSES
+from sji_edge.losses.build import build_loss
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.metrics.thresholds import solve_thresholds
-from sji_edge.models.backbones import backbone_names, has_local_imagenet
+from sji_edge.models.backbones import has_local_imagenet, is_known
 from sji_edge.models.checkpoint import load_weights, save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
 from sji_edge.runtime.golden import Golden, write_golden
 from sji_edge.runtime.manifest import GOLDEN
+from sji_edge.training.averaging import ema_decay
+from sji_edge.training.balance import class_weights
 from sji_edge.training.epochs import EpochTable
 from sji_edge.training.golden import golden_of
+from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.places import LAST_CHECKPOINT, check_names, default_name, work_folder, working_folder
 from sji_edge.training.plots import plot_epochs, plot_scores
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.trainer import make_trainer, run_trainer
-
-EMA_SHARE = 0.1
-"""Part of all steps over which weights are averaged."""
 
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "lightning", "numpy", "opencv-python")
 
@@ -72,7 +68,8 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     work, target = work_folder(settings, name), settings.runs / name
     check_names(settings, work, target)
     _check_validation(dataset)
-    criterion = _criterion(settings)
+    criterion = build_loss(settings.loss.name, settings.loss.settings)
+    weights_of_classes = class_weights(settings.class_weights, dataset.labels("train"), dataset.classes)
     images = {split: dataset.read(split) for split in dataset.splits}
     spec = PreprocessSpec(
         height=settings.image_size, width=settings.image_size, channels=_channels(settings, images["train"])
@@ -80,7 +77,16 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     model, weights = _model(settings, len(dataset.classes), spec)
     with working_folder(work):
-        module, trainer = _fit(settings, dataset, images, model, criterion, spec, work)
+        module = JointTraining(
+            model,
+            criterion,
+            good_index=dataset.classes.index(dataset.good_class),
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            class_weights=weights_of_classes,
+            views=settings.views,
+        )
+        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec), work)
     golden = golden_of(module.model, dataset, spec, settings.seed)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
@@ -111,15 +117,6 @@ def _check_validation(dataset: FolderDataset) -> None:
         )
 
 
-def _criterion(settings: TrainSettings) -> nn.Module:
-    kind = LOSSES.get(settings.loss.name)
-    try:
-        criterion: nn.Module = kind(**settings.loss.settings)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"loss {settings.loss.name}: {error}") from error
-    return criterion
-
-
 def _channels(settings: TrainSettings, images: list[Image]) -> int:
     if settings.channels != "auto":
         return int(settings.channels)
@@ -128,43 +125,30 @@ def _channels(settings: TrainSettings, images: list[Image]) -> int:
 
 def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple[JointClassifier, str]:
     """Return the model to start from, and a word on where its weights come from, for the card."""
+    name = settings.architecture
     if settings.weights in ("imagenet", "auto", "none"):
-        known = settings.model in backbone_names()
-        local = settings.weights == "auto" and known and has_local_imagenet(settings.model)
+        local = settings.weights == "auto" and is_known(name) and has_local_imagenet(name)
         imagenet = settings.weights == "imagenet" or local
-        return JointClassifier(settings.model, classes, spec, imagenet), "imagenet" if imagenet else "none"
+        return JointClassifier(name, classes, spec, imagenet), "imagenet" if imagenet else "none"
     path = Path(settings.weights)
     if not path.exists():
         raise UsageError(
             f"--weights {path} is not there", hint="give imagenet, none, auto, a file or a run's folder"
         )
-    model = JointClassifier(settings.model, classes, spec)
+    model = JointClassifier(name, classes, spec)
     load_weights(model, path)
     return model, path.name
 
 
 def _fit(
-    settings: TrainSettings,
-    dataset: FolderDataset,
-    images: dict[str, list[Image]],
-    model: JointClassifier,
-    criterion: nn.Module,
-    spec: PreprocessSpec,
-    work: Path,
-) -> tuple[JointTraining, lightning.Trainer]:
-    """Run Lightning's loop; the module returned holds the best epoch's weights."""
-    module = JointTraining(
-        model,
-        criterion,
-        good_index=dataset.classes.index(dataset.good_class),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-    )
+    settings: TrainSettings, module: JointTraining, loaders: dict[str, Loader], work: Path
+) -> lightning.Trainer:
+    """Run Lightning's loop; afterwards the module holds the best epoch's weights."""
     checkpoint = ModelCheckpoint(work, "best", monitor="val_rank", mode="max", save_last=True)
     callbacks = [
         EpochTable(work / "metrics.csv"),
         # Validated and kept are averaged weights: single epochs of a short fine-tune scatter.
-        EMAWeightAveraging(decay=_ema_decay(settings, len(images["train"])), use_buffers=True),
+        EMAWeightAveraging(decay=ema_decay(settings.epochs * len(loaders["train"])), use_buffers=True),
         EarlyStopping("val_rank", mode="max", patience=settings.patience),
         checkpoint,
     ]
@@ -172,35 +156,16 @@ def _fit(
     run_trainer(
         trainer,
         module,
-        _loader(settings, dataset, images, spec, "train"),
-        _loader(settings, dataset, images, spec, "validation"),
+        loaders["train"],
+        loaders["validation"],
         resume_from=work / LAST_CHECKPOINT if settings.resume else None,
     )
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     module.on_load_checkpoint(best)
     module.load_state_dict(best["state_dict"])
     module.model.cpu()
-    return module, trainer
-
-
-def _loader(
-    settings: TrainSettings,
-    dataset: FolderDataset,
-    images: dict[str, list[Image]],
-    spec: PreprocessSpec,
-    split: str,
-) -> DataLoader[tuple[torch.Tensor, int]]:
-    training = split == "train"
-    crops = JointCrops(images[split], dataset.labels(split), spec, TRAINING_JITTER if training else None)
-    return DataLoader(
-        crops,
-        batch_size=settings.batch_size,
-        shuffle=training,
-        # A last batch of one crop has no variance for batch normalisation.
-        drop_last=training and len(crops) > settings.batch_size,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-    )
+    module.close()
+    return trainer
 
 
 def _held_out(dataset: FolderDataset, model: JointClassifier, spec: PreprocessSpec) -> dict[str, ScoredSplit]:
@@ -212,11 +177,6 @@ def _held_out(dataset: FolderDataset, model: JointClassifier, spec: PreprocessSp
         for split in dataset.splits
         if split != "train"
     }
-
-
-def _ema_decay(settings: TrainSettings, joints: int) -> float:
-    steps = settings.epochs * max(1, joints // settings.batch_size)
-    return max(0.5, 1.0 - 1.0 / max(1.0, EMA_SHARE * steps))
 
 
 def _card(
@@ -233,11 +193,12 @@ def _card(
     thresholds = solve_thresholds(defect_scores(golden.logits, good), golden.labels != good)
     return ModelCard(
         name=name,
-        architecture=settings.model,
+        architecture=settings.architecture,
         classes=dataset.classes,
         good_class=dataset.good_class,
         preprocess=spec,
         loss=settings.loss,
+        training=_not_default(settings),
         seed=settings.seed,
         weights=weights,
         dataset_sha256=dataset.sha256(),
@@ -246,3 +207,9 @@ def _card(
         versions={package: version(package) for package in RECORDED_PACKAGES},
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _not_default(settings: TrainSettings) -> dict[str, str]:
+    """The options that change what is learnt and have no place of their own in the card."""
+    options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
+    return {name: value for name, value in options.items() if value != "none"}

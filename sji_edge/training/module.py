@@ -4,12 +4,17 @@ from typing import Any
 
 import lightning
 import torch
-from torch import nn
 from torch.nn import functional
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAveragePrecision
 
+from sji_edge.losses.joint_loss import JointLoss
 from sji_edge.models.classifier import JointClassifier
+from sji_edge.models.features import FeatureTap
+from sji_edge.training.attention_crop import attention_crops
+from sji_edge.training.jigsaw import GRIDS, jigsaw
+from sji_edge.training.optimiser import adamw_one_cycle
+from sji_edge.training.settings import Views
 
 
 class JointTraining(lightning.LightningModule):
@@ -17,28 +22,38 @@ class JointTraining(lightning.LightningModule):
 
     Args:
         model: takes uint8 crops, gives logits.
-        criterion: ``(logits, targets)`` to a scalar.
+        criterion: the loss; one that needs features gets the last feature map.
         good_index: the good class's column.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's, on matrices and kernels only.
+        class_weights: float ``(classes,)``, or None.
+        views: what each joint is shown as besides, with half of the loss: ``attention-crop``, ``jigsaw``, ``none``.
 
     Logs ``train_loss``; on validation ``val_ap``, ``val_ce`` (cross-entropy in nats, whatever the criterion)
     and ``val_rank``, by which the best epoch is kept: the average precision to two decimals, ties broken by
     the lower cross-entropy (with the few defects of a validation split, finer differences are chance).
     """
 
+    _class_weights: torch.Tensor | None
+
     def __init__(
         self,
         model: JointClassifier,
-        criterion: nn.Module,
+        criterion: JointLoss,
         *,
         good_index: int,
         learning_rate: float,
         weight_decay: float,
+        class_weights: torch.Tensor | None = None,
+        views: Views = "none",
     ) -> None:
         super().__init__()
         self.model = model
         self.criterion = criterion
+        self.register_buffer("_class_weights", class_weights, persistent=False)
+        self._views = views
+        looks = criterion.needs_features or views == "attention-crop"
+        self._tap = FeatureTap(model, model.architecture) if looks else None
         self._good_index = good_index
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
@@ -49,9 +64,27 @@ class JointTraining(lightning.LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _batch_index: int) -> torch.Tensor:
         """Return the criterion on one batch of uint8 crops."""
         crops, targets = batch
-        loss: torch.Tensor = self.criterion(self.model(crops), targets)
+        loss, features = self._loss(crops, targets)
+        if self._views != "none":
+            loss = (loss + self._loss(self._view(crops, features), targets)[0]) / 2
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(targets))
         return loss
+
+    def _loss(self, crops: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        logits = self.model(crops)
+        features = self._tap.take() if self._tap else None
+        loss: torch.Tensor = self.criterion(logits, targets, features, self._class_weights)
+        return loss, features
+
+    def _view(self, crops: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
+        if features is not None and self._views == "attention-crop":
+            return attention_crops(crops, features)
+        return jigsaw(crops, GRIDS[int(torch.randint(len(GRIDS), ()))])
+
+    def close(self) -> None:
+        """Take the hooks off the model, once it is trained."""
+        if self._tap:
+            self._tap.close()
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _batch_index: int) -> None:
         """Collect scores and cross-entropy of one batch."""
@@ -78,19 +111,10 @@ class JointTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule stepped every batch."""
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
-        optimiser = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": self._weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=self._learning_rate,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            max_lr=self._learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.2,
+        optimiser, schedule = adamw_one_cycle(
+            self.model,
+            learning_rate=self._learning_rate,
+            weight_decay=self._weight_decay,
+            steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

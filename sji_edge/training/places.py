@@ -13,7 +13,7 @@ LAST_CHECKPOINT = "last.ckpt"
 
 def default_name(settings: TrainSettings) -> str:
     """Model and loss, numbered; with ``resume`` the first interrupted one."""
-    stem = f"{settings.model}-{settings.loss.name}"
+    stem = f"{settings.architecture}-{settings.loss.name}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
     interrupted = [name for name in names if (work_folder(settings, name) / LAST_CHECKPOINT).is_file()]
     if settings.resume:

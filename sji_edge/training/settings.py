@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sji_edge.core.card import LossCard
 
+Views = Literal["none", "attention-crop", "jigsaw"]
+
 
 class TrainSettings(BaseModel):
     """One training run; every field is one option of the command."""
@@ -21,7 +23,11 @@ class TrainSettings(BaseModel):
     weights: str = "auto"
     image_size: int = Field(default=84, ge=16, le=1024)
     channels: Literal["auto", "1", "3"] = "auto"
+    attention: Literal["none", "cbam", "se"] = "none"
     loss: LossCard
+    class_weights: str = "none"
+    sampler: Literal["none", "balanced"] = "none"
+    views: Views = "none"
     epochs: int = Field(default=12, ge=1)
     batch_size: int = Field(default=32, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0.0)
@@ -35,3 +41,8 @@ class TrainSettings(BaseModel):
     strategy: str = "auto"
     resume: bool = False
     progress: bool = True
+
+    @property
+    def architecture(self) -> str:
+        """The model with its attention, as the card names it: ``resnet18+cbam``."""
+        return self.model if self.attention == "none" else f"{self.model}+{self.attention}"

@@ -1,0 +1,28 @@
+"""AdamW under a one-cycle schedule (Smith and Topin 2018, arXiv 1708.07120)."""
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises."""
+
+
+def adamw_one_cycle(
+    model: nn.Module, *, learning_rate: float, weight_decay: float, steps: int
+) -> tuple[torch.optim.AdamW, OneCycleLR]:
+    """Return the optimiser and the schedule, to be stepped every batch.
+
+    Args:
+        model: its parameters that take a gradient are trained; only matrices and kernels decay.
+        learning_rate: the peak.
+        weight_decay: AdamW's.
+        steps: how many batches there will be.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+    return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps, pct_start=WARM_UP)
