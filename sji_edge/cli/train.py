@@ -99,7 +99,12 @@ def train(
 
     options = parse_options(loss_option or [])
     if loss == "alpha-js":
-        options = {"alpha": alpha, "beta": beta, "legacy_double_softmax": legacy_double_softmax} | options
+        options = {
+            "alpha": alpha,
+            "beta": beta,
+            "legacy_double_softmax": legacy_double_softmax,
+            **options,
+        }
     settings = settings_or_usage_error(
         TrainSettings,
         data=data,

