@@ -19,6 +19,7 @@ class LatencySummary:
     """Percentiles in milliseconds of every value, none left out."""
 
     count: int
+    total_ms: float
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -54,7 +55,7 @@ class LatencyHistogram:
     def summary(self) -> LatencySummary:
         """Return the usual percentiles; zeros when nothing was measured."""
         p50, p90, p99, p999 = (self.percentile_ns(percent) / 1e6 for percent in (50, 90, 99, 99.9))
-        return LatencySummary(self.count, p50, p90, p99, p999, self._max_ns / 1e6)
+        return LatencySummary(self.count, self.total_ns / 1e6, p50, p90, p99, p999, self._max_ns / 1e6)
 
 
 def _bucket(value: int) -> int:

@@ -28,13 +28,13 @@ PLACES = {"J1": (200, 150), "J2": (420, 330), "J3": (200, 330), "J4": (420, 150)
 SIDE = 40
 
 
-def score_of(grey):
-    return grey**8 / (grey**8 + 60.0**8)
+def score_of(grey, knee=60.0):
+    return grey**8 / (grey**8 + knee**8)
 
 
-def write_graph(path: Path) -> Path:
+def write_graph(path: Path, knee: float = 60.0) -> Path:
     constants = {
-        "sixty": np.float32(60),
+        "sixty": np.float32(knee),
         "axes": np.array([1, 2, 3]),
         "slope": np.array([[-4, 4]], np.float32),
     }
@@ -59,8 +59,8 @@ def write_graph(path: Path) -> Path:
     return path
 
 
-def open_engine(folder: Path, max_batch: int = 8) -> Engine:
-    graph = write_graph(folder / "bright.onnx")
+def open_engine(folder: Path, max_batch: int = 8, knee: float = 60.0) -> Engine:
+    graph = write_graph(folder / "bright.onnx", knee)
     return BACKENDS.get("onnxruntime")().open(graph, precision="fp32", max_batch=max_batch, threads=1)
 
 

@@ -162,7 +162,7 @@ def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bu
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as child:
-        first = child.stdout.readline()
+        first = next(line for line in child.stdout if "residual" in line)
         os.kill(child.pid, number)
         out, err = child.communicate(timeout=30)
     assert child.returncode == 130, err

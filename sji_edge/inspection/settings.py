@@ -1,0 +1,73 @@
+"""What a user may set of a run, checked once."""
+
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sji_edge.inspection.loop import LoopSettings
+from sji_edge.inspection.work import Deadlines
+
+Policy = Literal["every", "latest"]
+DEFAULT_QUEUE = {"every": 4, "latest": 1}
+"""A camera's newest frame waits alone: an older one would only be judged later."""
+
+
+def _share(value: object) -> object:
+    """Read ``1/500`` or ``0.002``; anything else is left for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return Fraction(value)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{value[:40]!r} is no share such as 1/500") from error
+
+
+Share = Annotated[Fraction, BeforeValidator(_share), Field(gt=0, le=1)]
+
+
+class RunSettings(BaseModel):
+    """How a run treats its frames.
+
+    Attributes:
+        policy: ``every`` judges each frame and lets the source wait, ``latest`` gives up waiting frames for a
+            newer one; None takes ``latest`` for a source that runs freely, else ``every``.
+        queue: frames that may wait; None takes the policy's own.
+        max_age_ms: how old a frame may be when work on it begins; None for any age.
+        takt_ms: how long after its capture a verdict is still good; None for ever.
+        stop_on: end the run when one joint fails on so many boards in a row; 0 never.
+        low_latency: one frame at a time in one thread.
+        max_frames: end after so many.
+        shadow: share of the crops that the reference graph judges too; None for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    policy: Policy | None = None
+    queue: int | None = Field(default=None, ge=1, le=10_000)
+    max_age_ms: float | None = Field(default=None, gt=0)
+    takt_ms: float | None = Field(default=None, gt=0)
+    stop_on: int = Field(default=0, ge=0)
+    low_latency: bool = False
+    max_frames: int | None = Field(default=None, ge=1)
+    shadow: Share | None = None
+
+    def loop(self, runs_free: bool) -> LoopSettings:
+        """Return the loop's settings for a source that runs freely, or waits to be asked."""
+        policy = self.policy or ("latest" if runs_free else "every")
+        return LoopSettings(
+            policy=policy,
+            queue=self.queue or DEFAULT_QUEUE[policy],
+            low_latency=self.low_latency,
+            max_frames=self.max_frames,
+            stop_on=self.stop_on,
+        )
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The limits in nanoseconds."""
+        return Deadlines(max_age_ns=_ns(self.max_age_ms), takt_ns=_ns(self.takt_ms))
+
+
+def _ns(milliseconds: float | None) -> int | None:
+    return None if milliseconds is None else round(milliseconds * 1e6)

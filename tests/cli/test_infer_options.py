@@ -1,0 +1,124 @@
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tiny_bundle
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sji_edge.cli.infer import infer
+from sji_edge.cli.replay import replay_golden
+from sji_edge.cli.show_live import Watch
+from sji_edge.core.errors import GateError, SjiError, UsageError
+from sji_edge.core.verdict import VERDICTS
+from sji_edge.inspection.tally import RunSummary
+from sji_edge.runtime.bundle import open_bundle, open_engine
+
+app = typer.Typer()
+app.command()(infer)
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engines")
+    tiny_bundle.make_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def crops(tmp_path):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for number in range(6):
+        cv2.imwrite(str(folder / f"pad{number}.png"), np.full((50, 60), 30 * number + 40, np.uint8))
+    return folder
+
+
+def run(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, SjiError):
+        raise result.exception
+    return result
+
+
+def test_engine_is_named_with_the_reason_for_it(tmp_path, crops, engines):
+    done = run("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
+    assert "engine tiny (onnxruntime fp32), as named; PASS below 0.400, FAIL from 0.600" in done.output
+
+
+def test_golden_crops_are_replayed_before_the_first_board(tmp_path, crops, engines):
+    words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
+    done = run(*words, "--replay-golden")
+    assert done.exit_code == 0
+    assert "golden crops replayed: 0 flips in 40, the gate passed" in done.output
+
+
+def test_engine_that_decides_otherwise_here_does_not_judge(tmp_path, engines):
+    other = tiny_bundle.write_graph(tmp_path / "other.onnx", head=-tiny_bundle.HEAD)
+    bundle = open_bundle(engines / "tiny")
+    backend = tiny_bundle.BACKENDS.get("onnxruntime")()
+    engine = backend.open(other, precision="fp32", max_batch=16, threads=1)
+    with pytest.raises(GateError, match="does not decide as PyTorch does") as caught:
+        replay_golden(bundle, engine, batch=7)
+    assert caught.value.exit_code == 3
+    assert "0 flips in 40" in replay_golden(bundle, open_engine(bundle, 1), batch=7)
+
+
+def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
+    words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
+    done = run(*words, "--shadow", "1/2", "--metrics-port", 0)
+    assert done.exit_code == 0, done.output
+    assert "shadow: 3 crops replayed, 0 skipped; 0 verdicts differ" in done.output
+    assert "metrics: http://127.0.0.1:" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--shadow", "2"), "shadow"),
+        (("--policy", "some"), "policy"),
+        (("--takt-ms", "-3"), "takt_ms"),
+    ],
+)
+def test_wrong_setting_is_a_usage_error_before_anything_is_opened(tmp_path, words, message):
+    with pytest.raises(UsageError, match=message):
+        run("--stream", tmp_path / "none", *words)
+
+
+def test_late_verdicts_are_errors_on_record(tmp_path, crops, engines):
+    words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
+    done = run(*words, "--takt-ms", "0.000001", "--low-latency")
+    assert "ERROR late: 6 boards" in done.output
+    lines = next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines()
+    assert {json.loads(line)["verdict"] for line in lines} == {"ERROR"}
+
+
+def summary():
+    counts = dict.fromkeys(VERDICTS, 1)
+    return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, ())
+
+
+def test_terminal_gets_one_screen(engines):
+    stream = io.StringIO()
+    terminal = Console(file=stream, force_terminal=True, width=100)
+    watch = Watch(open_bundle(engines / "tiny"), boards=True, terminal=terminal)
+    with watch.over(lambda: (summary(), None)):
+        pass
+    terminal.print(watch.screen(summary(), None))
+    assert "4 frames, 4 judged" in stream.getvalue()
+    assert "Ctrl-C ends the run" in stream.getvalue()
+
+
+def test_elsewhere_a_status_line_comes_every_so_often(engines, capsys):
+    import time
+
+    terminal = Console(file=io.StringIO())
+    watch = Watch(open_bundle(engines / "tiny"), boards=True, terminal=terminal, status_s=0.01)
+    with watch.over(lambda: (summary(), None)):
+        time.sleep(0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert {json.loads(line)["captured"] for line in lines} == {4}
