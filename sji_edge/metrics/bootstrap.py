@@ -1,0 +1,78 @@
+"""Intervals and a paired test from resampled joints; NumPy only.
+
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; whole groups are drawn where joints of a
+group resemble each other (Field and Welsh, JRSS B 69, 2007).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+
+
+def resamples(groups: NDArray[Any], replicates: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield the joints of each replicate: as many groups as there are, drawn with replacement, each whole.
+
+    Args:
+        groups: the group of each joint, ``(n,)``; a group of one joint each resamples the joints.
+        replicates: how many.
+        rng: source of randomness.
+
+    Raises:
+        ValueError: no joint.
+    """
+    if not groups.size:
+        raise ValueError("no joint to resample")
+    _, of_joint = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(of_joint == group) for group in range(int(of_joint.max()) + 1)]
+    for _ in range(replicates):
+        drawn = rng.integers(len(members), size=len(members))
+        yield np.concatenate([members[group] for group in drawn])
+
+
+def percentile_interval(
+    values: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Return the central share of the replicates that are not NaN; None where all are.
+
+    Raises:
+        ValueError: ``confidence`` not in (0, 1).
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence {confidence} is not between 0 and 1")
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None
+    low, high = np.quantile(known, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    return float(low), float(high)
+
+
+def paired_p_value(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Two-sided p of *no difference* between two figures measured on the same replicates.
+
+    Twice the smaller share of replicates in which the difference has one sign, a tie counting for both, with one
+    added above and below (Davison and Hinkley 1997), at most 1. None where no replicate has both.
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    if one.shape != other.shape:
+        raise ValueError(f"{one.shape} and {other.shape} replicates are not paired")
+    difference = (one - other)[~np.isnan(one - other)]
+    if not difference.size:
+        return None
+    fewer = min(int((difference <= 0.0).sum()), int((difference >= 0.0).sum()))
+    return min(1.0, 2.0 * (fewer + 1) / (difference.size + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for their number (Holm, Scand. J. Statist. 6, 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
