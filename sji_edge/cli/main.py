@@ -16,6 +16,7 @@ from sji_edge.cli.engine import engine
 from sji_edge.cli.export import export
 from sji_edge.cli.infer import infer
 from sji_edge.cli.parity import parity
+from sji_edge.cli.study import study
 from sji_edge.cli.train import train
 from sji_edge.core.errors import OutputError, SjiError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (train, export, calibrate, build_engine, parity, bench, infer, demo):
+for command in (train, study, export, calibrate, build_engine, parity, bench, infer, demo):
     app.command()(command)
 app.add_typer(engine)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +132,11 @@ def read_images(paths: Sequence[Path], colour: bool = True) -> list[Image]:
         more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
         raise DataError(listed + more, hint="remove these files or copy them again")
     return [result for result in results if not isinstance(result, DataError)]
+
+
+def channels_of(images: Sequence[Image]) -> Literal[1, 3]:
+    """Channels that images ask for: 1 where all are grey, else 3."""
+    return 1 if all(image.ndim == 2 for image in images) else 3
 
 
 def crops_of(images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ Labels = NDArray[np.integer[Any]]
 class ReliabilityBins(NamedTuple):
     """Per bin of confidence: joints, mean confidence and share that is right; NaN in an empty bin."""
 
-    count: NDArray[np.int64]
+    joints: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
 
@@ -48,12 +48,12 @@ def reliability_bins(confidence: Floats, correct: NDArray[np.bool_], bins: int =
     if not ((confidence >= 0.0) & (confidence <= 1.0)).all():
         raise ValueError("a confidence is not between 0 and 1")
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(places, minlength=bins)
+    joints = np.bincount(places, minlength=bins)
     with np.errstate(invalid="ignore"):
         return ReliabilityBins(
-            count,
-            np.bincount(places, confidence, bins) / count,
-            np.bincount(places, correct, bins) / count,
+            joints,
+            np.bincount(places, confidence, bins) / joints,
+            np.bincount(places, correct, bins) / joints,
         )
 
 
@@ -65,11 +65,11 @@ def expected_calibration_error(
     Raises:
         ValueError: as ``reliability_bins``.
     """
-    count, mean, right = reliability_bins(confidence, correct, bins)
-    if not count.sum():
+    joints, mean, right = reliability_bins(confidence, correct, bins)
+    if not joints.sum():
         return None
-    filled = count > 0
-    return float((count[filled] * np.abs(right[filled] - mean[filled])).sum() / count.sum())
+    filled = joints > 0
+    return float((joints[filled] * np.abs(right[filled] - mean[filled])).sum() / joints.sum())
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:

@@ -14,9 +14,8 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import new_folder
-from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import defect_scores
-from sji_edge.data.folder import FolderDataset
+from sji_edge.data.folder import FolderDataset, channels_of
 from sji_edge.losses.build import build_loss
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.metrics.thresholds import solve_thresholds
@@ -35,7 +34,7 @@ from sji_edge.training.module import JointTraining
 from sji_edge.training.places import LAST_CHECKPOINT, check_names, default_name, work_folder, working_folder
 from sji_edge.training.plots import plot_epochs, plot_scores
 from sji_edge.training.settings import TrainSettings
-from sji_edge.training.trainer import make_trainer, run_trainer
+from sji_edge.training.trainer import TrainingDivergedError, make_trainer, run_trainer
 
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "lightning", "numpy", "opencv-python")
 
@@ -71,9 +70,8 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     criterion = build_loss(settings.loss.name, settings.loss.settings)
     weights_of_classes = class_weights(settings.class_weights, dataset.labels("train"), dataset.classes)
     images = {split: dataset.read(split) for split in dataset.splits}
-    spec = PreprocessSpec(
-        height=settings.image_size, width=settings.image_size, channels=_channels(settings, images["train"])
-    )
+    channels = channels_of(images["train"]) if settings.channels == "auto" else int(settings.channels)
+    spec = PreprocessSpec(height=settings.image_size, width=settings.image_size, channels=channels)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     model, weights = _model(settings, len(dataset.classes), spec)
     with working_folder(work):
@@ -90,7 +88,7 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
     golden = golden_of(module.model, dataset, spec, settings.seed)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
-        raise UsageError(
+        raise TrainingDivergedError(
             "training diverged: the model's logits are not finite", hint="try a smaller --learning-rate"
         )
     held_out = _held_out(dataset, module.model, spec)
@@ -115,12 +113,6 @@ def _check_validation(dataset: FolderDataset) -> None:
             "defective joints; both are needed to choose thresholds",
             hint="add joints of both kinds to it",
         )
-
-
-def _channels(settings: TrainSettings, images: list[Image]) -> int:
-    if settings.channels != "auto":
-        return int(settings.channels)
-    return 1 if all(image.ndim == 2 for image in images) else 3
 
 
 def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple[JointClassifier, str]:

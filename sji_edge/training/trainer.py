@@ -23,6 +23,10 @@ class TrainingInterruptedError(SjiError):
     exit_code = 130
 
 
+class TrainingDivergedError(UsageError):
+    """The logits of a trained model are not finite: its settings do not suit the data."""
+
+
 def make_trainer(settings: TrainSettings, callbacks: Sequence[Callback]) -> lightning.Trainer:
     """Return a deterministic trainer for these settings.
 

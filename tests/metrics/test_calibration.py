@@ -35,7 +35,7 @@ def test_ece_is_the_mean_gap_joint_by_joint(bins):
 
 def test_bins_hold_their_edges_and_an_empty_one_is_nan():
     bins = reliability_bins(np.array([0.0, 0.5, 0.5001, 1.0]), np.array([False, True, True, True]), 2)
-    assert bins.count.tolist() == [2, 2]
+    assert bins.joints.tolist() == [2, 2]
     assert bins.accuracy.tolist() == [0.5, 1.0]
     assert np.isnan(reliability_bins(np.array([0.9]), np.array([True]), 2).accuracy[0])
     assert expected_calibration_error(np.empty(0), np.empty(0, bool)) is None

@@ -1,0 +1,187 @@
+"""The figures of every method: mean and spread over seeds, intervals and a paired test by the bootstrap."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.verdict import defect_scores
+from sji_edge.metrics.bootstrap import holm, paired_p_value, percentile_interval, resamples
+from sji_edge.metrics.calibration import (
+    calibrated_cross_entropy,
+    expected_calibration_error,
+    fit_temperature,
+    softmax,
+)
+from sji_edge.metrics.classification import accuracy, f1, macro_f1
+from sji_edge.metrics.ranking import auroc, average_precision, false_call_rate_at_escape
+from sji_edge.metrics.selective import aurc
+from sji_edge.metrics.thresholds import solve_thresholds
+from sji_edge.study.material import HeldOut
+from sji_edge.study.run import Cell
+from sji_edge.study.trials import Trial
+
+BOOTSTRAP_SEED = 0
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one trial says of the test joints, each array ``(n,)``; limit and temperature are validation's."""
+
+    labels: NDArray[np.int64]
+    is_defect: NDArray[np.bool_]
+    predicted: NDArray[np.int64]
+    confidence: Floats
+    calibrated: Floats
+    scores: Floats
+    called: NDArray[np.bool_]
+    temperature: float
+    limit: float
+
+    def only(self, joints: NDArray[np.int64]) -> "Judged":
+        """Return the same for some joints, which may repeat."""
+        arrays = {name: value[joints] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return Judged(**arrays, temperature=self.temperature, limit=self.limit)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is the joint's."""
+        right: NDArray[np.bool_] = self.predicted == self.labels
+        return right
+
+
+FIGURES: dict[str, Callable[[Judged], float | None]] = {
+    "accuracy": lambda j: accuracy(j.predicted, j.labels),
+    "f1_defect": lambda j: f1(j.called, j.is_defect),
+    "macro_f1": lambda j: macro_f1(j.predicted, j.labels),
+    "average_precision": lambda j: average_precision(j.scores, j.is_defect),
+    "auroc": lambda j: auroc(j.scores, j.is_defect),
+    "ece": lambda j: expected_calibration_error(j.confidence, j.correct),
+    "ece_calibrated": lambda j: expected_calibration_error(j.calibrated, j.correct),
+    "aurc": lambda j: aurc(j.confidence, j.correct),
+    "false_calls_at_0_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.0),
+    "false_calls_at_1_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.01),
+}
+"""Every figure of the test split by name; None where it has no denominator."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method on one backbone.
+
+    Attributes:
+        values: each figure of each seed, NaN where there is none.
+        intervals: 95 % of each figure's mean over seeds, joints (or groups) and seeds resampled.
+        p_values: each figure against the backbone's reference, adjusted by Holm; None for the reference itself.
+        validation: mean over seeds of the calibrated cross-entropy on validation.
+        is_reference: lowest ``validation`` on its backbone.
+    """
+
+    cell: Cell
+    judged: tuple[Judged, ...]
+    values: dict[str, list[float]]
+    intervals: dict[str, tuple[float, float] | None]
+    p_values: dict[str, float | None]
+    validation: float
+    is_reference: bool
+
+
+def judge(trial: Trial, data: HeldOut) -> Judged:
+    """Judge the test joints; temperature and limit come from validation."""
+    validation, test = trial.logits_of("validation"), trial.logits_of("test")
+    labels = data.labels["test"]
+    temperature = fit_temperature(validation, data.labels["validation"])
+    known = defect_scores(validation.astype(np.float32), data.good_index)
+    limit = solve_thresholds(known, data.labels["validation"] != data.good_index).upper
+    scores = defect_scores(test.astype(np.float32), data.good_index)
+    return Judged(
+        labels=labels,
+        is_defect=labels != data.good_index,
+        predicted=test.argmax(axis=1),
+        confidence=softmax(test).max(axis=1),
+        calibrated=softmax(test, temperature).max(axis=1),
+        scores=scores,
+        called=scores >= limit,
+        temperature=temperature,
+        limit=limit,
+    )
+
+
+def compare(
+    cells: list[Cell], data: HeldOut, replicates: int, each: Callable[..., Any] = map
+) -> list[Compared]:
+    """Measure every cell, and test it against the best method of its backbone.
+
+    The best is the one with the lowest calibrated cross-entropy on validation: chosen on the test split, the
+    reference itself would be lucky.
+
+    Args:
+        cells: of one study.
+        data: labels and groups of the held-out splits.
+        replicates: of the bootstrap; all cells see the same ones.
+        each: ``map``, or one over processes that keeps the order.
+    """
+    judged = [tuple(judge(trial, data) for trial in cell.trials) for cell in cells]
+    tasks = [(ways, data.groups, replicates) for ways in judged]
+    drawn: list[dict[str, Floats]] = list(each(_bootstrap, tasks))
+    validation = [
+        float(
+            np.mean(
+                [
+                    calibrated_cross_entropy(trial.logits_of("validation"), data.labels["validation"])
+                    for trial in cell.trials
+                ]
+            )
+        )
+        for cell in cells
+    ]
+    adjusted = _p_values(cells, validation, drawn)
+    return [
+        Compared(
+            cell=cell,
+            judged=ways,
+            values={name: [_or_nan(figure(way)) for way in ways] for name, figure in FIGURES.items()},
+            intervals={name: percentile_interval(values) for name, values in boot.items()},
+            p_values=p,
+            validation=loss,
+            is_reference=all(value is None for value in p.values()),
+        )
+        for cell, ways, boot, p, loss in zip(cells, judged, drawn, adjusted, validation, strict=True)
+    ]
+
+
+def _bootstrap(task: tuple[tuple[Judged, ...], NDArray[np.str_], int]) -> dict[str, Floats]:
+    """Each figure's mean over resampled seeds, on resampled joints, one value a replicate."""
+    ways, groups, replicates = task
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = {name: np.empty(replicates) for name in FIGURES}
+    for number, joints in enumerate(resamples(groups, replicates, rng)):
+        parts = [way.only(joints) for way in ways]
+        seeds = rng.integers(len(ways), size=len(ways))
+        for name, figure in FIGURES.items():
+            values = np.array([_or_nan(figure(part)) for part in parts])
+            drawn[name][number] = values[seeds].mean()
+    return drawn
+
+
+def _p_values(
+    cells: list[Cell], validation: list[float], drawn: list[dict[str, Floats]]
+) -> list[dict[str, float | None]]:
+    answers: list[dict[str, float | None]] = [dict.fromkeys(FIGURES) for _ in cells]
+    for backbone in dict.fromkeys(cell.backbone for cell in cells):
+        own = [index for index, cell in enumerate(cells) if cell.backbone == backbone]
+        reference = min(own, key=lambda index: validation[index])
+        rivals = [index for index in own if index != reference]
+        for name in FIGURES:
+            raw = [paired_p_value(drawn[index][name], drawn[reference][name]) for index in rivals]
+            known = [(index, p) for index, p in zip(rivals, raw, strict=True) if p is not None]
+            for (index, _), p in zip(known, holm([p for _, p in known]), strict=True):
+                answers[index][name] = p
+    return answers
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value

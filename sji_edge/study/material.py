@@ -1,0 +1,87 @@
+"""The data of a study: its joints, and which of them belong together."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import DataError
+from sji_edge.data.folder import FolderDataset
+
+TABLE = "labels.csv"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a comparison needs of the data.
+
+    Attributes:
+        labels: class indices of the validation and the test split.
+        groups: the group of every test joint; each joint its own where nothing is known.
+        grouped: whether groups are known.
+        good_index: the good class's column.
+    """
+
+    labels: dict[str, NDArray[np.int64]]
+    groups: NDArray[np.str_]
+    grouped: bool
+    good_index: int
+
+
+def open_dataset(root: Path, good_class: str) -> FolderDataset:
+    """Open a dataset with its three splits.
+
+    Raises:
+        DataError: a split is missing, validation or test lack a good or a defective joint, or a group of
+            ``labels.csv`` lies in two splits.
+    """
+    dataset = FolderDataset.open(root, good_class)
+    for split in ("validation", "test"):
+        good = dataset.labels(split) == 0
+        if good.all() or not good.any():
+            raise DataError(
+                f"the {split} split of {root} has {int(good.sum())} good and {int((~good).sum())} defective "
+                "joints; a comparison needs both",
+                hint="add joints of both kinds to it",
+            )
+    _check_groups(dataset, read_groups(root))
+    return dataset
+
+
+def held_out(dataset: FolderDataset) -> HeldOut:
+    """Return labels and groups of the splits that are not trained on."""
+    known = read_groups(dataset.root)
+    paths = [sample.path.relative_to(dataset.root).as_posix() for sample in dataset.split("test")]
+    grouped = bool(known) and all(path in known for path in paths)
+    return HeldOut(
+        labels={split: dataset.labels(split) for split in ("validation", "test")},
+        groups=np.array([known[path] if grouped else path for path in paths]),
+        grouped=grouped,
+        good_index=dataset.classes.index(dataset.good_class),
+    )
+
+
+def read_groups(root: Path) -> dict[str, str]:
+    """Return the group of each file that ``labels.csv`` names; empty without such a table or column."""
+    path = root / TABLE
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {row["file"]: row["group"] for row in rows if row.get("file") and row.get("group")}
+
+
+def _check_groups(dataset: FolderDataset, groups: dict[str, str]) -> None:
+    """Refuse splits that share a group: neighbours would tell the answer."""
+    place: dict[str, str] = {}
+    for split in dataset.splits:
+        for sample in dataset.split(split):
+            group = groups.get(sample.path.relative_to(dataset.root).as_posix())
+            if group is not None and place.setdefault(group, split) != split:
+                raise DataError(
+                    f"group {group!r} of {dataset.root / TABLE} lies in {place[group]} and in {split}; "
+                    "a comparison needs groups that stay together",
+                    hint="move all joints of the group into one split",
+                )

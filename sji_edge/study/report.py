@@ -1,0 +1,23 @@
+"""From finished trials to the table, the JSON and the pictures."""
+
+from sji_edge.core.files import write_atomic, write_json
+from sji_edge.study.compare import Compared, compare
+from sji_edge.study.figures import draw
+from sji_edge.study.material import held_out, open_dataset
+from sji_edge.study.pool import Pool
+from sji_edge.study.run import Cell
+from sji_edge.study.settings import StudySettings
+from sji_edge.study.table import as_json, markdown
+
+TABLE, FIGURES_JSON = "table.md", "figures.json"
+
+
+def report(settings: StudySettings, cells: list[Cell]) -> list[Compared]:
+    """Write ``table.md``, ``figures.json`` and three pictures into the study's folder."""
+    data = held_out(open_dataset(settings.data, settings.good_class))
+    with Pool(settings.workers, settings.threads) as pool:
+        compared = compare(cells, data, settings.replicates, pool.in_order)
+    draw(compared, settings.out)
+    write_json(settings.out / FIGURES_JSON, as_json(compared, data, settings))
+    write_atomic(settings.out / TABLE, markdown(compared, data, settings))
+    return compared

@@ -1,0 +1,187 @@
+"""The trials of a study: searched, then repeated over seeds, in one process or several."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from sji_edge.core.errors import UsageError
+from sji_edge.core.files import write_json
+from sji_edge.data.folder import FolderDataset
+from sji_edge.losses.build import build_loss
+from sji_edge.models.backbones import is_known
+from sji_edge.study.frozen import Activations, prepare_activations, read_activations, train_tail
+from sji_edge.study.material import open_dataset
+from sji_edge.study.methods import method
+from sji_edge.study.pool import Pool
+from sji_edge.study.search import SEARCH_SEED, search
+from sji_edge.study.settings import StudySettings
+from sji_edge.study.trials import Trial, TrialSpec, read_trial, rounded, write_trial
+from sji_edge.study.whole import train_whole
+
+CHOSEN = "chosen.json"
+RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "numpy", "optuna")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one backbone: the settings chosen, and a finished trial for each seed."""
+
+    method: str
+    backbone: str
+    trials: tuple[Trial, ...]
+
+
+def run_study(settings: StudySettings, tell: Tell) -> list[Cell]:
+    """Search every method on every backbone, and train the best settings with every seed.
+
+    Each finished trial is a file in ``OUT/trials``; one that is there is not trained again, so that an interrupted
+    study goes on, and machines that share ``OUT`` share the work.
+
+    Args:
+        settings: of the study.
+        tell: gets a line of progress.
+
+    Raises:
+        UsageError: an unknown method or backbone, or every try of a method diverged.
+        DataError: see ``open_dataset``.
+    """
+    _check_names(settings)
+    dataset = open_dataset(settings.data, settings.good_class)
+    sha256 = dataset.sha256()
+    settings.out.mkdir(parents=True, exist_ok=True)
+    with Pool(settings.workers, settings.threads) as pool:
+        if settings.budget.trained_blocks is not None:
+            for backbone in pool.each(_prepare, [(settings, sha256, name) for name in settings.backbones]):
+                tell(f"activations of {backbone} are ready")
+        cells = [(settings, sha256, name, way) for name in settings.backbones for way in settings.methods]
+        chosen = []
+        for number, spec in enumerate(pool.each(_search, cells), 1):
+            chosen.append(spec)
+            tell(f"{number} of {len(cells)} searched: {spec.method} on {spec.backbone}, {_said(spec)}")
+        seeds = [
+            (settings, spec.model_copy(update={"seed": seed}))
+            for spec in chosen
+            for seed in range(settings.seeds)
+        ]
+        finished = []
+        for number, trial in enumerate(pool.each(_train, seeds), 1):
+            finished.append(trial)
+            if number % len(settings.methods) == 0 or number == len(seeds):
+                tell(f"{number} of {len(seeds)} seeds trained")
+    _record(settings, sha256, chosen)
+    return _cells(settings, finished)
+
+
+def _check_names(settings: StudySettings) -> None:
+    for name in settings.methods:
+        wanted = method(name)
+        build_loss(wanted.loss, wanted.options)
+    for name in settings.backbones:
+        if not is_known(name):
+            raise UsageError(f"unknown backbone {name!r}", hint="see sji-edge train --help for models")
+
+
+def _prepare(task: tuple[StudySettings, str, str]) -> str:
+    settings, sha256, backbone = task
+    prepare_activations(settings.out, _dataset(settings), sha256, backbone, settings.budget)
+    return backbone
+
+
+def _search(task: tuple[StudySettings, str, str, str]) -> TrialSpec:
+    settings, sha256, backbone, name = task
+    wanted = method(name)
+    usual = {wanted.strength.option: wanted.strength.usual} if wanted.strength else {}
+    if wanted.second:
+        usual[wanted.second.option] = wanted.second.usual
+    spec = TrialSpec(
+        method=name,
+        backbone=backbone,
+        loss=wanted.loss,
+        options=wanted.options | usual,
+        views=wanted.views,
+        learning_rate=settings.budget.learning_rate,
+        seed=SEARCH_SEED,
+        budget=settings.budget,
+        dataset_sha256=sha256,
+    )
+    labels = _dataset(settings).labels("validation")
+    return search(settings, spec, labels, lambda tried: _train((settings, tried)))
+
+
+def _train(task: tuple[StudySettings, TrialSpec]) -> Trial:
+    """Read a finished trial, or train it and write it down."""
+    settings, spec = task
+    known = read_trial(settings.out, spec)
+    if known is not None:
+        return known
+    started = time.perf_counter()
+    dataset, weights = _dataset(settings), "imagenet"
+    if spec.budget.trained_blocks is None:
+        logits, weights = train_whole(spec, dataset, settings.out)
+    else:
+        logits = train_tail(spec, dataset, _activations(settings, spec))
+    trial = Trial(
+        spec=spec,
+        weights=weights,
+        seconds=round(time.perf_counter() - started, 2),
+        logits={split: rounded(values) for split, values in logits.items()},
+    )
+    write_trial(settings.out, trial)
+    return trial
+
+
+def _activations(settings: StudySettings, spec: TrialSpec) -> Activations:
+    folder = prepare_activations(
+        settings.out, _dataset(settings), spec.dataset_sha256, spec.backbone, spec.budget
+    )
+    return read_activations(folder)
+
+
+def _dataset(settings: StudySettings) -> FolderDataset:
+    return _opened(settings.data, settings.good_class)
+
+
+@lru_cache(maxsize=1)
+def _opened(data: Path, good_class: str) -> FolderDataset:
+    return open_dataset(data, good_class)
+
+
+def _said(spec: TrialSpec) -> str:
+    changed = [f"{name}={value:g}" for name, value in spec.options.items() if not isinstance(value, str)]
+    return ", ".join([*changed, f"learning rate {spec.learning_rate:g}"])
+
+
+def _record(settings: StudySettings, sha256: str, chosen: list[TrialSpec]) -> None:
+    record = {
+        "settings": json.loads(settings.model_dump_json()),
+        "dataset_sha256": sha256,
+        "versions": {package: version(package) for package in RECORDED_PACKAGES},
+        "chosen": [
+            json.loads(spec.model_dump_json())
+            for spec in sorted(chosen, key=lambda spec: (spec.backbone, spec.method))
+        ],
+    }
+    write_json(settings.out / CHOSEN, record)
+
+
+def _cells(settings: StudySettings, trials: list[Trial]) -> list[Cell]:
+    """Group finished trials in the order that the settings name methods and backbones."""
+    return [
+        Cell(
+            way,
+            backbone,
+            tuple(
+                sorted(
+                    (t for t in trials if (t.spec.method, t.spec.backbone) == (way, backbone)),
+                    key=lambda trial: trial.spec.seed,
+                )
+            ),
+        )
+        for backbone in settings.backbones
+        for way in settings.methods
+    ]

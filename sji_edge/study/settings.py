@@ -1,0 +1,109 @@
+"""What a study can be told, and its presets."""
+
+import os
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sji_edge.study.methods import METHODS, method
+
+
+class Budget(BaseModel):
+    """What every trial of a study may spend; the same for all.
+
+    ``trained_blocks`` is how many of a backbone's last blocks are trained, with the head, on activations of the frozen
+    rest, computed once for ``cached_views`` random views of each training joint; None trains the whole network on fresh
+    views, as ``sji-edge train`` does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = Field(default=84, ge=16, le=1024)
+    epochs: int = Field(default=12, ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    weight_decay: float = Field(default=1e-2, ge=0.0)
+    trained_blocks: int | None = Field(default=None, ge=1)
+    cached_views: int = Field(default=8, ge=1)
+
+
+class StudySettings(BaseModel):
+    """One study; a preset gives the values that the command line leaves open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    out: Path
+    good_class: str = "normal"
+    budget: Budget
+    methods: tuple[str, ...] = Field(min_length=1)
+    backbones: tuple[str, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1)
+    tries: int = Field(ge=1, description="settings tried for each method on each backbone")
+    search_learning_rate: bool = False
+    replicates: int = Field(default=1000, ge=100)
+    workers: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+    storage: str = ""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "StudySettings":
+        for kind, names in (("method", self.methods), ("backbone", self.backbones)):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind} {twice[0]!r} is named twice")
+        viewed = [name for name in self.methods if name in METHODS and method(name).views != "none"]
+        if viewed and self.budget.trained_blocks is not None:
+            raise ValueError(f"method {viewed[0]!r} needs the whole network trained: --preset full")
+        return self
+
+
+QUICK_METHODS = (
+    "ce",
+    "label-smoothing",
+    "confidence-penalty",
+    "alpha-js-0.1",
+    "alpha-js-0.5",
+    "alpha-js-0.9",
+    "focal",
+    "mbls",
+)
+PAPER_BACKBONES = (
+    "efficientnet_lite0",
+    "googlenet",
+    "resnet18",
+    "resnet50",
+    "vgg16",
+    "resnet18+cbam",
+    "resnet18+se",
+    "swin_t",
+    "vit_b_16",
+)
+
+PRESETS: dict[str, dict[str, object]] = {
+    "quick": {
+        "budget": Budget(epochs=8, trained_blocks=1, cached_views=8),
+        "methods": QUICK_METHODS,
+        "backbones": ("efficientnet_lite0", "efficientnet_lite1"),
+        "seeds": 3,
+        "tries": 4,
+        "search_learning_rate": True,
+        "replicates": 500,
+    },
+    "full": {
+        # 96 is a multiple of the vision transformer's patch.
+        "budget": Budget(image_size=96, epochs=24),
+        "methods": tuple(METHODS),
+        "backbones": PAPER_BACKBONES,
+        "seeds": 5,
+        "tries": 12,
+        "search_learning_rate": True,
+        "replicates": 2000,
+    },
+}
+
+
+def default_workers(threads: int) -> int:
+    """One process a GPU; without one, as many as the cores that this process may use give threads to."""
+    return torch.cuda.device_count() or max(1, len(os.sched_getaffinity(0)) // threads)

@@ -1,0 +1,93 @@
+"""One training of a study, as a file: what was trained, and the logits that came out."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sji_edge.core.card import in_one_line
+from sji_edge.core.errors import DataError
+from sji_edge.core.files import write_atomic
+from sji_edge.study.settings import Budget
+from sji_edge.training.settings import Views
+
+DIGITS = 7
+FOLDER = "trials"
+
+
+class TrialSpec(BaseModel):
+    """All that decides what comes out of a trial, hardware aside."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    backbone: str
+    loss: str
+    options: dict[str, float | bool | str]
+    views: Views
+    learning_rate: float
+    seed: int
+    budget: Budget
+    dataset_sha256: str
+
+    @property
+    def name(self) -> str:
+        """A readable name that differs wherever the spec does."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        return f"{self.backbone}~{self.method}~seed{self.seed}~{digest}"
+
+
+class Trial(BaseModel):
+    """A finished trial; ``logits`` are those of the validation and the test joints, in the dataset's order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    spec: TrialSpec
+    weights: str
+    seconds: float
+    logits: dict[str, list[list[float]]]
+
+    def logits_of(self, split: str) -> NDArray[np.float64]:
+        """Logits of a split, float64 ``(n, classes)``."""
+        return np.array(self.logits[split], dtype=np.float64)
+
+
+def rounded(logits: NDArray[np.floating[Any]]) -> list[list[float]]:
+    """Logits as lists of numbers with as many digits as float32 has."""
+    return [[float(f"{value:.{DIGITS}g}") for value in row] for row in logits.tolist()]
+
+
+def trial_path(out: Path, spec: TrialSpec) -> Path:
+    """Return the file of a trial."""
+    return out / FOLDER / f"{spec.name}.json"
+
+
+def write_trial(out: Path, trial: Trial) -> None:
+    """Write a finished trial in one step."""
+    path = trial_path(out, trial.spec)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, trial.model_dump_json() + "\n")
+
+
+def read_trial(out: Path, spec: TrialSpec) -> Trial | None:
+    """Return a finished trial, or None where it is still to do.
+
+    Raises:
+        DataError: the file is no trial, or one of another spec.
+    """
+    path = trial_path(out, spec)
+    if not path.is_file():
+        return None
+    try:
+        trial = Trial.model_validate(json.loads(path.read_text()))
+    except (json.JSONDecodeError, ValidationError) as error:
+        told = in_one_line(error) if isinstance(error, ValidationError) else str(error)
+        raise DataError(f"{path} holds no trial: {told}", hint="remove it; it is trained again") from error
+    if trial.spec != spec:
+        raise DataError(f"{path} is another trial than its name says", hint="remove it; it is trained again")
+    return trial

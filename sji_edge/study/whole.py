@@ -1,0 +1,67 @@
+"""The full way: a trial is a run of ``sji-edge train``, kept beside the study."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import LossCard
+from sji_edge.data.folder import FolderDataset
+from sji_edge.models.attention import split_architecture
+from sji_edge.models.checkpoint import CARD_FILE, load_run
+from sji_edge.models.predict import logits_of
+from sji_edge.study.trials import TrialSpec
+from sji_edge.training.fit import train
+from sji_edge.training.places import LAST_CHECKPOINT, work_folder
+from sji_edge.training.settings import TrainSettings
+
+FOLDER = "runs"
+
+
+def train_whole(
+    spec: TrialSpec, dataset: FolderDataset, out: Path
+) -> tuple[dict[str, NDArray[np.float32]], str]:
+    """Train a run, or take the finished one, or go on with an interrupted one.
+
+    Returns:
+        The held-out logits, and where the weights came from.
+
+    Raises:
+        TrainingDivergedError: a logit is not finite.
+    """
+    settings = train_settings(spec, dataset, out)
+    folder = settings.runs / settings.name
+    if not (folder / CARD_FILE).is_file():
+        interrupted = (work_folder(settings, settings.name) / LAST_CHECKPOINT).is_file()
+        train(settings.model_copy(update={"resume": interrupted}), dataset)
+    model, card = load_run(folder)
+    logits = {
+        split: logits_of(model, dataset.crops(split, card.preprocess)) for split in ("validation", "test")
+    }
+    return logits, card.weights
+
+
+def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainSettings:
+    """Return what ``sji-edge train`` would be told for a trial; every epoch is run, and the best one kept."""
+    base, attention = split_architecture(spec.backbone)
+    budget = spec.budget
+    return TrainSettings.model_validate(
+        {
+            "data": dataset.root,
+            "runs": out / FOLDER,
+            "name": spec.name,
+            "good_class": dataset.good_class,
+            "model": base,
+            "attention": attention or "none",
+            "loss": LossCard(name=spec.loss, settings=spec.options),
+            "views": spec.views,
+            "image_size": budget.image_size,
+            "epochs": budget.epochs,
+            "batch_size": budget.batch_size,
+            "learning_rate": spec.learning_rate,
+            "weight_decay": budget.weight_decay,
+            "patience": budget.epochs,
+            "seed": spec.seed,
+            "progress": False,
+        }
+    )
