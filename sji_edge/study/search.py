@@ -99,12 +99,14 @@ def open_storage(settings: StudySettings) -> BaseStorage:
 
 def _open(settings: StudySettings, spec: TrialSpec) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=open_storage(settings),
         study_name=f"{spec.method} on {spec.backbone} {spec.name.rpartition('~')[2]}",
-        sampler=optuna.samplers.TPESampler(seed=SEARCH_SEED),
         load_if_exists=True,
     )
+    # Seeded by what is known, or a search that goes on would draw what it drew before.
+    study.sampler = optuna.samplers.TPESampler(seed=SEARCH_SEED + len(study.trials))
+    return study
 
 
 def _tried(study: optuna.Study) -> list[FrozenTrial]:

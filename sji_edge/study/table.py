@@ -7,7 +7,7 @@ import numpy as np
 from sji_edge.study.compare import FIGURES, Compared
 from sji_edge.study.material import HeldOut
 from sji_edge.study.methods import LEARNING_RATE
-from sji_edge.study.settings import StudySettings
+from sji_edge.study.settings import Budget, StudySettings
 
 TITLES = {
     "accuracy": "accuracy",
@@ -17,13 +17,14 @@ TITLES = {
     "auroc": "AUROC",
     "ece": "ECE",
     "ece_calibrated": "ECE after T",
-    "aurc": "AURC",
+    "aurc": "AURC × 1000",
     "false_calls_at_0_escape": "false calls, 0 % escape",
     "false_calls_at_1_escape": "false calls, 1 % escape",
 }
 DECISIONS = ("accuracy", "f1_defect", "macro_f1", "false_calls_at_0_escape", "false_calls_at_1_escape")
 PROBABILITIES = ("average_precision", "auroc", "ece", "ece_calibrated", "aurc")
 SIGNIFICANT = 0.05
+SHOWN_TIMES = {"aurc": 1000.0}
 
 
 def markdown(compared: list[Compared], data: HeldOut, settings: StudySettings) -> str:
@@ -40,30 +41,41 @@ def markdown(compared: list[Compared], data: HeldOut, settings: StudySettings) -
 def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) -> str:
     """How the figures came about, and what they can bear."""
     defects = int((data.labels["test"] != data.good_index).sum())
-    joints, budget = data.labels["test"].size, settings.budget
-    if budget.trained_blocks is None:
-        trained = f"the whole network for {budget.epochs} epochs, the best one on validation kept"
-    else:
-        trained = (
-            f"only the last {_count(budget.trained_blocks, 'block')} and the head for {budget.epochs} epochs, on "
-            f"activations of the frozen rest for {budget.cached_views} random views of each joint; "
-            "that is less than a full fine-tune, and the same for every method"
-        )
+    budget = settings.budget
     drawn = f"the {np.unique(data.groups).size} groups" if data.grouped else "the joints"
     seconds = sum(trial.seconds for one in compared for trial in one.cell.trials)
-    return (
-        f"Test split: {joints} joints, {defects} defective. Every trial trains {trained}, on "
+    paragraphs = (
+        f"Test split: {data.labels['test'].size} joints, {defects} defective. {_trained(budget)}, on "
         f"{budget.image_size} × {budget.image_size} crops. Each method had {_count(settings.tries, 'try', 'tries')} on "
-        "validation for its strength (cross-entropy has none, and searched the learning rate), chosen by cross-entropy "
-        f"after temperature scaling, and then {_count(settings.seeds, 'seed')}.\n\n"
-        "A cell is the mean ± standard deviation over seeds [95 % bootstrap interval of the mean, "
-        f"resampling {drawn} of the test split and the seeds, {settings.replicates} replicates]. **Bold**: the "
-        "reference, best on validation. †: differs from it at 5 % (paired bootstrap on the same replicates, "
-        "two-sided, Holm-adjusted within a column). F1 (defect) is taken at the limit solved on "
-        "validation, accuracy and macro-F1 at the most probable class; the temperature T is fitted on validation. False calls are those of the single "
-        f"threshold on the test scores that lets at most 0 or 1 % of the defects escape: with {defects} defects, 1 % "
-        f"allows {int(0.01 * defects)}. The trials shown took {seconds:.0f} s in all."
+        f"validation for {_searched(settings)}, of which the lowest cross-entropy after temperature scaling was taken, "
+        f"and then {_count(settings.seeds, 'seed')}. The trials shown took {seconds:.0f} s in all.",
+        "A cell is the mean ± standard deviation over seeds [95 % bootstrap interval of the mean: "
+        f"{settings.replicates} replicates, resampling {drawn} of the test split and the seeds]. **Bold**: the "
+        "reference, the best on validation. †: differs from it at 5 % (paired bootstrap over the same replicates, "
+        "two-sided, Holm-adjusted within a column).",
+        "F1 (defect) is taken at the limit solved on validation; accuracy and macro-F1 at the most probable class; T "
+        "is the temperature fitted on validation. False calls are those of the threshold on the test scores that lets "
+        f"at most 0 or 1 % of the defects escape: of {defects} defects, 1 % allows {int(0.01 * defects)}.",
     )
+    return "\n\n".join(paragraphs)
+
+
+def _trained(budget: Budget) -> str:
+    epochs = _count(budget.epochs, "epoch")
+    if budget.trained_blocks is None:
+        return f"Every trial trains the whole network for {epochs} and keeps the best on validation"
+    blocks = "block" if budget.trained_blocks == 1 else f"{budget.trained_blocks} blocks"
+    return (
+        f"Every trial trains only the last {blocks} and the head, for {epochs}, on the activations of the frozen, "
+        f"pretrained rest for {_count(budget.cached_views, 'random view')} of each joint; this is less than a full "
+        "fine-tune, and the same for every method"
+    )
+
+
+def _searched(settings: StudySettings) -> str:
+    if settings.search_learning_rate:
+        return "its strength and learning rate (cross-entropy has the learning rate alone)"
+    return "its strength (cross-entropy has none, and tried learning rates)"
 
 
 def as_json(compared: list[Compared], data: HeldOut, settings: StudySettings) -> dict[str, Any]:
@@ -120,13 +132,15 @@ def setting(one: Compared) -> str:
 
 
 def _cell(one: Compared, name: str) -> str:
-    mean, spread, interval = np.mean(one.values[name]), _spread(one.values[name]), one.intervals[name]
-    if np.isnan(mean) or interval is None:
+    values, interval = np.array(one.values[name]), one.intervals[name]
+    if np.isnan(values).any() or interval is None:
         return "–"
+    times = SHOWN_TIMES.get(name, 1.0)
+    mean, spread, low, high = values.mean(), _spread(one.values[name]), interval[0], interval[1]
     p = one.p_values[name]
     mark = " †" if p is not None and p < SIGNIFICANT else ""
-    shown = f"{mean:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
-    return f"{shown} [{interval[0]:.3f}, {interval[1]:.3f}]{mark}"
+    shown = f"{times * mean:.3f}" + ("" if spread is None else f" ± {times * spread:.3f}")
+    return f"{shown} [{times * low:.3f}, {times * high:.3f}]{mark}"
 
 
 def _spread(values: list[float]) -> float | None:
