@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from conftest import trial_of
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, f1_score
+from study_parts import trial_of
 
 from sji_edge.study.compare import FIGURES, compare, judge
 from sji_edge.study.figures import PICTURES, draw

@@ -2,7 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import write_groups
+from study_parts import write_groups
 from tiny_dataset import write_dataset
 
 from sji_edge.core.errors import DataError
