@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,8 @@ class Frame:
 
     ``pixels`` is uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; ``captured_ns`` is the monotonic clock at
     capture. ``pixels`` None with an ``error`` stands for a frame that could not be read, or, with ``away``,
-    for one that a lost source could not give.
+    for one that a lost source could not give. ``missed`` counts the frames that the device took since the
+    one before and that never came here, by its own numbering.
     """
 
     index: int
@@ -95,6 +96,7 @@ class Frame:
     pixels: NDArray[np.uint8] | None
     error: str = ""
     away: bool = False
+    missed: int = 0
 
 
 class FrameSource(Protocol):
@@ -104,7 +106,15 @@ class FrameSource(Protocol):
         """Yield frames until the stream ends; raises ``SourceError`` when it is lost."""
 
     def close(self) -> None:
-        """Let go of the device; a second call does nothing."""
+        """Let go of the device, and end an iteration in another thread; a second call does nothing."""
+
+
+@runtime_checkable
+class OwnRecipe(Protocol):
+    """What a source also is that knows the board it shows."""
+
+    def write_recipe(self, folder: Path) -> None:
+        """Write the board's recipe into a folder, made here."""
 
 
 @dataclass(frozen=True, slots=True)

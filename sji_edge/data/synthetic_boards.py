@@ -218,14 +218,19 @@ def write_boards(
         seed, joints, defect_rate, movement=movement, frame=frame, faultless_every=faultless_every
     )
     with new_folder(folder) as temporary:
-        write_json(temporary / "board.json", boards.board)
-        write_atomic(temporary / "joints.csv", csv_text(JOINT_COLUMNS, boards.joints))
-        write_png(temporary / "golden.png", boards.golden)
+        write_recipe(temporary, boards)
         truths = _write_frames(temporary, boards, frames)
         write_atomic(temporary / "truth.csv", csv_text(TRUTH_COLUMNS, _truth_rows(boards, truths)))
         rows = [(truth.file, *truth.transform.ravel().tolist()) for truth in truths]
         write_atomic(temporary / "transforms.csv", csv_text(TRANSFORM_COLUMNS, rows))
     return tuple(truths)
+
+
+def write_recipe(folder: Path, boards: SyntheticBoards) -> None:
+    """Write ``board.json``, ``joints.csv`` and ``golden.png`` into a folder that exists."""
+    write_json(folder / "board.json", boards.board)
+    write_atomic(folder / "joints.csv", csv_text(JOINT_COLUMNS, boards.joints))
+    write_png(folder / "golden.png", boards.golden)
 
 
 def _write_frames(folder: Path, boards: SyntheticBoards, frames: int) -> list[FrameTruth]:

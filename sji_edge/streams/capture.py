@@ -1,7 +1,7 @@
 """Opening OpenCV captures without its messages on the terminal."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import cv2
@@ -13,14 +13,25 @@ from sji_edge.core.preprocess import as_uint8
 from sji_edge.core.protocols import Frame
 
 
-def open_capture(target: str | int, backend: int) -> cv2.VideoCapture | None:
-    """Open a file, a device path or a device index; None when OpenCV cannot.
+def open_capture(
+    target: str | int, backend: int, settings: Mapping[int, int] | None = None
+) -> cv2.VideoCapture | None:
+    """Open a file, a URL, a device path or a device index; None when OpenCV cannot.
 
-    OpenCV's and FFmpeg's own complaints are held back: the caller says in one line what is wrong.
+    OpenCV's and FFmpeg's own complaints are held back: the caller says in one line what is wrong, and FFmpeg's
+    name the URL with its password.
+
+    Args:
+        target: what to open.
+        backend: OpenCV's constant.
+        settings: properties that must hold from the start, such as timeouts.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    parameters = [number for pair in (settings or {}).items() for number in pair]
     with _silenced():
-        capture = cv2.VideoCapture(target, backend)
+        capture = cv2.VideoCapture(target, backend, parameters)
+    # A read that runs into its timeout is a warning to OpenCV, and a SourceError here.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     if capture.isOpened():
         return capture
     capture.release()

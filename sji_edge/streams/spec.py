@@ -1,33 +1,43 @@
 """From what a user writes after ``--stream`` to a source of frames."""
 
+import glob
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl
 
 from sji_edge.core.clock import Clock
+from sji_edge.core.config import CONFIG_FILE, expand, load_config
 from sji_edge.core.errors import SourceError, UsageError
 from sji_edge.core.preprocess import IMAGE_SUFFIXES
 from sji_edge.core.protocols import FrameSource
 from sji_edge.streams import SOURCES
+from sji_edge.streams.redaction import redact
 
-SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
+SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 CAMERA = re.compile(r"(?:camera|/dev/video)?(?P<index>[0-9]{1,3})")
+OPTIONS = re.compile(r"(?P<target>.*?)\?(?P<query>[a-z][a-z-]*=[^?]*)", re.DOTALL)
+NETWORK = frozenset({"rtsp", "http", "https"})
+"""Their query belongs to the camera; the source takes its own options out of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """A source's kind, a name of ``SOURCES``; its target; and the options after the question mark."""
+    """A source's kind, a name of ``SOURCES``; its target; and the options after the question mark.
+
+    Target and options may hold a password and are no part of the ``repr``.
+    """
 
     kind: str
-    target: str
-    options: dict[str, str] = field(default_factory=dict)
+    target: str = field(repr=False)
+    options: dict[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``camera0``, ``0``, ``/dev/video0``, a folder, an image, a video file or ``KIND://TARGET``.
+        """Read ``camera0``, ``0``, ``/dev/video0``, a folder, a pattern, an image, a video or ``KIND://TARGET``.
 
         What exists as a path is that path, whatever it is called; options follow as ``?name=value``.
 
@@ -37,52 +47,96 @@ class SourceSpec:
         """
         if not text.strip():
             raise UsageError("the stream's name is empty", hint="for example --stream camera0")
-        if Path(text).exists() and not text.startswith("/dev/"):
-            return cls(_kind_of_path(Path(text)), text)
-        target, _, query = text.partition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
+        if _exists(text) and not text.startswith("/dev/"):
+            return cls(_kind_of_path(text), text)
+        url = SCHEME.fullmatch(text)
+        if url and url["scheme"].lower() in NETWORK:
+            return cls(url["scheme"].lower(), text)
+        target, options = _split_options(text)
         scheme = SCHEME.fullmatch(target)
         if scheme:
             SOURCES.get(scheme["scheme"].lower())
-            return cls(scheme["scheme"].lower(), scheme["rest"], options)
+            return cls(*_watched(scheme["scheme"].lower(), scheme["rest"], options))
         camera = CAMERA.fullmatch(target)
         if camera:
             return cls("camera", camera["index"], options)
-        if not Path(target).exists():
+        if not _exists(target) and not glob.has_magic(target):
             raise SourceError(
-                f"no stream {target!r}: no such file, folder or camera",
-                hint="a folder, an image, a video file, camera0, 0 or /dev/video0",
+                f"no stream {redact(target)!r}: no such file, folder or camera",
+                hint="a folder, 'frames/*.png', an image, a video file, camera0, rtsp://…, http://…, synthetic://, "
+                f"or a name under [streams] in {CONFIG_FILE}",
             )
-        return cls(_kind_of_path(Path(target)), target, options)
+        return cls(*_watched(_kind_of_path(target), target, options))
 
 
-def _kind_of_path(path: Path) -> str:
-    return "folder" if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES else "video"
+def _split_options(text: str) -> tuple[str, dict[str, str]]:
+    """Split off ``?name=value&…``; any other question mark is part of a pattern."""
+    parts = OPTIONS.fullmatch(text)
+    if parts is None:
+        return text.removesuffix("?") if "://" in text else text, {}
+    return parts["target"], dict(parse_qsl(parts["query"], keep_blank_values=True))
 
 
-def open_source(text: str, clock: Clock, *, colour: bool = True, skip: Collection[Path] = ()) -> FrameSource:
+def _watched(kind: str, target: str, options: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+    if kind != "folder" or options.get("watch") not in ("1", "true", "yes", "on"):
+        return kind, target, options
+    return "watch", target, {name: value for name, value in options.items() if name != "watch"}
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _kind_of_path(text: str) -> str:
+    path = Path(text)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES or not path.exists():
+        return "folder"
+    return "video"
+
+
+def open_source(
+    text: str,
+    clock: Clock,
+    *,
+    colour: bool = True,
+    skip: Collection[Path] = (),
+    ignore_existing: bool = False,
+    config: Path = CONFIG_FILE,
+    environ: Mapping[str, str] = os.environ,
+) -> FrameSource:
     """Open the source that a user named.
 
     Args:
-        text: see ``SourceSpec.parse``.
+        text: a name under ``[streams]`` of the configuration, or see ``SourceSpec.parse``.
         clock: stamps each frame.
         colour: False brings colour frames to grey as they are read.
         skip: files that are no frames though they lie among them, such as a recipe's golden image.
+        ignore_existing: of a watched folder, take only what arrives from now on.
+        config: the file with names for streams; it need not exist.
+        environ: variables that the configuration names.
 
     Raises:
-        UsageError: an unknown scheme or option.
+        UsageError: an unknown scheme or option, a wrong configuration.
         SourceError: it does not exist or cannot be opened.
     """
-    spec = SourceSpec.parse(text)
+    named = load_config(config).streams.get(text)
+    spec = SourceSpec.parse(text if named is None else expand(named, environ))
+    options = dict(spec.options)
+    if ignore_existing:
+        if spec.kind != "watch":
+            raise UsageError(
+                "--ignore-existing is for a watched folder", hint="for example --stream 'frames?watch=1'"
+            )
+        options["ignore-existing"] = "1"
     source: FrameSource = SOURCES.get(spec.kind).open(
-        spec.target, spec.options, clock=clock, colour=colour, skip=frozenset(skip)
+        spec.target, options, clock=clock, colour=colour, skip=frozenset(skip)
     )
     return source
 
 
-def refuse_options(kind: str, options: dict[str, str], known: Collection[str] = ()) -> None:
-    """Raise ``UsageError`` for options that a kind of source does not take."""
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
-        raise UsageError(f"a {kind} source has no option {', '.join(map(repr, unknown))}; {takes}")
+def runs_free(source: FrameSource) -> bool:
+    """Tell whether a source's frames come whether they are taken or not, as a free-running camera's do."""
+    return bool(getattr(source, "free_running", False))

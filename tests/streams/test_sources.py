@@ -1,38 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+from stream_material import CLOCK, read_all, write_images, write_video
 
-from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import SourceError, UsageError
-from sji_edge.streams import SOURCES
-from sji_edge.streams.spec import SourceSpec, open_source
-
-CLOCK = SystemClock()
-
-
-def write_images(folder, names, size=(12, 10)):
-    folder.mkdir(exist_ok=True)
-    for number, name in enumerate(names):
-        cv2.imwrite(str(folder / name), np.full(size, 10 * number + 5, np.uint8))
-    return folder
-
-
-def write_video(path, frames):
-    # OpenCV's own writer: FFmpeg keeps the log level of its first use in the process.
-    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
-    for number in range(frames):
-        writer.write(np.full((48, 64, 3), 20 * (number % 10) + 20, np.uint8))
-    writer.release()
-    return path
-
-
-def read_all(text, **options):
-    source = open_source(str(text), CLOCK, **options)
-    try:
-        return list(source)
-    finally:
-        source.close()
-        source.close()
+from sji_edge.streams.spec import SourceSpec, open_source, runs_free
 
 
 def test_folder_gives_its_images_in_order_and_nothing_else(tmp_path):
@@ -99,7 +71,18 @@ def test_truncated_video_is_a_lost_source_after_the_frames_it_has(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["nothing/here", "clip.mp4", "camera99", "99", "/dev/video99", "empty", "bad.mp4"]
+    "text",
+    [
+        "nothing/here",
+        "clip.mp4",
+        "camera99",
+        "99",
+        "/dev/video99",
+        "empty",
+        "bad.mp4",
+        "in/*.png",
+        "no?watch=1",
+    ],
 )
 def test_missing_source_is_an_error_with_exit_code_6_and_nothing_on_the_terminal(
     tmp_path, monkeypatch, capfd, text
@@ -130,6 +113,9 @@ def test_unknown_scheme_and_option_are_usage_errors(tmp_path):
         ("/dev/video12", "camera", "12"),
         ("folder:///data/in", "folder", "/data/in"),
         ("video://clip.bin", "video", "clip.bin"),
+        ("watch://in", "watch", "in"),
+        ("frames/b??.png", "folder", "frames/b??.png"),
+        ("RTSP://camera/live?x=1", "rtsp", "RTSP://camera/live?x=1"),
     ],
 )
 def test_names_of_sources(text, kind, target):
@@ -144,8 +130,71 @@ def test_what_exists_as_a_path_is_that_path(tmp_path, monkeypatch):
     assert [frame.name for frame in read_all("in?x=1")] == ["b.png"]
 
 
-@pytest.mark.parametrize("kind", SOURCES.names())
-def test_every_kind_of_source_refuses_a_target_that_is_not_there(kind, tmp_path):
-    target = "98" if kind == "camera" else str(tmp_path / "none")
-    with pytest.raises(SourceError):
-        SOURCES.get(kind).open(target, {}, clock=CLOCK, colour=True, skip=frozenset())
+def test_options_follow_the_last_question_mark_that_has_an_equals_sign(tmp_path):
+    assert SourceSpec.parse("synthetic://?seed=3&fps=5").options == {"seed": "3", "fps": "5"}
+    assert SourceSpec.parse(f"{tmp_path}?watch=1&settle=1") == SourceSpec(
+        "watch", str(tmp_path), {"settle": "1"}
+    )
+    assert SourceSpec.parse(f"{tmp_path}?watch=0").kind == "folder"
+    assert SourceSpec.parse("in/a?.png").options == {}
+
+
+def test_pattern_gives_what_fits_it_named_from_its_fixed_part(tmp_path):
+    for name in ("a", "b"):
+        write_images(tmp_path / name, ["1.png", "2.png", "3.bmp"])
+    assert [frame.name for frame in read_all(tmp_path / "*" / "[12].png")] == [
+        "a/1.png", "a/2.png", "b/1.png", "b/2.png",
+    ]  # fmt: skip
+    assert [frame.name for frame in read_all(tmp_path / "a" / "?.bmp")] == ["3.bmp"]
+
+
+def test_reading_ahead_keeps_order_and_stops_at_close(tmp_path):
+    folder = write_images(tmp_path / "in", [f"{number:02d}.png" for number in range(12)])
+    source = open_source(str(folder), CLOCK)
+    frames = iter(source)
+    assert [int(next(frames).pixels[0, 0]) for _ in range(5)] == [5, 15, 25, 35, 45]
+    source.close()
+    assert list(frames) == []
+
+
+def test_video_that_is_closed_early_is_no_loss(tmp_path):
+    source = open_source(str(write_video(tmp_path / "clip.avi", 20)), CLOCK)
+    frames = iter(source)
+    next(frames)
+    source.close()
+    assert list(frames) == []
+
+
+def test_samples_of_another_dtype_are_taken_or_refused_and_never_guessed(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 257 * 100, np.uint16))
+    cv2.imwrite(str(tmp_path / "b.tiff"), np.full((5, 6), 0.5, np.float32))
+    sixteen, floats = read_all(tmp_path)
+    assert (sixteen.pixels.dtype, int(sixteen.pixels[0, 0])) == (np.uint8, 100)
+    assert floats.pixels is None
+    assert "float32" in floats.error
+
+
+def test_only_what_comes_untaken_runs_free(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png"])
+    assert not runs_free(open_source(str(folder), CLOCK))
+    assert not runs_free(open_source(f"{folder}?watch=1", CLOCK))
+    assert runs_free(open_source("synthetic://?joints=4&fps=10", CLOCK))
+
+
+def test_ignore_existing_is_for_watched_folders(tmp_path):
+    write_images(tmp_path / "in", ["a.png"])
+    open_source(f"{tmp_path / 'in'}?watch=1", CLOCK, ignore_existing=True).close()
+    with pytest.raises(UsageError, match="watched"):
+        open_source(str(tmp_path / "in"), CLOCK, ignore_existing=True)
+
+
+def test_names_come_from_the_configuration_with_variables_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "in", ["a.png"])
+    config = tmp_path / "sji-edge.toml"
+    config.write_text(f'[streams]\nline1 = "{tmp_path}/${{PLACE}}"\n')
+    assert [frame.name for frame in read_all("line1", environ={"PLACE": "in"})] == ["a.png"]
+    with pytest.raises(UsageError, match="PLACE"):
+        open_source("line1", CLOCK, environ={})
+    with pytest.raises(SourceError, match="line2"):
+        open_source("line2", CLOCK, environ={})
