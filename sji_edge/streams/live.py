@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,11 @@ class Grabbed:
     image: NDArray[np.generic] | None
     error: str = ""
     missed: int = 0
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Nothing yet: ask again, unless the source was closed meanwhile."""
+        return cls(None)
 
 
 class Grabber(Protocol):
@@ -84,11 +89,18 @@ class LiveSource:
         try:
             while self._asked.get() and not self._closed.is_set():
                 try:
-                    self._answers.put((self._grabber.grab(), self._clock.monotonic_ns()))
+                    self._answers.put((self._grab(), self._clock.monotonic_ns()))
                 except Exception as error:  # noqa: BLE001 - raised again by the thread that iterates
                     self._answers.put(error)
         finally:
             self._grabber.release()
+
+    def _grab(self) -> Grabbed | None:
+        while not self._closed.is_set():
+            grabbed = self._grabber.grab()
+            if grabbed is None or grabbed.image is not None or grabbed.error:
+                return grabbed
+        return None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames; raises ``SourceError`` when the device gives none any more."""

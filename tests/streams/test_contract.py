@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from stream_material import CLOCK, Reading, write_images, write_video
+from vision_devices import SERIAL, gige_camera, producer
 
 from sji_edge.core.errors import SourceError, UsageError
 from sji_edge.streams import SOURCES
@@ -92,7 +93,21 @@ def rtsp(place):
         yield open_source(f"rtsp://127.0.0.1:{server.port}/live?timeout=3", CLOCK)
 
 
-OPENERS = {opener.__name__: opener for opener in (folder, watch, video, camera, synthetic, http, https, rtsp)}
+@contextmanager
+def genicam(place):
+    yield open_source(f"genicam://VikyTL_DEV_red?cti={producer()}&fps=100", CLOCK)
+
+
+@contextmanager
+def aravis(place):
+    with gige_camera():
+        yield open_source(f"aravis://{SERIAL}", CLOCK)
+
+
+KINDS = (folder, watch, video, camera, synthetic, http, https, rtsp, genicam, aravis)
+OPENERS = {opener.__name__: opener for opener in KINDS}
+SLOW = {"aravis"}
+"""It looks for cameras for a second each time."""
 ENDING = {"folder", "video"}
 MISSING = {
     "camera": "98",
@@ -124,7 +139,9 @@ def _certificate(place: Path):
     return context
 
 
-@pytest.fixture(params=SOURCES.names())
+@pytest.fixture(
+    params=[pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in SOURCES.names()]
+)
 def kind(request):
     return request.param
 
