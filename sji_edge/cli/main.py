@@ -8,11 +8,13 @@ from typing import Annotated, cast
 
 import typer
 
+from sji_edge.cli.audit import audit
 from sji_edge.cli.bench import bench
 from sji_edge.cli.build_engine import build_engine
 from sji_edge.cli.calibrate import calibrate
 from sji_edge.cli.demo import demo
 from sji_edge.cli.engine import engine
+from sji_edge.cli.evaluate import evaluate
 from sji_edge.cli.export import export
 from sji_edge.cli.infer import infer
 from sji_edge.cli.parity import parity
@@ -29,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (train, study, export, calibrate, build_engine, parity, bench, infer, demo):
+for command in (audit, train, evaluate, study, export, calibrate, build_engine, parity, bench, infer, demo):
     app.command()(command)
 app.add_typer(engine)
 

@@ -79,6 +79,7 @@ def train(
     Example: `sji-edge train data/solder-joints --beta 0.3`, or with another loss:
     `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
     """
+    from sji_edge.cli.audit import print_findings
     from sji_edge.cli.show import console, print_run, settings_or_usage_error
     from sji_edge.core.extras import require
 
@@ -92,6 +93,7 @@ def train(
         purpose="sji-edge train",
     )
     from sji_edge.core.card import LossCard
+    from sji_edge.data.audit import short_audit
     from sji_edge.data.folder import FolderDataset
     from sji_edge.losses.build import parse_options
     from sji_edge.training import fit
@@ -134,6 +136,8 @@ def train(
         resume=resume,
     )
     splits = ("train", "validation") if no_test else ("train", "validation", "test")
-    run = fit.train(settings, FolderDataset.open(data, good_class, splits))
+    dataset = FolderDataset.open(data, good_class, splits)
+    print_findings(short_audit(dataset))
+    run = fit.train(settings, dataset)
     print_run(run.folder, run.card)
     console().print(f"next: sji-edge export {run.folder}")

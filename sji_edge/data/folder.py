@@ -83,6 +83,31 @@ class FolderDataset:
             splits={split: _samples(found[split], classes) for split in splits},
         )
 
+    @classmethod
+    def open_split(cls, root: Path, split: str, classes: Sequence[str], good_class: str) -> "FolderDataset":
+        """List one split for a model whose classes are known; of those it may lack some.
+
+        Args:
+            root: the folder that holds the splits.
+            split: a key of ``SPLIT_FOLDERS``.
+            classes: the model's, in the order of its logits.
+            good_class: one of them.
+
+        Raises:
+            DataError: the split is missing or holds no image, or has a class that the model does not know.
+        """
+        found = _class_folders(_split_folder(root, split), may_be_empty=True)
+        unknown = sorted(set(found) - set(classes))
+        if unknown:
+            raise DataError(
+                f"{root} has classes the model does not know: {', '.join(unknown)}; it knows: {', '.join(classes)}"
+            )
+        if not any(found.values()):
+            raise DataError(
+                f"the {split} split of {root} holds no image", hint="give a split that holds joints"
+            )
+        return cls(root, tuple(classes), good_class, {split: _samples(found, tuple(classes))})
+
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of ``train``, ``validation`` or ``test``; raises ``DataError`` if not opened."""
         if name not in self.splits:
@@ -160,11 +185,11 @@ def _split_folder(root: Path, split: str) -> Path:
     )
 
 
-def _class_folders(split: Path) -> dict[str, list[Path]]:
+def _class_folders(split: Path, may_be_empty: bool = False) -> dict[str, list[Path]]:
     classes = {}
     for folder in sorted(entry for entry in split.iterdir() if entry.is_dir() and entry.name[0] != "."):
         images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not images:
+        if not images and not may_be_empty:
             raise DataError(
                 f"class folder {folder} holds no image ({', '.join(IMAGE_SUFFIXES)})",
                 hint="add images to it, or remove it from every split",

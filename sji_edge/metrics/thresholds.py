@@ -45,11 +45,7 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     Raises:
         DataError: no defect or no good joint among them.
     """
-    if not is_defect.any() or is_defect.all():
-        raise DataError(
-            f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
-            f"and {int(is_defect.sum())} defective"
-        )
+    _check_both(is_defect)
     defects = np.sort(scores[is_defect])
     allowed = int(np.floor(max_escape * defects.size))
     highest = _midpoint_below(scores, float(defects[allowed]))
@@ -59,6 +55,24 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     ).tolist()
     lower = min(max(highest, _midpoint_above(scores, most)), _midpoint_above(scores, fewest))
     return Thresholds(lower=min(upper, lower), upper=upper)
+
+
+def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -> Thresholds:
+    """Choose thresholds that let at most ``max_escape`` of the defects pass, whatever that costs in reviews.
+
+    ``upper`` is that of ``solve_thresholds``. ``lower`` lies half way below the first defect that may not pass, and
+    no higher than all but ``REVIEW_SHARE`` of the good joints.
+
+    Raises:
+        DataError: no defect or no good joint among them.
+    """
+    _check_both(is_defect)
+    defects = np.sort(scores[is_defect])
+    # Half a defect in a million forgives the rounding of max_escape * defects, never a whole escape.
+    lower = _midpoint_below(scores, float(defects[int(np.floor(max_escape * defects.size + 5e-7))]))
+    fewest = float(np.quantile(scores[~is_defect], 1.0 - REVIEW_SHARE, method="higher"))
+    upper = _best_limit(scores, is_defect)
+    return Thresholds(lower=min(upper, lower, _midpoint_above(scores, fewest)), upper=upper)
 
 
 def match_thresholds(
@@ -97,6 +111,14 @@ def match_thresholds(
     if between.size:
         limits.append(_midpoint_above(scores, float(between[-1])))
     return Thresholds(lower=lower, upper=max(lower, min(limits, key=distance)))
+
+
+def _check_both(is_defect: Truth) -> None:
+    if not is_defect.any() or is_defect.all():
+        raise DataError(
+            f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
+            f"and {int(is_defect.sum())} defective"
+        )
 
 
 def _guard(reference: Scores, scores: Scores, limit: float) -> float:

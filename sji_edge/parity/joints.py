@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
-from sji_edge.core.errors import DataError, UsageError
+from sji_edge.core.errors import UsageError
 from sji_edge.core.registry import nearest
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
 from sji_edge.runtime.bundle import Bundle
@@ -51,12 +51,5 @@ def folder_joints(root: Path, split: str, card: ModelCard) -> Joints:
     """
     if split not in SPLIT_FOLDERS:
         raise UsageError(f"unknown split {split!r}", hint=nearest(split, list(SPLIT_FOLDERS)))
-    dataset = FolderDataset.open(root, card.good_class, splits=[split])
-    unknown = sorted(set(dataset.classes) - set(card.classes))
-    if unknown:
-        raise DataError(
-            f"{root} has classes the model does not know: {', '.join(unknown)}; "
-            f"it knows: {', '.join(card.classes)}"
-        )
-    column = np.array([card.classes.index(name) for name in dataset.classes], np.int64)
-    return Joints(crops=dataset.crops(split, card.preprocess), labels=column[dataset.labels(split)])
+    dataset = FolderDataset.open_split(root, split, card.classes, card.good_class)
+    return Joints(crops=dataset.crops(split, card.preprocess), labels=dataset.labels(split))

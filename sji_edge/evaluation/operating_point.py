@@ -1,0 +1,84 @@
+"""Thresholds for an escape rate that was asked for, and in words what they mean."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sji_edge.core.errors import UsageError
+from sji_edge.core.verdict import Thresholds, decide
+from sji_edge.metrics.rates import DefectRates, defect_rates
+from sji_edge.metrics.sample_size import defects_needed
+from sji_edge.metrics.thresholds import thresholds_for_escape
+
+Scores = NDArray[np.float64]
+Truth = NDArray[np.bool_]
+
+
+class OperatingPoint(BaseModel):
+    """Limits chosen on a validation split for ``max_escape``, and what they do to that split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_escape: float
+    thresholds: Thresholds
+    validation: dict[str, object]
+    words: tuple[str, ...]
+
+
+def parse_rate(text: str) -> float:
+    """Read ``0.5%``, ``0.5 %`` or ``0.005`` as a share.
+
+    Raises:
+        UsageError: neither, or outside [0, 1).
+    """
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
+    try:
+        value = float(number) / (100.0 if percent else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1.0:
+        raise UsageError(f"an escape rate of {text!r}; a share such as 0.5% or 0.005 was wanted")
+    return value
+
+
+def solve_operating_point(scores: Scores, is_defect: Truth, max_escape: float) -> OperatingPoint:
+    """Choose the limits on validation scores so that no greater share of its defects passes.
+
+    Args:
+        scores: 1 − p(good), ``(n,)``.
+        is_defect: bool ``(n,)``.
+        max_escape: greatest share of the defects that may pass, in [0, 1).
+
+    Raises:
+        DataError: no defect or no good joint among them.
+    """
+    thresholds = thresholds_for_escape(scores, is_defect, max_escape)
+    rates = defect_rates(decide(scores, thresholds), is_defect)
+    words = tuple(_words(thresholds, rates, max_escape))
+    return OperatingPoint(
+        max_escape=max_escape, thresholds=thresholds, validation=rates.as_dict(), words=words
+    )
+
+
+def _words(thresholds: Thresholds, rates: DefectRates, max_escape: float) -> list[str]:
+    at_most = rates.escape_interval[1]
+    words = [
+        f"A joint passes below {thresholds.lower:.4f} and fails from {thresholds.upper:.4f}; between the two a "
+        "person looks at it.",
+        f"On the validation split {rates.escapes} of {rates.defects} defects pass: an escape rate of "
+        f"{rates.escapes / rates.defects:.1%}, at most {at_most:.1%} at 95 % confidence.",
+        f"Of its {rates.goods} good joints {rates.false_calls} fail, and {rates.good_reviews} go to review.",
+    ]
+    if max_escape > 0.0:
+        needed = defects_needed(max_escape)
+        short = " That is more than there are: the split cannot prove it." if needed > rates.defects else ""
+        words.append(
+            f"Zero misses in n defects prove no better than about 3/n. To claim {max_escape:.2%} at 95 % "
+            f"confidence takes {needed} defects without a miss.{short}"
+        )
+    else:
+        words.append(
+            "No number of joints proves an escape rate of zero; zero misses in n defects prove no better than about "
+            f"3/n, here {3 / rates.defects:.1%}."
+        )
+    return words

@@ -1,0 +1,88 @@
+"""A report as one HTML file: pictures inside, no network, no script."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sji_edge.core.files import write_atomic
+from sji_edge.evaluation.gallery import Shown
+from sji_edge.evaluation.report import Evaluation, Figure
+
+TITLES = {
+    "escape_rate": "escape rate (defects given PASS)",
+    "false_call_rate": "false-call rate (good joints given FAIL)",
+    "review_rate_of_good": "good joints sent to REVIEW",
+    "defects_failed": "defects given FAIL",
+    "accuracy": "accuracy (most probable class)",
+    "f1_defect": "F1 (defect; called from the FAIL limit)",
+    "macro_f1": "macro-F1 (most probable class)",
+    "average_precision": "average precision (defect)",
+    "auroc": "AUROC",
+    "ece": "expected calibration error",
+    "ece_calibrated": "… after temperature scaling",
+    "aurc": "area under risk-coverage",
+    "false_calls_at_0_escape": "lowest false-call rate at no escape",
+    "false_calls_at_1_escape": "lowest false-call rate at 1 % escapes",
+}
+PERCENT = {
+    "escape_rate",
+    "false_call_rate",
+    "review_rate_of_good",
+    "defects_failed",
+    "accuracy",
+    "false_calls_at_0_escape",
+    "false_calls_at_1_escape",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows; ``facts`` say what was evaluated, ``words`` what the limits mean."""
+
+    title: str
+    facts: Mapping[str, str]
+    words: Sequence[str]
+    evaluation: Evaluation
+    pictures: Mapping[str, bytes]
+    escapes: Sequence[Shown]
+    false_calls: Sequence[Shown]
+    attention: str
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write the page in one step."""
+    environment = Environment(
+        loader=PackageLoader("sji_edge.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data": _data_url, "figure": figure_text, "interval": interval_text}
+    text = environment.get_template("page.html.jinja").render(page=page, titles=TITLES)
+    write_atomic(path, text)
+
+
+def figure_text(figure: Figure) -> str:
+    """Return a figure's value as text: a share in percent; a dash where it cannot be computed."""
+    if figure.value is None:
+        return "–"
+    return f"{figure.value:.1%}" if figure.name in PERCENT else f"{figure.value:.4f}"
+
+
+def interval_text(figure: Figure) -> str:
+    """Return the interval as text, or the reason why there is no value."""
+    if figure.value is None:
+        return figure.why
+    if figure.low is None or figure.high is None:
+        return ""
+    if figure.name in PERCENT:
+        return f"{figure.low:.1%} to {figure.high:.1%}"
+    return f"{figure.low:.4f} to {figure.high:.4f}"
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

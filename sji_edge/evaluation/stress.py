@@ -1,0 +1,102 @@
+"""How verdicts and attention hold up when pictures get worse, at the thresholds as they are."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.preprocess import Image
+from sji_edge.core.verdict import Thresholds, decide, defect_scores
+from sji_edge.data.folder import crops_of
+from sji_edge.evaluation.perturbations import PERTURBATIONS, perturbed
+from sji_edge.evaluation.similarity import pearson, top_iou
+from sji_edge.metrics.rates import defect_rates
+
+CLEAN = "clean"
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+class StressPoint(BaseModel):
+    """One disturbance at one strength; the similarities are means over joints, None where nothing is looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    unit: str
+    strength: float
+    f1: float | None
+    escapes: int
+    false_calls: int
+    reviews: int
+    errors: int
+    map_pearson: float | None = None
+    map_iou: float | None = None
+
+
+def stress(
+    images: Sequence[Image],
+    is_defect: NDArray[np.bool_],
+    spec: PreprocessSpec,
+    predict: Predict,
+    *,
+    good_index: int,
+    thresholds: Thresholds,
+    look: Look | None = None,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda _what: None,
+) -> Iterator[StressPoint]:
+    """Judge every disturbed version of the joints; the first point is the clean one.
+
+    Args:
+        images: one joint each, as they are on disk.
+        is_defect: the truth, ``(n,)``.
+        spec: the model's crop.
+        predict: crops to logits.
+        good_index: the good class's column.
+        thresholds: fixed; they are not solved anew.
+        look: crops to activation maps, compared with those of the clean crops; None leaves that out.
+        seed: every model sees the same disturbances.
+        step: told what is being done.
+    """
+    clean = crops_of(images, spec)
+    maps = None if look is None else look(clean)
+
+    def point(kind: str, unit: str, strength: float, crops: NDArray[np.uint8]) -> StressPoint:
+        rates = defect_rates(decide(defect_scores(predict(crops), good_index), thresholds), is_defect)
+        likeness = (None, None) if look is None or maps is None else _likeness(maps, look(crops))
+        return StressPoint(
+            kind=kind,
+            unit=unit,
+            strength=strength,
+            f1=rates.f1 if rates.defects else None,
+            escapes=rates.escapes,
+            false_calls=rates.false_calls,
+            reviews=rates.reviews,
+            errors=rates.errors,
+            map_pearson=likeness[0],
+            map_iou=likeness[1],
+        )
+
+    yield point(CLEAN, "", 0.0, clean)
+    for number, kind in enumerate(PERTURBATIONS):
+        for strength in kind.strengths:
+            step(f"{kind.name} {strength:g} {kind.unit}")
+            yield point(
+                kind.name, kind.unit, strength, perturbed(images, spec, kind, strength, seed + number)
+            )
+
+
+def _likeness(
+    clean: NDArray[np.float32], disturbed: NDArray[np.float32]
+) -> tuple[float | None, float | None]:
+    pairs = list(zip(clean, disturbed, strict=True))
+    correlations = [value for one, other in pairs if (value := pearson(one, other)) is not None]
+    overlaps = [value for one, other in pairs if (value := top_iou(one, other)) is not None]
+    return (
+        float(np.mean(correlations)) if correlations else None,
+        float(np.mean(overlaps)) if overlaps else None,
+    )
