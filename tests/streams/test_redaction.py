@@ -70,3 +70,11 @@ def test_neither_a_spec_nor_an_error_shows_them(secret, host):
 )
 def test_what_is_shown(text, shown):
     assert redact(text) == shown
+
+
+@given(st.text(max_size=40) | st.text("cameradev/0:?*[]=&#@. ", max_size=40))
+def test_any_text_is_a_spec_or_a_clear_error(text):
+    try:
+        assert SourceSpec.parse(text).kind
+    except SjiError as error:
+        assert error.message
