@@ -105,7 +105,7 @@ def _climb(ladder: Ladder, bench: Workbench) -> list[Trial]:
         candidate = next(ladder, None)
         while candidate is not None:
             trials.append(bench.judge(candidate))
-            candidate = _next(ladder, passed=bool(trials[-1].report))
+            candidate = _next(ladder, passed=trials[-1].serves)
     finally:
         ladder.close()
     return trials

@@ -8,8 +8,9 @@ from sji_edge.cli.trials import Trial, Workbench
 from sji_edge.core.files import fresh_name
 from sji_edge.parity.run import record_of
 from sji_edge.runtime.bundle import Bundle, write_bundle
-from sji_edge.runtime.cpu import INT8_WEIGHT_BITS, cpu_facts
-from sji_edge.runtime.manifest import GOLDEN, Attempt, BundleFacts
+from sji_edge.runtime.cpu import INT8_WEIGHT_BITS
+from sji_edge.runtime.graph import LAYERS_SUFFIX, LOG_SUFFIX
+from sji_edge.runtime.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, Attempt, BundleFacts
 
 
 def release(
@@ -38,7 +39,7 @@ def release(
     """
     precision, backend = kept.candidate.precision, bench.backend.name
     chosen = name or fresh_name(engines, f"{bench.card.name}-{backend}-{precision}")
-    environment = {**cpu_facts(), **bench.backend.environment()}
+    environment = dict(bench.backend.environment())
     if precision == "int8":
         environment[INT8_WEIGHT_BITS] = str(weight_bits)
     facts = BundleFacts(
@@ -62,7 +63,19 @@ def release(
         engine=kept.engine_file,
         golden=golden,
         parity=record_of(kept.report, engine=kept.engine_file, reference=bench.model, golden=golden),
+        extras=extras_of(kept.engine_file, kept.candidate.graph),
     )
+
+
+def extras_of(engine_file: Path, graph: Path) -> dict[str, Path]:
+    """Return what a bundle keeps beside an engine that is no graph itself: the graph, the log, the layers."""
+    if engine_file.suffix == graph.suffix:
+        return {}
+    beside = {
+        BUILD_LOG: engine_file.with_suffix(LOG_SUFFIX),
+        LAYERS: engine_file.with_suffix(LAYERS_SUFFIX),
+    }
+    return {GRAPH: graph, **{name: path for name, path in beside.items() if path.is_file()}}
 
 
 def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
@@ -80,7 +93,7 @@ def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
         max_score_error=judged.scores.max if judged.scores else None,
         f1_change=judged.f1_change,
         batch=bench.timed_batch,
-        batch_ms=round(trial.times_ms[0], 4),
-        single_ms=round(trial.times_ms[1], 4),
+        batch_ms=None if trial.pending else round(trial.times_ms[0], 4),
+        single_ms=None if trial.pending else round(trial.times_ms[1], 4),
         file_bytes=trial.engine_file.stat().st_size,
     )

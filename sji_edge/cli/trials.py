@@ -13,8 +13,9 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.metrics.thresholds import match_thresholds
+from sji_edge.parity.gate import gate_for
 from sji_edge.parity.joints import Joints
-from sji_edge.parity.run import ParityReport, check_parity, predict
+from sji_edge.parity.run import ParityReport, check_parity, predict, unproven
 from sji_edge.quantization.candidates import Candidate
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.golden import Golden
@@ -27,7 +28,11 @@ SINGLES = 5
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate, built and compared. ``times_ms``: of the timed batch, and of one crop."""
+    """A candidate, built and compared. ``times_ms``: of the timed batch, and of one crop.
+
+    ``pending`` says why the engine could not run here, and is empty where it did; then ``report`` is that of its
+    graph on the CPU, which fails for this reason alone where the graph passes.
+    """
 
     candidate: Candidate
     engine_file: Path
@@ -35,11 +40,17 @@ class Trial:
     thresholds: Thresholds
     report: ParityReport
     times_ms: tuple[float, float] = (float("inf"), float("inf"))
+    pending: str = ""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it passed its gate, or nothing is wrong with it but that it could not run here."""
+        return bool(self.report) or self.report.result.failures == (self.pending,)
 
 
 def rank(trial: Trial) -> tuple[bool, float]:
     """Order trials: those that pass first, then by time at the timed batch."""
-    return (not trial.report, trial.times_ms[0])
+    return (not trial.serves, trial.times_ms[0])
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,12 @@ class Workbench:
         facts = self.backend.build(
             candidate.graph, engine_file, precision=candidate.precision, max_batch=self.max_batch
         )
-        engine = self.open(engine_file, candidate.precision)
+        pending = self._pending(candidate.precision)
+        # What cannot run here is judged by its graph on the CPU, and never released for that.
+        if pending:
+            engine = self._on_cpu(candidate.graph)
+        else:
+            engine = self.open(engine_file, candidate.precision)
         reference = BACKENDS.get("onnxruntime")().open(
             self.model, precision="fp32", max_batch=self.max_batch, threads=self.threads
         )
@@ -86,14 +102,29 @@ class Workbench:
                 self.card,
                 thresholds=thresholds,
                 reference_thresholds=self.card.thresholds,
+                limits=gate_for(self.card, candidate.precision),
             )
         finally:
             engine.close()
             reference.close()
-        return Trial(candidate, engine_file, {**facts, **candidate.facts}, thresholds, report)
+        if pending:
+            report = unproven(report, pending)
+        return Trial(
+            candidate, engine_file, {**facts, **candidate.facts}, thresholds, report, pending=pending
+        )
+
+    def _pending(self, precision: str) -> str:
+        reason = self.backend.incompatibility(precision, self.backend.environment())
+        return f"the engine has not run yet ({reason}): its parity waits for the device" if reason else ""
+
+    def _on_cpu(self, graph: Path) -> Engine:
+        cpu: Backend = BACKENDS.get("onnxruntime")()
+        return cpu.open(graph, precision="fp32", max_batch=self.max_batch, threads=self.threads)
 
     def timed(self, trials: list[Trial], clock: Clock | None = None) -> list[Trial]:
         """Time all trials in turn, so that a busy moment of the machine hits each alike."""
+        if any(trial.pending for trial in trials):
+            return trials
         self.step("timing")
         timer = clock or SystemClock()
         shape = (self.timed_batch, *self.card.preprocess.shape)

@@ -108,6 +108,23 @@ def check_parity(
     )
 
 
+def unproven(report: ParityReport, reason: str) -> ParityReport:
+    """Return the report of an engine's graph as that of the engine, which could not run: it fails.
+
+    Args:
+        report: ``check_parity`` of the graph that the engine was built from, run elsewhere.
+        reason: why the engine itself was not judged.
+    """
+    renamed = {name.replace("engine", "graph"): item for name, item in report.comparisons.items()}
+    return report.model_copy(
+        update={
+            "comparisons": renamed,
+            "gated": report.gated.replace("engine", "graph"),
+            "result": GateResult(failures=(*report.result.failures, reason)),
+        }
+    )
+
+
 def record_of(
     report: ParityReport, *, engine: Path, reference: Path, golden: Path, clock: Clock | None = None
 ) -> ParityRecord:

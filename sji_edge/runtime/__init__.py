@@ -7,5 +7,7 @@ BACKENDS = Registry(
     {
         "openvino": "sji_edge.runtime.openvino:OpenVinoBackend",
         "onnxruntime": "sji_edge.runtime.onnxruntime:OnnxRuntimeBackend",
+        "tensorrt": "sji_edge.runtime.tensorrt:TensorRtBackend",
+        "tensorrt-rtx": "sji_edge.runtime.tensorrt:TensorRtRtxBackend",
     },
 )

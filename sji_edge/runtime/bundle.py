@@ -1,6 +1,7 @@
 """The engine bundle: written whole, verified before anything in it is used, and holding no code."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.golden import Golden, read_golden
 from sji_edge.runtime.manifest import (
     GOLDEN,
+    GRAPH,
     MANIFEST,
     PARITY,
     REFERENCE,
@@ -77,9 +79,10 @@ def write_bundle(
     engine: Path,
     golden: Path,
     parity: ParityRecord,
+    extras: Mapping[str, Path] | None = None,
     clock: Clock | None = None,
 ) -> Bundle:
-    """Write a bundle in one step and open it again, verified.
+    """Write a bundle in one step and verify it; it may be for another machine than this one.
 
     Args:
         folder: ``engines/NAME``; must not exist yet.
@@ -88,6 +91,7 @@ def write_bundle(
         engine: the engine file; its suffix is kept.
         golden: the golden crops.
         parity: the record for exactly these files; the bundle is released when it passed.
+        extras: other files by their names in the bundle, such as ``GRAPH`` and ``BUILD_LOG``.
         clock: for ``created_utc``.
 
     Raises:
@@ -95,7 +99,7 @@ def write_bundle(
         GateError: the parity record belongs to other files or thresholds.
     """
     engine_file = f"engine{engine.suffix}"
-    sources = {REFERENCE: reference, engine_file: engine, GOLDEN: golden}
+    sources = {REFERENCE: reference, engine_file: engine, GOLDEN: golden, **(extras or {})}
     with new_folder(folder) as partial:
         for name, source in sources.items():
             shutil.copyfile(source, partial / name)
@@ -109,7 +113,7 @@ def write_bundle(
         )
         write_atomic(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         verify_bundle(partial, require_released=False)
-    return open_bundle(folder, require_released=False)
+    return verify_bundle(folder, require_released=False)
 
 
 def open_bundle(
@@ -131,7 +135,8 @@ def open_bundle(
     manifest = bundle.manifest
     reason = backend_of(manifest).incompatibility(manifest.precision, manifest.environment)
     if reason:
-        raise BundleError(f"{folder} cannot run here: {reason}", hint=REBUILD + " on this machine")
+        again = f"sji-edge engine release {folder} --rebuild" if GRAPH in manifest.files else REBUILD
+        raise BundleError(f"{folder} cannot run here: {reason}", hint=f"{again} on this machine")
     return bundle
 
 

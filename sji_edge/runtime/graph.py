@@ -14,6 +14,10 @@ INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
 CARD_KEY = "sji_edge_card"
 MAX_MESSAGE = 240
+LOG_SUFFIX = ".log"
+LAYERS_SUFFIX = ".layers.json"
+"""Of the files that a backend leaves beside an engine file: what its builder said, and the layers."""
+
 
 Dimensions = Sequence[int | None]
 

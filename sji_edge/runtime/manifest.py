@@ -16,6 +16,12 @@ MANIFEST = "manifest.json"
 REFERENCE = "model.onnx"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
+GRAPH = "graph.onnx"
+BUILD_LOG = "build.log"
+LAYERS = "layers.json"
+"""Optional, beside an engine that only one kind of device runs: the graph it was built from (Q/DQ for INT8, FP16 for
+FP16), what the builder said, and the table of its layers."""
+
 SIGNATURE = "manifest.sig"
 """Optional, and the one file that the manifest cannot list: it is made over the manifest."""
 
@@ -99,7 +105,7 @@ class Manifest(BundleFacts):
         missing = {REFERENCE, GOLDEN, PARITY, self.engine_file} - set(self.files)
         if missing:
             raise ValueError(f"the manifest lists no {', '.join(sorted(missing))}")
-        if self.engine_file in (REFERENCE, GOLDEN, PARITY):
+        if self.engine_file in (REFERENCE, GOLDEN, PARITY, GRAPH, BUILD_LOG, LAYERS):
             raise ValueError(f"the engine cannot be {self.engine_file}")
         return self
 

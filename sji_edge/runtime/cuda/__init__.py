@@ -1,0 +1,1 @@
+"""The crop kernel: its source, what nvcc made of it, and how it is made."""

@@ -1,0 +1,95 @@
+"""The NVIDIA driver, asked through ctypes before anything of NVIDIA's is loaded.
+
+Without a driver TensorRT does not say so: its builder raises a ``TypeError``, and version 8.6's runtime ends the
+process. pycuda's import fails. So this module asks first.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+LIBRARY = "libcuda.so.1"
+SUCCESS = 0
+COMPUTE_CAPABILITY_MAJOR = 75
+COMPUTE_CAPABILITY_MINOR = 76
+NAME_BYTES = 256
+RESULTS = {
+    100: "no NVIDIA GPU was found",
+    34: "the driver is a stub library",
+    803: "the driver and its kernel module differ in version; restart the machine",
+    804: "the driver is older than this CUDA and its forward compatibility does not serve this GPU",
+    999: "the driver gave an unknown error; see dmesg",
+}
+"""What ``cuInit`` says (CUDA driver API, ``CUresult``)."""
+
+
+@dataclass(frozen=True)
+class CudaDevice:
+    """One GPU. ``compute_capability`` as ``"8.6"``; ``memory`` in bytes."""
+
+    index: int
+    name: str
+    compute_capability: str
+    memory: int
+
+
+@dataclass(frozen=True)
+class CudaDriver:
+    """What the driver says. ``cuda`` is the newest CUDA that it serves (``"13.0"``), empty without a driver.
+
+    ``missing`` says why no GPU can be used, and is empty where one can.
+    """
+
+    cuda: str
+    devices: tuple[CudaDevice, ...]
+    missing: str
+
+
+def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
+    """Ask the driver for its version and its devices; never raises.
+
+    Args:
+        load: opens the driver's library by name.
+    """
+    try:
+        library = load(LIBRARY)
+    except OSError:
+        return CudaDriver("", (), f"no NVIDIA driver is installed ({LIBRARY} is not there)")
+    result = library.cuInit(0)
+    cuda = _version(library)
+    if result != SUCCESS:
+        return CudaDriver(cuda, (), RESULTS.get(result, f"cuInit failed with CUDA error {result}"))
+    count = ctypes.c_int()
+    result = library.cuDeviceGetCount(ctypes.byref(count))
+    if result != SUCCESS or count.value == 0:
+        return CudaDriver(cuda, (), RESULTS.get(result, RESULTS[100]))
+    devices = tuple(_device(library, index) for index in range(count.value))
+    return CudaDriver(cuda, devices, "")
+
+
+def _version(library: Any) -> str:
+    number = ctypes.c_int()
+    if library.cuDriverGetVersion(ctypes.byref(number)) != SUCCESS:
+        return ""
+    return f"{number.value // 1000}.{number.value % 1000 // 10}"
+
+
+def _device(library: Any, index: int) -> CudaDevice:
+    handle = ctypes.c_int()
+    library.cuDeviceGet(ctypes.byref(handle), index)
+    name = ctypes.create_string_buffer(NAME_BYTES)
+    library.cuDeviceGetName(name, NAME_BYTES, handle)
+    memory = ctypes.c_size_t()
+    library.cuDeviceTotalMem_v2(ctypes.byref(memory), handle)
+    capability = ".".join(
+        str(_attribute(library, which, handle))
+        for which in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR)
+    )
+    return CudaDevice(index, name.value.decode(errors="replace"), capability, memory.value)
+
+
+def _attribute(library: Any, which: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    library.cuDeviceGetAttribute(ctypes.byref(value), which, device)
+    return value.value
