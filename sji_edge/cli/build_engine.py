@@ -16,7 +16,9 @@ def build_engine(
     precision: Annotated[
         str, typer.Option(help="auto (the fastest that passes the gate), int8, fp16, bf16 or fp32.")
     ] = "auto",
-    backend: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    backend: Annotated[
+        str, typer.Option(help="openvino, onnxruntime, tensorrt or tensorrt-rtx.")
+    ] = "openvino",
     method: Annotated[str, typer.Option(help="Ranges by minmax, percentile or entropy.")] = "minmax",
     weight_bits: Annotated[
         int, typer.Option(help="8, or 7 for CPUs that saturate; 0: as this CPU needs.")
@@ -28,6 +30,31 @@ def build_engine(
     threads: Annotated[
         int, typer.Option(min=0, help="CPU threads while measuring; 0: the backend chooses.")
     ] = 0,
+    batch: Annotated[
+        str, typer.Option(help="TensorRT: OPT,MAX: the batch to tune for and the greatest; default: 64,128.")
+    ] = "",
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="tensorrt-rtx: build ahead of time for this card, such as 8.6; once for each card."
+        ),
+    ] = None,
+    optimization_level: Annotated[
+        int | None, typer.Option(min=0, max=5, help="TensorRT: how long to look for kernels.")
+    ] = None,
+    workspace_mb: Annotated[
+        int | None, typer.Option(min=1, help="TensorRT: most device memory for the layers' scratch.")
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option("--version-compatible", help="TensorRT: a plan for later versions of this major one."),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="TensorRT: a plan for Ampere and all later GPUs.")
+    ] = False,
+    dla: Annotated[
+        int | None, typer.Option(min=0, help="TensorRT on a Jetson: DLA core; says which layers fall back.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     engines: Annotated[Path, typer.Option(help="Folder of all engines.")] = Path("engines"),
     calibrations: Annotated[Path, typer.Option(help="Folder of all calibration sets.")] = Path("calibration"),
@@ -43,8 +70,19 @@ def build_engine(
     from sji_edge.cli.show import console, exported_model, newest_run, settings_or_usage_error
     from sji_edge.cli.show_parity import print_parity
     from sji_edge.cli.show_tried import print_tried
+    from sji_edge.cli.tensorrt_words import batches_of, say_pending, tensorrt_options
     from sji_edge.core.errors import GateError
 
+    tuned, greatest = batches_of(batch, max_batch)
+    tensorrt = tensorrt_options(
+        compute_capabilities=tuple(compute_capability or ()),
+        opt_batch=tuned,
+        optimization_level=optimization_level,
+        workspace_mb=workspace_mb,
+        version_compatible=version_compatible,
+        hardware_compatible=hardware_compatible,
+        dla=dla,
+    )
     settings = settings_or_usage_error(
         BuildSettings,
         model=exported_model(model or newest_run(runs, "model.onnx")),
@@ -54,15 +92,19 @@ def build_engine(
         backend=backend,
         method=method,
         weight_bits=weight_bits,
-        max_batch=max_batch,
+        max_batch=greatest,
         name=name,
         threads=threads,
         engines=engines,
+        tensorrt=tensorrt,
     )
     with console().status("building") as status:
         built = build(settings, lambda step: status.update(step))
     print_tried(built.bundle.manifest)
     print_parity(built.report, built.bundle.manifest.name)
+    if built.pending:
+        say_pending(built.bundle, built.pending)
+        return
     if not built.bundle.manifest.released:
         raise GateError(
             f"{built.bundle.folder} is not released: {'; '.join(built.report.result.failures)}",

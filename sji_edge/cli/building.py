@@ -25,7 +25,9 @@ from sji_edge.runtime.cpu import saturates_int8
 from sji_edge.runtime.golden import read_golden
 from sji_edge.runtime.manifest import GOLDEN
 from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.tensorrt_options import TensorRtOptions
 
+TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
 Step = Callable[[str], None]
 
 
@@ -45,14 +47,19 @@ class BuildSettings(BaseModel):
     name: str
     threads: int
     engines: Path
+    tensorrt: TensorRtOptions | None = None
 
 
 @dataclass(frozen=True)
 class Built:
-    """A finished bundle and the comparison that decided on its release."""
+    """A finished bundle and the comparison that decided on its release.
+
+    ``pending`` says why the engine could not run here; its graph passed the gate, and the device must prove the rest.
+    """
 
     bundle: Bundle
     report: ParityReport
+    pending: str = ""
 
 
 def build(settings: BuildSettings, step: Step) -> Built:
@@ -67,10 +74,11 @@ def build(settings: BuildSettings, step: Step) -> Built:
         GateError: the calibration set cannot serve.
         OutputError: the bundle exists.
     """
-    backend: Backend = BACKENDS.get(settings.backend)()
+    backend = _backend(settings, step)
     card = read_card(settings.model)
     golden = read_golden(settings.model.parent / GOLDEN, card)
-    weight_bits = settings.weight_bits or (7 if saturates_int8() else 8)
+    saturates = saturates_int8() and settings.backend not in TENSORRT_BACKENDS
+    weight_bits = settings.weight_bits or (7 if saturates else 8)
     with tempfile.TemporaryDirectory(prefix="sji-edge-build-") as folder:
         bench = Workbench(
             model=settings.model,
@@ -95,7 +103,24 @@ def build(settings: BuildSettings, step: Step) -> Built:
             calibration=calibration,
             weight_bits=weight_bits,
         )
-        return Built(bundle, kept.report)
+        return Built(bundle, kept.report, kept.pending if kept.serves else "")
+
+
+def _backend(settings: BuildSettings, step: Step) -> Backend:
+    kind = BACKENDS.get(settings.backend)
+    if settings.backend not in TENSORRT_BACKENDS:
+        if settings.tensorrt is not None:
+            raise UsageError(
+                f"{settings.backend} has none of TensorRT's options",
+                hint="--backend tensorrt or tensorrt-rtx",
+            )
+        plain: Backend = kind()
+        return plain
+    options = settings.tensorrt or TensorRtOptions()
+    # Beside the bundles, so that the next build on this device does not time the same kernels again.
+    caches = settings.engines / ".timing"
+    tensorrt: Backend = kind(options.model_copy(update={"timing_caches": caches}), step)
+    return tensorrt
 
 
 def _climb(ladder: Ladder, bench: Workbench) -> list[Trial]:
@@ -132,6 +157,7 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
         scheme=Scheme(symmetric=settings.backend != "onnxruntime", weight_bits=weight_bits),
         method=settings.method,
         bf16=not bench.backend.incompatibility("bf16", {}),
+        fp16=settings.backend in TENSORRT_BACKENDS,
         folder=bench.folder,
         step=bench.step,
     )

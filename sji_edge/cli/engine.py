@@ -91,6 +91,45 @@ def verify(
 
 
 @engine.command()
+def release(
+    bundle: Annotated[Path, typer.Argument(help="Engine bundle, released elsewhere or not at all.")],
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the engine anew from the bundle's graph, for this device.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the new bundle; default: NAME-DEVICE.")] = "",
+    require_signature: PublicKey = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: the backend chooses.")] = 0,
+) -> None:
+    """Prove an engine on this machine and release it here, as a bundle of its own; exit 3 when its gate fails.
+
+    An engine that was built ahead of time for a card that was not there waits for this. Needs no PyTorch: the
+    golden crops carry its logits. The thresholds are carried over to this engine's own scores.
+
+    Example: `sji-edge engine release engines/demo-tensorrt-rtx-int8`
+    """
+    from sji_edge.cli.adopt import adopt
+    from sji_edge.cli.show import console
+    from sji_edge.cli.show_parity import print_parity
+    from sji_edge.core.errors import GateError
+    from sji_edge.core.extras import require
+    from sji_edge.runtime.bundle import verify_bundle
+
+    require("onnx", purpose="sji-edge engine release")
+    verified = verify_bundle(bundle, require_released=False, require_signature=require_signature)
+    with console().status("proving") as status:
+        built = adopt(
+            verified, rebuild=rebuild, name=name, threads=threads, step=lambda text: status.update(text)
+        )
+    print_parity(built.report, built.bundle.manifest.name)
+    if not built.bundle.manifest.released:
+        raise GateError(
+            f"{built.bundle.folder} is not released: {'; '.join(built.report.result.failures)}",
+            hint="build a wider precision with sji-edge build-engine",
+        )
+    console().print(f"released: {built.bundle.folder}", markup=False)
+
+
+@engine.command()
 def pack(
     bundle: Bundle = None,
     archive: Annotated[

@@ -23,6 +23,13 @@ def infer(
     require_signature: Annotated[
         Path | None, typer.Option(help="Public key (PEM); refuse an engine that it did not sign.")
     ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Where the engine cannot run here, make it anew from its graph, prove it and keep it, once.",
+        ),
+    ] = False,
     replay_golden: Annotated[
         bool,
         typer.Option(
@@ -98,6 +105,7 @@ def infer(
         recipe=recipe,
         engine=engine,
         require_signature=require_signature,
+        rebuild=rebuild,
         replay_golden=replay_golden,
         output=output,
         threads=threads,

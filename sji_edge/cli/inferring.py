@@ -24,7 +24,8 @@ from sji_edge.inspection.shadow import Shadow
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.inspection.work import Judgement, Model
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle import Bundle, newest_released, open_bundle, open_engine, open_reference
+from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine, open_reference
+from sji_edge.runtime.choice import Choice, choose_engine
 from sji_edge.sinks import SINKS
 from sji_edge.streams.spec import open_source
 
@@ -40,6 +41,7 @@ class Request:
     recipe: Path | None = None
     engine: Path | None = None
     require_signature: Path | None = None
+    rebuild: bool = False
     replay_golden: bool = False
     output: Path = Path("inspections")
     threads: int = 0
@@ -136,9 +138,12 @@ def _runs_free(source: FrameSource) -> bool:
 
 def _open_bundle(request: Request) -> tuple[Bundle, str]:
     """Open the engine, and say why it is this one."""
-    folder = request.engine or newest_released(ENGINES)
-    bundle = open_bundle(folder, require_signature=request.require_signature)
-    return bundle, "as named" if request.engine else f"the newest released one in {ENGINES}/"
+    if request.rebuild:
+        from sji_edge.cli.rebuilding import rebuilt_here
+
+        return rebuilt_here(request.engine, ENGINES, request.require_signature)
+    choice = Choice(request.engine, "as named") if request.engine else choose_engine(ENGINES)
+    return open_bundle(choice.folder, require_signature=request.require_signature), choice.why
 
 
 def _open_sinks(stack: ExitStack, places: _Places) -> list[Sink]:

@@ -22,6 +22,7 @@ def release(
     name: str,
     calibration: dict[str, Any],
     weight_bits: int,
+    extras: dict[str, Path] | None = None,
 ) -> Bundle:
     """Write ``ENGINES/NAME``; the bundle is released when the kept trial passed its gate.
 
@@ -33,6 +34,7 @@ def release(
         name: of the bundle; empty: model, backend and precision.
         calibration: what the manifest says of the calibration crops.
         weight_bits: of INT8 weights.
+        extras: other files to keep; None: ``extras_of`` the kept trial.
 
     Raises:
         OutputError: the bundle exists.
@@ -63,7 +65,7 @@ def release(
         engine=kept.engine_file,
         golden=golden,
         parity=record_of(kept.report, engine=kept.engine_file, reference=bench.model, golden=golden),
-        extras=extras_of(kept.engine_file, kept.candidate.graph),
+        extras=extras_of(kept.engine_file, kept.candidate.graph) if extras is None else extras,
     )
 
 
@@ -86,6 +88,7 @@ def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
         precision=trial.candidate.precision,
         passed=bool(trial.report),
         kept=trial is kept,
+        pending=bool(trial.pending),
         failures=trial.report.result.failures,
         agreement=judged.agreement,
         flips=judged.flips,

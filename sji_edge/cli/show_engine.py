@@ -57,6 +57,8 @@ def print_engine(bundle: Bundle) -> None:
 
 def state_of(bundle: Bundle) -> str:
     """Say whether a bundle is released, and whether it can run here."""
+    if any(attempt.kept and attempt.pending for attempt in bundle.manifest.tried):
+        return "not released yet: its parity waits for the device (sji-edge engine release there)"
     if not bundle.manifest.released:
         return "not released: it failed its parity gate"
     try:

@@ -14,6 +14,8 @@ TITLES = {
     "pytorch-reference": "PyTorch → ONNX",
     "pytorch-engine": "PyTorch → engine",
     "reference-engine": "ONNX → engine",
+    "pytorch-graph": "PyTorch → its graph",
+    "reference-graph": "ONNX → its graph",
 }
 
 

@@ -25,7 +25,7 @@ def print_tried(manifest: Manifest) -> None:
     for attempt in manifest.tried:
         table.add_row(
             attempt.label,
-            "[green]passed[/green]" if attempt.passed else "[red]failed[/red]",
+            _gate(attempt),
             _number(attempt.flips),
             _number(attempt.escape_flips),
             _decimals(attempt.max_score_error),
@@ -40,10 +40,27 @@ def print_tried(manifest: Manifest) -> None:
         console().print(slow)
 
 
+def _gate(attempt: Attempt) -> str:
+    if attempt.pending:
+        return (
+            "[yellow]waits for the device[/yellow]"
+            if len(attempt.failures) == 1
+            else "[red]graph failed[/red]"
+        )
+    return "[green]passed[/green]" if attempt.passed else "[red]failed[/red]"
+
+
 def _remark(attempt: Attempt) -> str:
     return (
-        "[bold]kept[/bold]" if attempt.kept else "; ".join((*attempt.failures, *filter(None, [attempt.note])))
+        "[bold]kept[/bold]"
+        if attempt.kept
+        else "; ".join((*_failures(attempt), *filter(None, [attempt.note])))
     )
+
+
+def _failures(attempt: Attempt) -> tuple[str, ...]:
+    # The last one of a pending attempt says that it is pending; the gate's column does so already.
+    return attempt.failures[:-1] if attempt.pending else attempt.failures
 
 
 def _int8_slower(tried: tuple[Attempt, ...]) -> str:

@@ -1,6 +1,6 @@
 """One candidate of ``build-engine`` at a time: built, compared with PyTorch, timed against the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,13 @@ class Workbench:
         facts = self.backend.build(
             candidate.graph, engine_file, precision=candidate.precision, max_batch=self.max_batch
         )
+        return self.compare(candidate, engine_file, facts)
+
+    def compare(self, candidate: Candidate, engine_file: Path, facts: Mapping[str, Any]) -> Trial:
+        """Put an engine that is built before the gate; see ``judge``."""
         pending = self._pending(candidate.precision)
         # What cannot run here is judged by its graph on the CPU, and never released for that.
-        if pending:
-            engine = self._on_cpu(candidate.graph)
-        else:
-            engine = self.open(engine_file, candidate.precision)
+        engine = self._on_cpu(candidate.graph) if pending else self.open(engine_file, candidate.precision)
         reference = BACKENDS.get("onnxruntime")().open(
             self.model, precision="fp32", max_batch=self.max_batch, threads=self.threads
         )
@@ -110,7 +111,7 @@ class Workbench:
         if pending:
             report = unproven(report, pending)
         return Trial(
-            candidate, engine_file, {**facts, **candidate.facts}, thresholds, report, pending=pending
+            candidate, engine_file, {**candidate.facts, **facts}, thresholds, report, pending=pending
         )
 
     def _pending(self, precision: str) -> str:

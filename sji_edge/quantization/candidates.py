@@ -1,4 +1,4 @@
-"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, bf16, FP32."""
+"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, FP16 or bf16, FP32."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from sji_edge.quantization.half import to_half
 from sji_edge.quantization.qdq import Quantizer, Scheme, layers_by_noise
 from sji_edge.quantization.sensitivity import layer_noise
 
@@ -40,6 +41,7 @@ def candidates(
     scheme: Scheme,
     method: str,
     bf16: bool,
+    fp16: bool = False,
     folder: Path,
     step: Step,
 ) -> Ladder:
@@ -52,15 +54,25 @@ def candidates(
         scheme: how integers stand for reals.
         method: how ranges are taken.
         bf16: whether the backend can compute in bf16 here.
+        fp16: whether ``auto`` tries FP16: it gains nothing on a CPU, which only stores it.
         folder: where graphs are written.
         step: told what is being done.
     """
     if wanted in ("auto", "int8"):
         yield from _int8(model, crops, scheme, method, folder, step, ladder=wanted == "auto")
+    if wanted == "fp16" or (wanted == "auto" and fp16):
+        step("fp16: converting the graph")
+        yield _half(model, folder)
     if wanted == "bf16" or (wanted == "auto" and bf16):
         yield Candidate("bf16", "bf16", model)
     if wanted in ("auto", "fp32"):
         yield Candidate("fp32", "fp32", model)
+
+
+def _half(model: Path, folder: Path) -> Candidate:
+    graph = folder / "fp16.onnx"
+    onnx.save(to_half(onnx.load(model)), graph)
+    return Candidate("fp16", "fp16", graph)
 
 
 def _int8(

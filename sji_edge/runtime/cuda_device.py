@@ -89,7 +89,9 @@ class CudaContext:
         try:
             self._crop_kernel  # noqa: B018 - loading it is the point
         except RuntimeError as error:
-            raise EnvironmentMismatchError(f"the crop kernel does not load here: {one_line(error)}") from error
+            raise EnvironmentMismatchError(
+                f"the crop kernel does not load here: {one_line(error)}"
+            ) from error
 
     def cut(self, launch: Launch, frame: Any, maps: Any, crops: Any, stream: Any) -> None:
         """Enqueue the crop kernel; ``frame``, ``maps`` and ``crops`` are device memory."""

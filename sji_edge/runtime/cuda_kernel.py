@@ -32,7 +32,9 @@ def kernel_code() -> bytes:
     try:
         code, record = FATBIN.read_bytes(), json.loads(RECORD.read_bytes())
     except (OSError, ValueError) as error:
-        raise BundleError(f"the crop kernel cannot be read: {error}", hint="install sji-edge again") from error
+        raise BundleError(
+            f"the crop kernel cannot be read: {error}", hint="install sji-edge again"
+        ) from error
     if hashlib.sha256(code).hexdigest() != record["fatbin_sha256"]:
         raise BundleError(f"{FATBIN} was altered", hint="install sji-edge again")
     return code
@@ -76,7 +78,7 @@ def launch_of(
         raise EngineInputError("frame and crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
     if not np.isfinite(maps).all():
         raise EngineInputError("a crop map is not finite")
-    height, width, channels = crop_shape
+    height, width, _channels = crop_shape
     grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), len(maps))
     planes = 1 if frame.ndim == 2 else 3
     return Launch(grid, BLOCK, (frame.shape[0], frame.shape[1], planes), crop_shape)

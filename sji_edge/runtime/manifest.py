@@ -45,7 +45,10 @@ class FileEntry(BaseModel):
 
 
 class Attempt(BaseModel):
-    """One precision that ``build-engine`` tried, with what parity and the clock said; None: not measured."""
+    """One precision that ``build-engine`` tried, with what parity and the clock said; None: not measured.
+
+    ``pending``: the engine could not run where it was built, and parity is that of its graph.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -53,6 +56,7 @@ class Attempt(BaseModel):
     precision: str
     passed: bool
     kept: bool = False
+    pending: bool = False
     failures: tuple[str, ...] = ()
     agreement: float | None = None
     flips: int | None = None

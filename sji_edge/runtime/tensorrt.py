@@ -72,7 +72,9 @@ class TensorRtBackend:
         if not self.package.ahead_of_time:
             check_device(self.package, "build", self.driver())
         trt = self.package.load()
-        job = Job(graph, precision, max_batch, self.options, self._targets(), self._timing_cache(trt), self.step)
+        job = Job(
+            graph, precision, max_batch, self.options, self._targets(), self._timing_cache(trt), self.step
+        )
         built = build_plan(trt, job, self.name)
         write_atomic(engine_file, built.plan)
         write_atomic(engine_file.with_suffix(LOG_SUFFIX), built.log.text())

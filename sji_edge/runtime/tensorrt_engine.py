@@ -262,7 +262,9 @@ def _described(
     inputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "INPUT"]
     outputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "OUTPUT"]
     check_names(source, inputs, outputs)
-    profile = Profile.of([tuple(shape) for shape in plan.get_tensor_profile_shape(INPUT_NAME, 0)], str(source))
+    profile = Profile.of(
+        [tuple(shape) for shape in plan.get_tensor_profile_shape(INPUT_NAME, 0)], str(source)
+    )
     if max_batch > profile.greatest:
         raise BundleError(
             f"{source} takes at most {profile.greatest} crops, its manifest says {max_batch}",

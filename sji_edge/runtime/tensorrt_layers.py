@@ -53,7 +53,9 @@ def unfused(table: Sequence[Mapping[str, Any]]) -> str:
     left = [row["name"] for row in table if _is_quantizer(row)]
     if len(left) < 2:
         return ""
-    named = ", ".join(left[:MAX_NAMED]) + (f" and {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else "")
+    named = ", ".join(left[:MAX_NAMED]) + (
+        f" and {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
+    )
     return f"{len(left)} quantizing nodes were not fused into a layer: {named}"
 
 
@@ -61,7 +63,9 @@ def _is_quantizer(row: Mapping[str, Any]) -> bool:
     # A fused layer lists its parts joined with "+"; one that quantizes and nothing else stands alone.
     name = str(row["name"]).upper()
     return row["kind"].upper() in ("QUANTIZE", "DEQUANTIZE") or (
-        "+" not in name and any(word in name for word in QUANTIZERS) and row["kind"].upper() in ("", "SCALE", "REFORMAT")
+        "+" not in name
+        and any(word in name for word in QUANTIZERS)
+        and row["kind"].upper() in ("", "SCALE", "REFORMAT")
     )
 
 

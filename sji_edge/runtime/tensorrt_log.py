@@ -47,7 +47,7 @@ class BuildLog:
 def logger_of(trt: Any, log: BuildLog) -> Any:
     """Return a logger of the package that writes into ``log``, and nothing on the terminal."""
 
-    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]
+    class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
@@ -63,7 +63,7 @@ def monitor_of(trt: Any, step: Callable[[str], None]) -> Any | None:
     if not hasattr(trt, "IProgressMonitor"):
         return None
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc,name-defined]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._totals: dict[str, int] = {}

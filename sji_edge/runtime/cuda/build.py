@@ -30,7 +30,17 @@ def command(nvcc: str, target: Path) -> list[str]:
     codes.append(("compute_" + VIRTUAL, "compute_" + VIRTUAL))
     generate = [word for arch, code in codes for word in ("-gencode", f"arch={arch},code={code}")]
     # Uncompressed: older drivers do not know every compression.
-    return [nvcc, "--fatbin", "-std=c++17", "-O3", "--compress-mode=none", *generate, "-o", str(target), SOURCES[1]]
+    return [
+        nvcc,
+        "--fatbin",
+        "-std=c++17",
+        "-O3",
+        "--compress-mode=none",
+        *generate,
+        "-o",
+        str(target),
+        SOURCES[1],
+    ]
 
 
 def compile_kernel(nvcc: str, target: Path) -> None:

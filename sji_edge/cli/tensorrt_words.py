@@ -1,0 +1,42 @@
+"""``build-engine``'s options for TensorRT, and what is said of an engine that only its device can prove."""
+
+from typing import Any
+
+from sji_edge.cli.show import console, settings_or_usage_error
+from sji_edge.core.errors import UsageError
+from sji_edge.runtime.bundle import Bundle
+from sji_edge.runtime.tensorrt_options import DEFAULTS, TensorRtOptions
+
+
+def batches_of(text: str, max_batch: int) -> tuple[int | None, int]:
+    """Read ``--batch OPT,MAX``; without it there is no tuned batch, and ``max_batch`` stands.
+
+    Raises:
+        UsageError: not two whole numbers, the first not above the second.
+    """
+    if not text:
+        return None, max_batch
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--batch is {text!r}; OPT,MAX was wanted, two whole numbers such as 64,128")
+    tuned, greatest = map(int, parts)
+    if tuned > greatest:
+        raise UsageError(
+            f"--batch {text}: engines cannot be tuned for {tuned} crops and take at most {greatest}"
+        )
+    return tuned, greatest
+
+
+def tensorrt_options(**values: Any) -> TensorRtOptions | None:
+    """Return the options, or None where none was given."""
+    options = settings_or_usage_error(TensorRtOptions, **values)
+    return None if options == DEFAULTS else options
+
+
+def say_pending(bundle: Bundle, pending: str) -> None:
+    """Say that a bundle waits for its device, and how it is released there."""
+    console().print(f"not released yet: {bundle.folder}", markup=False)
+    console().print(f"  {pending}", markup=False)
+    console().print(f"  its graph decides as PyTorch does on this CPU ({bundle.parity.joints} joints)")
+    console().print("next, on the device:")
+    console().print(f"  sji-edge engine release {bundle.folder}", markup=False)

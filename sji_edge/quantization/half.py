@@ -1,0 +1,48 @@
+"""An FP16 graph: every layer in half precision, with the input and the logits as they were."""
+
+import onnx
+
+from sji_edge.core.errors import BundleError
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with FP16 weights and layers; ``model`` stays as it is.
+
+    Values that FP16 cannot hold are clipped to its range by ONNX Runtime's converter. The nodes are put in order
+    again, because the converter appends its casts, and a graph must list each node after what it takes.
+
+    Raises:
+        BundleError: the graph is not valid afterwards.
+    """
+    # A package of the base install, but one that takes a moment to load.
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    half: onnx.ModelProto = convert_float_to_float16(copied, keep_io_types=True)
+    _sort(half.graph)
+    try:
+        onnx.checker.check_model(half)
+    except onnx.checker.ValidationError as error:
+        raise BundleError(f"the graph cannot be made FP16: {' '.join(str(error).split())[:200]}") from error
+    return half
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Order nodes so that each comes after those whose results it takes; among several, the first one first."""
+    known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input} | {""}
+    waiting = list(graph.node)
+    ordered: list[onnx.NodeProto] = []
+    while waiting:
+        later: list[onnx.NodeProto] = []
+        for node in waiting:
+            if known.issuperset(node.input):
+                ordered.append(node)
+                known.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            raise BundleError(f"the graph runs in a circle at node {later[0].name}")
+        waiting = later
+    del graph.node[:]
+    graph.node.extend(ordered)
