@@ -65,8 +65,9 @@ def adopt(
         )
     recorded = {} if rebuild else manifest.environment
     if reason := backend.incompatibility(manifest.precision, recorded):
-        again = "" if rebuild or GRAPH not in manifest.files else "make it anew with --rebuild"
-        raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=again)
+        able = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
+        hint = "make it anew with --rebuild" if able else "run this on the device that the engine is for"
+        raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=hint)
     graph = bundle.folder / GRAPH if GRAPH in manifest.files else bundle.engine_path
     candidate = Candidate(manifest.precision, manifest.precision, graph, dict(manifest.build))
     with tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder:

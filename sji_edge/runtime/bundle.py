@@ -133,9 +133,12 @@ def open_bundle(
     """
     bundle = verify_bundle(folder, require_released=require_released, require_signature=require_signature)
     manifest = bundle.manifest
-    reason = backend_of(manifest).incompatibility(manifest.precision, manifest.environment)
+    backend = backend_of(manifest)
+    reason = backend.incompatibility(manifest.precision, manifest.environment)
     if reason:
-        again = f"sji-edge engine release {folder} --rebuild" if GRAPH in manifest.files else REBUILD
+        # What fails without a record as well fails for this machine, which no rebuilding mends.
+        rebuildable = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
+        again = f"sji-edge engine release {folder} --rebuild" if rebuildable else REBUILD
         raise BundleError(f"{folder} cannot run here: {reason}", hint=f"{again} on this machine")
     return bundle
 

@@ -1,5 +1,6 @@
 """From an ONNX graph to a TensorRT plan: parse, configure, build."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -102,13 +103,14 @@ def _parse(trt: Any, job: Job, network: Any, logger: Any) -> None:
     parser = trt.OnnxParser(network, logger)
     job.step("parsing")
     with tempfile.TemporaryDirectory(prefix="sji-edge-parse-") as folder:
-        graph = job.graph
+        # Parsed in a folder of its own: a graph that names weights in other files finds none.
+        copied = Path(folder) / "graph.onnx"
         if TURING in job.targets:
-            graph = without_gemm(graph, Path(folder) / graph.name)
-        # From a file that holds everything: a path would let the graph name weights outside its folder.
-        data = graph.read_bytes()
+            without_gemm(job.graph, copied)
+        else:
+            shutil.copyfile(job.graph, copied)
         try:
-            understood = parser.parse(data)
+            understood = parser.parse_from_file(str(copied))
         except RuntimeError as error:
             raise BundleError(f"TensorRT cannot parse {job.graph}: {one_line(error)}") from error
     if not understood:
