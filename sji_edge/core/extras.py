@@ -25,7 +25,7 @@ EXTRA_OF = {
     "harvesters": "genicam",
     "genicam": "genicam",
     "tensorrt": "tensorrt",
-    "pycuda": "tensorrt",
+    "pycuda": "cuda",
     "tensorrt_rtx_bindings": "tensorrt-rtx",
 }
 
