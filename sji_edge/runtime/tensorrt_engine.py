@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError
-from sji_edge.core.protocols import EngineSpec
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.runtime.cuda_device import CudaContext
 from sji_edge.runtime.cuda_graph import GraphRecorder, load_cuda_bindings
 from sji_edge.runtime.cuda_kernel import launch_of
-from sji_edge.runtime.device_buffers import BufferSizes, Profile, Turns
-from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME, check_crops, check_names, spec_of
-from sji_edge.runtime.tensorrt_build import dimensions, type_name
-from sji_edge.runtime.tensorrt_log import BuildLog, logger_of
+from sji_edge.runtime.device_buffers import BufferSizes, Turns
+from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME, check_crops
+from sji_edge.runtime.tensorrt_plan import LoadedPlan, load_plan
 
 SETS = 2
 
@@ -46,14 +44,12 @@ class BufferSet:
 class TensorRtEngine:
     """A plan on one GPU; see ``core.protocols.Engine``. ``open_plan`` makes it."""
 
-    def __init__(
-        self, context: CudaContext, runtime: Any, plan: Any, spec: EngineSpec, profile: Profile
-    ) -> None:
-        self.spec = spec
-        self.profile = profile
+    def __init__(self, context: CudaContext, loaded: LoadedPlan) -> None:
+        self.spec = spec = loaded.spec
+        self.profile = profile = loaded.profile
         self._context: CudaContext | None = context
         # The runtime must outlive its plan.
-        self._runtime, self._plan = runtime, plan
+        self._runtime, self._plan = loaded.runtime, loaded.plan
         self._sizes = BufferSizes.of(spec, profile)
         bindings = load_cuda_bindings()
         with context.current():
@@ -235,43 +231,11 @@ class TensorRtEngine:
 
 def open_plan(trt: Any, engine_file: Path, *, max_batch: int, backend: str, precision: str) -> TensorRtEngine:
     """Load a plan on the first GPU; see ``TensorRtBackend.open``."""
-    try:
-        data = engine_file.read_bytes()
-    except OSError as error:
-        raise BundleError(f"cannot read {engine_file}: {error.strerror}") from error
     context = CudaContext()
     try:
         with context.current():
-            log = BuildLog()
-            runtime = trt.Runtime(logger_of(trt, log))
-            plan = runtime.deserialize_cuda_engine(data)
-            if plan is None:
-                raise BundleError(f"TensorRT cannot load {engine_file}: {log.reason()}")
-            spec, profile = _described(plan, engine_file, max_batch, backend, precision)
-        return TensorRtEngine(context, runtime, plan, spec, profile)
+            loaded = load_plan(trt, engine_file, max_batch, backend, precision)
+        return TensorRtEngine(context, loaded)
     except BaseException:
         context.close()
         raise
-
-
-def _described(
-    plan: Any, source: Path, max_batch: int, backend: str, precision: str
-) -> tuple[EngineSpec, Profile]:
-    names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
-    ports = [(name, type_name(plan.get_tensor_dtype(name))) for name in names]
-    inputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "INPUT"]
-    outputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "OUTPUT"]
-    check_names(source, inputs, outputs)
-    profile = Profile.of(
-        [tuple(shape) for shape in plan.get_tensor_profile_shape(INPUT_NAME, 0)], str(source)
-    )
-    if max_batch > profile.greatest:
-        raise BundleError(
-            f"{source} takes at most {profile.greatest} crops, its manifest says {max_batch}",
-            hint="build it again with sji-edge build-engine",
-        )
-    crops, logits = (dimensions(plan.get_tensor_shape(name)) for name in (INPUT_NAME, OUTPUT_NAME))
-    # A plan for one batch size (DLA) has no dynamic dimension; the host fills smaller batches up.
-    crops[:1], logits[:1] = [None], [None]
-    spec = spec_of(source, crops, logits, max_batch=max_batch, backend=backend, precision=precision)
-    return spec, profile

@@ -68,7 +68,8 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
 
 
 @RTX
-def test_nothing_uses_it_before_the_device_proved_it(run, tmp_path, capsys) -> None:
+def test_nothing_uses_it_before_the_device_proved_it(run, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     build(run, "--precision", "fp32", "--name", "ahead")
     engine = tmp_path / "engines" / "ahead"
     with pytest.raises(GateError, match="waits for the device"):
