@@ -19,7 +19,9 @@ def build_engine(
     backend: Annotated[
         str, typer.Option(help="openvino, onnxruntime, tensorrt or tensorrt-rtx.")
     ] = "openvino",
-    method: Annotated[str, typer.Option(help="Ranges by minmax, percentile or entropy.")] = "minmax",
+    method: Annotated[
+        str, typer.Option(help="Ranges by minmax, percentile, entropy or mse; auto: by what decides best.")
+    ] = "auto",
     weight_bits: Annotated[
         int, typer.Option(help="8, or 7 for CPUs that saturate; 0: as this CPU needs.")
     ] = 0,

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sji_edge.cli.release import release
-from sji_edge.cli.trials import Trial, Workbench, rank
+from sji_edge.cli.trials import Trial, Workbench, best
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
 from sji_edge.core.protocols import Backend
 from sji_edge.parity.run import ParityReport
 from sji_edge.quantization.calibration_set import MANIFEST, read_calibration_set
 from sji_edge.quantization.candidates import Candidate, Ladder, candidates
-from sji_edge.quantization.qdq import Scheme
+from sji_edge.quantization.insert import scheme_for
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle import Bundle
 from sji_edge.runtime.cpu import saturates_int8
@@ -28,6 +28,9 @@ from sji_edge.runtime.onnxruntime import read_card
 from sji_edge.runtime.tensorrt_options import TensorRtOptions
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
+CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}
+"""CPU backends compute FP16 graphs in float32: for them it is a storage type, and ``auto`` leaves it out."""
+
 Step = Callable[[str], None]
 
 
@@ -92,7 +95,9 @@ def build(settings: BuildSettings, step: Step) -> Built:
         )
         calibration, ladder = _ladder(settings, bench, weight_bits)
         trials = bench.timed(_climb(ladder, bench))
-        kept = min(trials, key=rank)
+        kept = best(trials)
+        for trial in trials:
+            calibration.update(trial.candidate.measured)
         step("writing the bundle")
         bundle = release(
             bench,
@@ -130,7 +135,7 @@ def _climb(ladder: Ladder, bench: Workbench) -> list[Trial]:
         candidate = next(ladder, None)
         while candidate is not None:
             trials.append(bench.judge(candidate))
-            candidate = _next(ladder, passed=trials[-1].serves)
+            candidate = _next(ladder, passed=trials[-1].passes_well)
     finally:
         ladder.close()
     return trials
@@ -154,13 +159,19 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
         settings.model,
         settings.precision,
         crops=crops,
-        scheme=Scheme(symmetric=settings.backend != "onnxruntime", weight_bits=weight_bits),
+        card=bench.card,
+        scheme=scheme_for(settings.backend, weight_bits),
         method=settings.method,
-        bf16=not bench.backend.incompatibility("bf16", {}),
-        fp16=settings.backend in TENSORRT_BACKENDS,
+        halves=_halves(bench.backend),
         folder=bench.folder,
         step=bench.step,
     )
+
+
+def _halves(backend: Backend) -> tuple[str, ...]:
+    """Return the 16-bit floats that a backend computes in on this device."""
+    halves = CPU_HALVES.get(backend.name, ("fp16",))
+    return tuple(name for name in halves if name == "fp16" or not backend.incompatibility(name, {}))
 
 
 def _calibration_crops(settings: BuildSettings, bench: Workbench) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -171,10 +182,11 @@ def _calibration_crops(settings: BuildSettings, bench: Workbench) -> tuple[NDArr
             hint="make one with sji-edge calibrate DATA, or build with --precision fp32",
         )
     crops, manifest = read_calibration_set(chosen, bench.card.preprocess)
+    forced = {"forced": list(manifest.audit.findings)} if manifest.forced else {}
     return crops, {
+        **forced,
         "set": chosen.name,
         "crops": len(manifest.crops),
         "method": manifest.method,
         "dataset_sha256": manifest.dataset_sha256,
-        "ranges": settings.method,
     }

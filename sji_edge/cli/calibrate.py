@@ -14,14 +14,18 @@ def calibrate(
     count: Annotated[int, typer.Option(min=1, help="How many crops.")] = 256,
     name: Annotated[str, typer.Option(help="Name of the set; default: the run's.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of the random half of the choice.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Write the set although its audit fails.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     calibration: Annotated[Path, typer.Option(help="Folder of all sets.")] = Path("calibration"),
 ) -> None:
-    """Choose calibration crops from the training split that cover its classes and the model's feature space.
+    """Choose calibration crops from the training split: its classes, groups and the model's feature space.
+
+    Groups (photographs that belong together) are read from DATA/labels.csv, columns file and group, where it exists.
 
     Example: `sji-edge calibrate data/solder-joints --count 256`
     """
     from sji_edge.cli.show import console, exported_model, newest_run
+    from sji_edge.cli.show_audit import print_audit
     from sji_edge.core.extras import require
 
     require("onnx", purpose="sji-edge calibrate")
@@ -39,10 +43,9 @@ def calibrate(
     ]
     dataset = FolderDataset.open(data, card.good_class, ("train", *held_out))
     folder = calibration / (name or fresh_name(calibration, card.name))
-    made = make_calibration_set(folder, dataset, onnx.load(model), card.preprocess, count=count, seed=seed)
-    console().print(f"{folder}: {made.audit['crops']} crops, by class {made.audit['by_class']}")
-    console().print(
-        f"exact duplicates {made.audit['exact_duplicates']}, flat crops {made.audit['flat_crops']}, "
-        f"none of the {made.audit['held_out_images_compared']} held-out images among them"
-    )
+    with console().status("comparing splits, choosing crops, auditing them"):
+        made = make_calibration_set(
+            folder, dataset, onnx.load(model), card.preprocess, count=count, seed=seed, force=force
+        )
+    print_audit(folder, made)
     console().print("next: sji-edge build-engine")

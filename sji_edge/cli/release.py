@@ -99,4 +99,5 @@ def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
         batch_ms=None if trial.pending else round(trial.times_ms[0], 4),
         single_ms=None if trial.pending else round(trial.times_ms[1], 4),
         file_bytes=trial.engine_file.stat().st_size,
+        note=trial.candidate.note,
     )

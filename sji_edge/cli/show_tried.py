@@ -1,5 +1,8 @@
 """The table of all that ``build-engine`` tried."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from rich.table import Table
 
 from sji_edge.cli.show import console
@@ -35,9 +38,9 @@ def print_tried(manifest: Manifest) -> None:
             _remark(attempt),
         )
     console().print(table)
-    slow = _int8_slower(manifest.tried)
-    if slow:
-        console().print(slow)
+    for line in (*_calibration_lines(manifest.calibration), _int8_slower(manifest.tried)):
+        if line:
+            console().print(line)
 
 
 def _gate(attempt: Attempt) -> str:
@@ -51,11 +54,28 @@ def _gate(attempt: Attempt) -> str:
 
 
 def _remark(attempt: Attempt) -> str:
-    return (
-        "[bold]kept[/bold]"
-        if attempt.kept
-        else "; ".join((*_failures(attempt), *filter(None, [attempt.note])))
-    )
+    kept = ("[bold]kept[/bold]",) if attempt.kept else ()
+    return "; ".join((*kept, *_failures(attempt), *filter(None, [attempt.note])))
+
+
+def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the calibration crops decided, and what speaks against them."""
+    if calibration.get("forced"):
+        yield (
+            f"[bold red]the calibration set {calibration['set']} was forced[/bold red] although: "
+            f"{'; '.join(calibration['forced'])}"
+        )
+    methods = calibration.get("range_methods", {})
+    if methods:
+        scored = ", ".join(
+            f"{name} {score['flips']} flips, |Δscore| {score['score_error']:.4f}"
+            for name, score in methods.items()
+        )
+        yield f"ranges by {calibration['ranges']}; on the crops kept out of them: {scored}"
+    clipped = calibration.get("clipped", {})
+    if clipped:
+        name, share = next(iter(clipped.items()))
+        yield f"clipped at most: {share:.3%} of the values of {name}"
 
 
 def _failures(attempt: Attempt) -> tuple[str, ...]:

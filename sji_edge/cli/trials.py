@@ -1,6 +1,7 @@
 """One candidate of ``build-engine`` at a time: built, compared with PyTorch, timed against the others."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.metrics.thresholds import match_thresholds
-from sji_edge.parity.gate import gate_for
+from sji_edge.parity.gate import gate, gate_for
 from sji_edge.parity.joints import Joints
 from sji_edge.parity.run import ParityReport, check_parity, predict, unproven
 from sji_edge.quantization.candidates import Candidate
@@ -24,6 +25,7 @@ TIMED_BATCH = 64
 TIMED_ROUNDS = 15
 WARM_UP_ROUNDS = 2
 SINGLES = 5
+SAME_SPEED = 1.07
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,27 @@ class Trial:
         """Whether it passed its gate, or nothing is wrong with it but that it could not run here."""
         return bool(self.report) or self.report.result.failures == (self.pending,)
 
+    @property
+    def passes_well(self) -> bool:
+        """Whether it would pass with half the flips that its gate allows: other joints are not these."""
+        limits = self.report.limits
+        strict = limits.model_copy(update={"min_agreement": (1.0 + limits.min_agreement) / 2})
+        return self.serves and bool(gate(self.report.comparison, strict))
 
-def rank(trial: Trial) -> tuple[bool, float]:
-    """Order trials: those that pass first, then by time at the timed batch."""
-    return (not trial.serves, trial.times_ms[0])
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """Return the trial to keep: of those that serve, the fastest, or one as fast that changes fewer verdicts.
+
+    Times within ``SAME_SPEED`` of the fastest are not told apart: the machine's own unrest is as large, and a flip
+    less is worth more than that. Where none serves, the fastest is kept for inspection; where none could be
+    timed, the first of the ladder.
+    """
+    serving = [trial for trial in trials if trial.serves] or list(trials)
+    limit = min(trial.times_ms[0] for trial in serving) * SAME_SPEED
+    if not math.isfinite(limit):
+        return serving[0]
+    alike = [trial for trial in serving if trial.times_ms[0] <= limit]
+    return min(alike, key=lambda trial: (trial.report.comparison.flips, trial.times_ms[0]))
 
 
 @dataclass(frozen=True)

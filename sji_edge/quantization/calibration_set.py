@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +14,11 @@ from sji_edge.core.card import PreprocessSpec, in_one_line
 from sji_edge.core.errors import DataError, GateError
 from sji_edge.core.files import new_folder, sha256_of, write_json
 from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
-from sji_edge.quantization.probe import features_on
+from sji_edge.quantization.audit import MAX_FLAT_SHARE, CalibrationAudit, audit, flat
+from sji_edge.quantization.eligible import Pool, eligible
+from sji_edge.quantization.places import places
+from sji_edge.quantization.probe import features_on, held_out
+from sji_edge.quantization.ranges import clipped_shares, histograms
 from sji_edge.quantization.select import cover
 
 MANIFEST = "manifest.json"
@@ -35,7 +37,7 @@ class CalibrationCrop(BaseModel):
 
 
 class CalibrationManifest(BaseModel):
-    """``manifest.json`` of a calibration set."""
+    """``manifest.json`` of a calibration set; ``forced``: written although the audit speaks against it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +46,8 @@ class CalibrationManifest(BaseModel):
     method: str
     seed: int
     crops: tuple[CalibrationCrop, ...] = Field(min_length=1)
-    audit: dict[str, int | str | dict[str, int]]
+    audit: CalibrationAudit
+    forced: bool = False
 
 
 def make_calibration_set(
@@ -55,8 +58,9 @@ def make_calibration_set(
     *,
     count: int,
     seed: int,
+    force: bool = False,
 ) -> CalibrationManifest:
-    """Choose crops from the training split and write the set.
+    """Choose crops from the training split, audit them, and write the set.
 
     Args:
         folder: ``calibration/SET``; must not exist yet.
@@ -65,28 +69,34 @@ def make_calibration_set(
         spec: the model's crops.
         count: how many.
         seed: of the random half of the choice.
+        force: write the set although the audit speaks against it; the manifest says so.
 
     Raises:
-        DataError: a chosen image stands in a held-out split, too.
+        DataError: a training image stands in a held-out split, too, or none is left to choose from.
+        GateError: the audit speaks against the set; nothing is written.
         OutputError: the folder exists.
     """
-    samples = dataset.split("train")
-    crops = dataset.crops("train", spec)
-    chosen = cover(features_on(model, crops), dataset.labels("train"), count, seed)
-    picked = [samples[index] for index in chosen]
-    held_out = [sample for split in dataset.splits if split != "train" for sample in dataset.split(split)]
-    _refuse_leaks(picked, held_out)
+    pool = eligible(dataset, spec)
+    features = features_on(model, pool.crops)
+    chosen = cover(features, pool.labels, count, seed, pool.groups)
+    picked = [pool.samples[index] for index in chosen]
+    found = _audit(dataset, model, pool, chosen)
+    if found.findings and not force:
+        raise GateError(
+            f"the audit speaks against these calibration crops: {'; '.join(found.findings)}",
+            hint="mend the training split, or write the set all the same with --force",
+        )
     with new_folder(folder) as partial:
         (partial / CROPS).mkdir()
-        entries = tuple(
-            _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
-        )
         manifest = CalibrationManifest(
             dataset_sha256=dataset.sha256(),
-            method="k-centre on the model's features, half of it at random",
+            method="one of each group, then k-centre on the model's features, half of it at random",
             seed=seed,
-            crops=entries,
-            audit=_audit(entries, crops[chosen], len(held_out)),
+            crops=tuple(
+                _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
+            ),
+            audit=found,
+            forced=bool(found.findings),
         )
         write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -97,7 +107,7 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
 
     Raises:
         DataError: no set, or an image that is missing or altered.
-        GateError: every crop is the same flat image: no range can be taken from it.
+        GateError: more than half of the crops are flat, and the set was not forced.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -115,8 +125,7 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
                 hint="make the set again with sji-edge calibrate",
             )
     crops = crops_of(read_images(files, colour=spec.channels == 3), spec)
-    spread = crops.reshape(len(crops), -1).std(axis=1)
-    if float(np.median(spread)) < 1.0:
+    if flat(crops) > MAX_FLAT_SHARE * len(crops) and not manifest.forced:
         raise GateError(
             f"more than half of the calibration crops in {folder} are flat (no contrast)",
             hint="make the set again from real joints",
@@ -124,15 +133,32 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
     return crops, manifest
 
 
-def _refuse_leaks(picked: Sequence[Sample], held_out: Sequence[Sample]) -> None:
-    known = {sha256_of(sample.path): sample.path for sample in held_out}
-    for sample in picked:
-        twin = known.get(sha256_of(sample.path))
-        if twin is not None:
-            raise DataError(
-                f"{sample.path} stands in a held-out split, too ({twin}): calibrating on it would spoil the proof",
-                hint="remove one of the two",
-            )
+def _audit(
+    dataset: FolderDataset, model: onnx.ModelProto, pool: Pool, chosen: NDArray[np.int64]
+) -> CalibrationAudit:
+    return audit(
+        pool.crops[chosen],
+        contents=[sha256_of(pool.samples[index].path) for index in chosen],
+        hashes=pool.hashes[chosen],
+        labels=[dataset.classes[pool.samples[index].label] for index in chosen],
+        groups=[pool.groups[index] for index in chosen],
+        classes=dataset.classes,
+        all_groups=pool.groups,
+        clipped=_clipped(model, pool.crops[chosen]),
+        held_out=pool.held_out,
+        like_held_out=pool.like_held_out,
+        left_out=pool.left_out,
+    )
+
+
+def _clipped(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, float]:
+    """Share of each tensor's values outside the range of the other crops."""
+    kept_out = held_out(len(crops))
+    if not kept_out.any():
+        return {}
+    names = sorted(places(model).readers)
+    ends = {name: found.ends for name, found in histograms(model, names, crops[~kept_out]).items()}
+    return clipped_shares(model, ends, crops[kept_out])
 
 
 def _copy(sample: Sample, number: int, folder: Path, dataset: FolderDataset) -> CalibrationCrop:
@@ -144,15 +170,3 @@ def _copy(sample: Sample, number: int, folder: Path, dataset: FolderDataset) -> 
         label=dataset.classes[sample.label],
         source=str(sample.path.relative_to(dataset.root)),
     )
-
-
-def _audit(
-    entries: Sequence[CalibrationCrop], crops: NDArray[np.uint8], held_out: int
-) -> dict[str, int | str | dict[str, int]]:
-    return {
-        "crops": len(entries),
-        "by_class": dict(Counter(entry.label for entry in entries)),
-        "exact_duplicates": len(entries) - len({entry.sha256 for entry in entries}),
-        "flat_crops": int((crops.reshape(len(crops), -1).std(axis=1) < 1.0).sum()),
-        "held_out_images_compared": held_out,
-    }

@@ -1,6 +1,6 @@
-"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, FP16 or bf16, FP32."""
+"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, 16-bit floats, FP32."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from sji_edge.core.card import ModelCard
 from sji_edge.quantization.half import to_half
-from sji_edge.quantization.qdq import Quantizer, Scheme, layers_by_noise
+from sji_edge.quantization.methods import AUTO, score_methods
+from sji_edge.quantization.probe import held_out
+from sji_edge.quantization.qdq import METHODS, Quantizer, Scheme, layers_by_noise
 from sji_edge.quantization.sensitivity import layer_noise
 
-NOISE_SHARES = (0.3, 0.5, 0.7, 0.85)
+NOISE_SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of the squared noise that leave INT8, step by step, when the gate fails."""
 
-HELD_OUT_EVERY = 4
-"""Every fourth calibration crop is kept out of the ranges, to measure the layers' noise on."""
+SHOWN_TENSORS = 8
 
 Step = Callable[[str], None]
 Ladder = Generator["Candidate", bool, None]
@@ -25,12 +27,18 @@ Ladder = Generator["Candidate", bool, None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A graph to try as an engine. ``facts`` go into the manifest."""
+    """A graph to try as an engine.
+
+    ``facts`` are its own, ``measured`` what the crops said of INT8 on the way to it; both go into the manifest.
+    ``note`` goes into the table.
+    """
 
     label: str
     precision: str
     graph: Path
     facts: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 def candidates(
@@ -38,77 +46,89 @@ def candidates(
     wanted: str,
     *,
     crops: NDArray[np.uint8],
+    card: ModelCard,
     scheme: Scheme,
     method: str,
-    bf16: bool,
-    fp16: bool = False,
+    halves: Sequence[str],
     folder: Path,
     step: Step,
 ) -> Ladder:
-    """Yield graphs to try, told by ``send`` whether the last one passed its gate.
+    """Yield graphs to try, told by ``send`` whether the last one passed its gate well enough to stop at.
 
     Args:
         model: the exported FP32 graph.
         wanted: a precision, or ``auto`` for the whole ladder.
         crops: calibration crops, for ``int8`` and ``auto``.
+        card: the model's, for what its scores decide.
         scheme: how integers stand for reals.
-        method: how ranges are taken.
-        bf16: whether the backend can compute in bf16 here.
-        fp16: whether ``auto`` tries FP16: it gains nothing on a CPU, which only stores it.
+        method: how ranges are taken, or ``auto``.
+        halves: 16-bit floats that the backend computes in here; others only store.
         folder: where graphs are written.
         step: told what is being done.
     """
     if wanted in ("auto", "int8"):
-        yield from _int8(model, crops, scheme, method, folder, step, ladder=wanted == "auto")
-    if wanted == "fp16" or (wanted == "auto" and fp16):
-        step("fp16: converting the graph")
-        yield _half(model, folder)
-    if wanted == "bf16" or (wanted == "auto" and bf16):
+        yield from _Int8(model, crops, card, scheme, method, folder, step).climb(ladder=wanted == "auto")
+    if wanted == "fp16" or (wanted == "auto" and "fp16" in halves):
+        graph = folder / "fp16.onnx"
+        onnx.save(to_half(onnx.load(model)), graph)
+        note = "" if "fp16" in halves else "FP16 only stores here: the CPU computes in float32"
+        yield Candidate("fp16", "fp16", graph, note=note)
+    if wanted == "bf16" or (wanted == "auto" and "bf16" in halves):
         yield Candidate("bf16", "bf16", model)
     if wanted in ("auto", "fp32"):
         yield Candidate("fp32", "fp32", model)
 
 
-def _half(model: Path, folder: Path) -> Candidate:
-    graph = folder / "fp16.onnx"
-    onnx.save(to_half(onnx.load(model)), graph)
-    return Candidate("fp16", "fp16", graph)
+class _Int8:
+    """The rungs of INT8. Every fourth calibration crop is kept out of the ranges, to judge them on."""
 
+    def __init__(
+        self,
+        model: Path,
+        crops: NDArray[np.uint8],
+        card: ModelCard,
+        scheme: Scheme,
+        method: str,
+        folder: Path,
+        step: Step,
+    ) -> None:
+        self._folder, self._step = folder, step
+        kept_out = held_out(len(crops))
+        self._judged_on = crops[kept_out]
+        step("int8: equalising channels, taking ranges, correcting biases")
+        first = next(iter(METHODS)) if method == AUTO else method
+        self._quantizer = Quantizer(onnx.load(model), crops[~kept_out], scheme, first)
+        self._measured: dict[str, Any] = {}
+        if method == AUTO and len(self._judged_on):
+            scores = score_methods(self._quantizer, self._judged_on, card, step)
+            self._measured["range_methods"] = {name: score.as_facts() for name, score in scores.items()}
+            self._quantizer.use(min(scores, key=scores.__getitem__))
+        self._measured["ranges"] = self._quantizer.method
 
-def _int8(
-    model: Path,
-    crops: NDArray[np.uint8],
-    scheme: Scheme,
-    method: str,
-    folder: Path,
-    step: Step,
-    *,
-    ladder: bool,
-) -> Ladder:
-    held_out = np.arange(len(crops)) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-    step("int8: equalising channels, taking ranges, correcting biases")
-    quantizer = Quantizer(onnx.load(model), crops[~held_out], scheme, method)
-    try:
-        passed = yield _candidate(quantizer, (), folder, {})
-        if passed or not ladder or not held_out.any():
+    def climb(self, *, ladder: bool) -> Ladder:
+        """Yield INT8, and while it does not do, INT8 with more and more of its noise left in float."""
+        if len(self._judged_on):
+            self._step("int8: what the ranges clip")
+            clipped = sorted(self._quantizer.clipped(self._judged_on).items(), key=lambda item: -item[1])
+            self._measured["clipped"] = {name: round(share, 6) for name, share in clipped[:SHOWN_TENSORS]}
+        passed = yield self._candidate(())
+        if passed or not ladder or not len(self._judged_on):
             return
         noise = layer_noise(
-            quantizer, crops[held_out], lambda done, total: step(f"int8: noise of layer {done} of {total}")
+            self._quantizer,
+            self._judged_on,
+            lambda done, total: self._step(f"int8: noise of layer {done} of {total}"),
         )
-        facts = {"layer_noise": {name: round(value, 5) for name, value in noise.items()}}
+        self._measured["layer_noise"] = {name: round(value, 5) for name, value in noise.items()}
         for layers in layers_by_noise(noise, NOISE_SHARES):
-            passed = yield _candidate(quantizer, layers, folder, facts)
+            passed = yield self._candidate(layers)
             if passed:
                 return
-    finally:
-        quantizer.close()
 
-
-def _candidate(
-    quantizer: Quantizer, float_layers: tuple[str, ...], folder: Path, facts: dict[str, Any]
-) -> Candidate:
-    graph = folder / f"int8-{len(float_layers)}.onnx"
-    onnx.save(quantizer.quantise(float_layers), graph)
-    total = len(quantizer.layers())
-    label = f"int8, {len(float_layers)}/{total} float" if float_layers else "int8"
-    return Candidate(label, "int8", graph, {**facts, "float_layers": list(float_layers), "layers": total})
+    def _candidate(self, float_layers: tuple[str, ...]) -> Candidate:
+        graph = self._folder / f"int8-{len(float_layers)}.onnx"
+        onnx.save(self._quantizer.quantise(float_layers), graph)
+        total = len(self._quantizer.layers())
+        label = f"int8, {len(float_layers)}/{total} float" if float_layers else "int8"
+        facts = {"float_layers": list(float_layers), "layers": total}
+        return Candidate(label, "int8", graph, facts, dict(self._measured))

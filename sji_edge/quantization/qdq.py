@@ -1,57 +1,30 @@
-"""INT8 as an explicit Q/DQ graph: ONNX Runtime's quantizer, with our choices.
+"""INT8 as an explicit Q/DQ graph.
 
 Weights are symmetric int8, one scale an output channel. Activations are symmetric int8 with one scale a tensor for
-OpenVINO and TensorRT; ONNX Runtime's CPU kernels want them uint8, with int32 biases.
+TensorRT, the same but uint8 where nothing is negative for OpenVINO; ONNX Runtime's CPU kernels want them uint8,
+with int32 biases.
 """
 
 import logging
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.registry import nearest
 from sji_edge.quantization.bias import bias_shifts, input_means, with_shifted_biases
 from sji_edge.quantization.equalise import channel_reach, equalise
-from sji_edge.quantization.probe import BATCH
-from sji_edge.runtime.graph import INPUT_NAME
+from sji_edge.quantization.insert import Scheme, with_integers
+from sji_edge.quantization.places import WEIGHTED, places
+from sji_edge.quantization.ranges import METHODS, Range, clipped_shares, histograms, range_of
 
-QUANTISED_OPS = ("Conv", "Gemm", "MatMul", "Add")
-METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "percentile": CalibrationMethod.Percentile,
-    "entropy": CalibrationMethod.Entropy,
-}
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How integers stand for reals.
-
-    Attributes:
-        symmetric: int8 activations around 0 and float biases (OpenVINO, TensorRT); else uint8 activations and
-            int32 biases (ONNX Runtime on a CPU).
-        weight_bits: 8, or 7 for CPUs whose 8-bit multiply-add saturates: without VNNI, x86 adds two products of
-            8 bits in 16, and full-range weights overflow it.
-    """
-
-    symmetric: bool
-    weight_bits: int
+__all__ = ["METHODS", "Quantizer", "Scheme", "layers_by_noise"]
 
 
 class Quantizer:
@@ -61,7 +34,7 @@ class Quantizer:
         model: a graph of ``export``.
         crops: calibration crops, uint8 ``(n, height, width, channels)``.
         scheme: how integers stand for reals.
-        method: how ranges are taken from the crops: ``minmax``, ``percentile`` or ``entropy``.
+        method: how ranges are taken from the crops, a name of ``METHODS``.
 
     Raises:
         GateError: no crop.
@@ -75,12 +48,12 @@ class Quantizer:
             raise GateError("the calibration set holds no crop", hint="make one with sji-edge calibrate")
         if method not in METHODS:
             raise UsageError(f"unknown range method {method!r}", hint=nearest(method, list(METHODS)))
-        self._crops = crops
         self._scheme = scheme
         self._method = method
-        self._folder = tempfile.TemporaryDirectory(prefix="sji-edge-quantize-")
-        prepared = self._prepare(model)
+        prepared = _prepared(model)
         self._model = equalise(prepared, channel_reach(prepared, crops))
+        self._everywhere = places(self._model, both_sides=not scheme.symmetric)
+        self._histograms = histograms(self._model, sorted(self._everywhere.shared), crops)
         self._shifts = bias_shifts(
             self._model, self._quantise(self._model, ()), input_means(self._model, crops)
         )
@@ -90,81 +63,59 @@ class Quantizer:
         """The float graph that is quantised, its channels equalised."""
         return self._model
 
+    @property
+    def method(self) -> str:
+        """How ranges are taken."""
+        return self._method
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Least and greatest real value that each tensor's integers reach, by tensor."""
+        positive = self._everywhere.positive if self._scheme.unsigned else frozenset()
+        return {
+            name: range_of(histogram, self._method, symmetric=self._scheme.symmetric and name not in positive)
+            for name, histogram in self._histograms.items()
+        }
+
+    def use(self, method: str) -> None:
+        """Take ranges by another method from now on; nothing is measured again."""
+        if method not in METHODS:
+            raise UsageError(f"unknown range method {method!r}", hint=nearest(method, list(METHODS)))
+        self._method = method
+
     def layers(self) -> list[str]:
         """Names of the nodes that hold weights, in the graph's order."""
-        return [node.name for node in self._model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+        return [node.name for node in self._model.graph.node if node.op_type in WEIGHTED]
 
     def quantise(self, keep_float: Collection[str] = ()) -> onnx.ModelProto:
         """Return the Q/DQ graph, with the named nodes left in float and the others' biases corrected."""
         return self._quantise(with_shifted_biases(self._model, self._shifts, keep_float), keep_float)
 
-    def close(self) -> None:
-        """Remove the temporary files."""
-        self._folder.cleanup()
+    def clipped(self, crops: NDArray[np.uint8]) -> dict[str, float]:
+        """Share of each tensor's values outside its range, on crops outside the calibration."""
+        return clipped_shares(self._model, self.ranges, crops)
 
-    def _prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        source, target = self._path("exported.onnx"), self._path("prepared.onnx")
+    def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
+        where = places(model, keep_float, both_sides=not self._scheme.symmetric)
+        return with_integers(model, where, self.ranges, self._scheme, keep_float)
+
+
+def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph simplified, and with a name for every node."""
+    with tempfile.TemporaryDirectory(prefix="sji-edge-quantize-") as folder:
+        source, target = Path(folder) / "exported.onnx", Path(folder) / "prepared.onnx"
         onnx.save(model, source)
         with _quiet():
             quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
-        return onnx.load(target)
-
-    def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
-        source, target = self._path("float.onnx"), self._path("quantised.onnx")
-        onnx.save(model, source)
-        with _quiet():
-            quantize_static(
-                str(source),
-                str(target),
-                _Batches(self._crops),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QInt8 if self._scheme.symmetric else QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                reduce_range=self._scheme.weight_bits == 7,
-                op_types_to_quantize=list(QUANTISED_OPS),
-                nodes_to_exclude=list(keep_float),
-                calibrate_method=METHODS[self._method],
-                extra_options=self._options(),
-                # Ranges are taken once: correcting biases or leaving layers in float hardly moves them.
-                calibration_cache_path=self._path("ranges.json"),
-            )
-        return onnx.load(target)
-
-    def _options(self) -> dict[str, Any]:
-        if not self._scheme.symmetric:
-            return {"WeightSymmetric": True}
-        return {
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            # TensorRT's parser refuses int32 biases.
-            "QuantizeBias": False,
-            # A convolution's output stays float where it meets a residual addition: only the skip branch is
-            # quantised, so that convolution, addition and activation fuse.
-            "OpTypesToExcludeOutputQuantization": list(QUANTISED_OPS),
-        }
-
-    def _path(self, name: str) -> Path:
-        return Path(self._folder.name) / name
-
-
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds calibration crops to ONNX Runtime."""
-
-    def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self._batches: Iterator[NDArray[np.uint8]] = (
-            crops[start : start + BATCH] for start in range(0, len(crops), BATCH)
-        )
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the next batch, or None at the end."""
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT_NAME: batch}
+        prepared = onnx.load(target)
+    for node in prepared.graph.node:
+        node.name = node.name or node.output[0]
+    return prepared
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantizer's advice off the user's terminal; its errors are raised."""
+    """Keep the optimizer's advice off the user's terminal; its errors are raised."""
     logger = logging.getLogger()
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,32 +1,40 @@
-"""Choosing calibration crops that cover the classes and the feature space."""
+"""Choosing calibration crops that cover the classes, their groups and the feature space."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def cover(
-    features: NDArray[np.float32], labels: NDArray[np.int64], count: int, seed: int = 0
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    count: int,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> NDArray[np.int64]:
     """Choose crops by farthest-first traversal (greedy k-centre) within each class.
 
     Classes share the count evenly, as far as they reach; what a small class leaves goes to the others. Within a
-    class the first crop is the one nearest to the mean, and each next one is the farthest from those chosen
-    (Gonzalez 1985, a 2-approximation of the k-centre problem). Every second crop is drawn at random instead, so
-    that the bulk of the class is there beside its outliers.
+    class the first crops are the most typical of each group, the largest group first, and each next one is the
+    farthest from those chosen (Gonzalez 1985, a 2-approximation of the k-centre problem). Every second crop is
+    drawn at random instead, so that the bulk of the class is there beside its outliers.
 
     Args:
         features: float32 ``(n, d)``, of the model that will be quantised.
         labels: class index, ``(n,)``.
         count: how many crops; all of them when there are fewer.
         seed: of the random half.
+        groups: the group of each crop, ``(n,)``; None: all are of one.
 
     Returns:
         Indices, int64 ``(min(count, n),)``, sorted.
     """
     rng = np.random.default_rng(seed)
     shares = _shares(np.unique(labels, return_counts=True)[1], min(count, len(labels)))
+    group_of = np.array([""] * len(labels) if groups is None else groups)
     chosen = [
-        _cover_class(features, np.flatnonzero(labels == label), share, rng)
+        _cover_class(features, group_of, np.flatnonzero(labels == label), share, rng)
         for label, share in zip(np.unique(labels), shares, strict=True)
     ]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
@@ -42,13 +50,19 @@ def _shares(sizes: NDArray[np.int64], count: int) -> list[int]:
 
 
 def _cover_class(
-    features: NDArray[np.float32], members: NDArray[np.int64], share: int, rng: np.random.Generator
+    features: NDArray[np.float32],
+    group_of: NDArray[np.str_],
+    members: NDArray[np.int64],
+    share: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     points = features[members].astype(np.float64)
-    first = int(np.argmin(((points - points.mean(axis=0)) ** 2).sum(axis=1)))
-    distance = ((points - points[first]) ** 2).sum(axis=1)
-    picked = [first] if share else []
-    left = set(range(len(members))) - {first}
+    picked = _typical(points, group_of[members])[:share]
+    left = set(range(len(members))) - set(picked)
+    distance = np.full(len(members), np.inf)
+    for number in picked:
+        distance = np.minimum(distance, ((points - points[number]) ** 2).sum(axis=1))
+    distance[picked] = -1.0
     while len(picked) < share:
         if len(picked) % 2:
             nearest = int(np.argmax(distance)) if distance.max() > 0.0 else min(left)
@@ -59,3 +73,14 @@ def _cover_class(
         distance = np.minimum(distance, ((points - points[nearest]) ** 2).sum(axis=1))
         distance[picked] = -1.0
     return members[picked]
+
+
+def _typical(points: NDArray[np.float64], group_of: NDArray[np.str_]) -> list[int]:
+    """Return the point nearest to its group's mean, for each group, the largest first."""
+    names, sizes = np.unique(group_of, return_counts=True)
+    typical = []
+    for name in names[np.argsort(-sizes, kind="stable")]:
+        own = np.flatnonzero(group_of == name)
+        away = ((points[own] - points[own].mean(axis=0)) ** 2).sum(axis=1)
+        typical.append(int(own[np.argmin(away)]))
+    return typical

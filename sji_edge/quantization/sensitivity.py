@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
+from sji_edge.quantization.probe import logits_on
 from sji_edge.quantization.qdq import Quantizer
-from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME
 
 
 def layer_noise(
@@ -27,21 +25,11 @@ def layer_noise(
         Noise by layer name, in the graph's order.
     """
     layers = quantizer.layers()
-    reference = _logits(quantizer.model, crops)
+    reference = logits_on(quantizer.model, crops)
     noise = {}
     for done, layer in enumerate(layers):
         progress(done, len(layers))
         alone = quantizer.quantise(keep_float=[other for other in layers if other != layer])
-        noise[layer] = float(np.sqrt(np.mean((_logits(alone, crops) - reference) ** 2)))
+        noise[layer] = float(np.sqrt(np.mean((logits_on(alone, crops) - reference) ** 2)))
     progress(len(layers), len(layers))
     return noise
-
-
-def _logits(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    logits: NDArray[np.float32] = session.run([OUTPUT_NAME], {INPUT_NAME: crops})[0]
-    return logits

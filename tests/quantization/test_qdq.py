@@ -58,14 +58,12 @@ def test_bias_shift_is_the_mean_error_that_rounded_kernels_bring():
     seen = np.concatenate([values["da"] for values in tensors_on(with_bits.model, ["da"], CALIBRATION)])
     naive = np.einsum("oi,nihw->nohw", error[:, :, 0, 0], seen).mean(axis=(0, 2, 3))
     np.testing.assert_allclose(shifts["point"], naive, rtol=1e-3, atol=1e-5)
-    with_bits.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_quantised_graph_stays_close_to_the_float_one(scheme):
     quantizer = Quantizer(model(), CALIBRATION, scheme)
     quantised = quantizer.quantise()
-    quantizer.close()
     wanted = logits(model(), HELD_OUT)
     error = np.abs(logits(quantised, HELD_OUT) - wanted).max()
     assert 0.0 < error < 0.1 * wanted.std()
@@ -77,7 +75,6 @@ def test_equalisation_is_what_makes_it_close(monkeypatch):
     def error() -> float:
         quantizer = Quantizer(model(), CALIBRATION, SCHEMES[0])
         quantised = quantizer.quantise()
-        quantizer.close()
         return float(np.abs(logits(quantised, HELD_OUT) - logits(model(), HELD_OUT)).mean())
 
     equalised = error()
@@ -89,7 +86,6 @@ def test_equalisation_is_what_makes_it_close(monkeypatch):
 def test_weights_use_the_bits_that_were_asked_for(bits, limit):
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=bits))
     stored = tensors(quantizer.quantise())
-    quantizer.close()
     kernels = [stored[name] for name in ("stem_quantized", "deep_quantized", "point_quantized")]
     assert all(kernel.dtype == np.int8 for kernel in kernels)
     assert all(limit - 2 <= np.abs(kernel.astype(int)).max() <= limit for kernel in kernels)
@@ -101,7 +97,6 @@ def test_weights_use_the_bits_that_were_asked_for(bits, limit):
 def test_symmetric_activations_are_int8_around_zero_and_biases_float():
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=8))
     graph = quantizer.quantise()
-    quantizer.close()
     stored = tensors(graph)
     points = [stored[node.input[2]] for node in graph.graph.node if node.op_type == "QuantizeLinear"]
     assert points
@@ -116,14 +111,12 @@ def test_layers_left_in_float_keep_their_kernels_and_biases():
     np.testing.assert_allclose(
         logits(graph, HELD_OUT), logits(quantizer.model, HELD_OUT), rtol=1e-5, atol=1e-6
     )
-    quantizer.close()
 
 
 def test_noise_is_measured_layer_by_layer():
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=7))
     seen: list[tuple[int, int]] = []
     noise = layer_noise(quantizer, HELD_OUT, lambda done, total: seen.append((done, total)))
-    quantizer.close()
     assert list(noise) == ["stem", "deep", "point", "head"]
     assert all(value > 0 for value in noise.values())
     assert seen[-1] == (4, 4)

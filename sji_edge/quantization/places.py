@@ -1,0 +1,142 @@
+"""Where a graph is quantised: which tensors become integers, for which readers, and which share a scale.
+
+Integer kernels exist only for patterns that an engine can fuse. OpenVINO and TensorRT want the inputs of
+convolutions and matrix products quantised, at a residual addition the skip branch alone (the convolution's output
+stays as it is, so that convolution, addition and activation fuse), and the inputs of a concatenation and of a max
+pooling with the scale of what comes out, so that both move integers. ONNX Runtime's CPU kernels want
+integers on both sides: the tensor behind each convolution and its activation is quantised for all its readers.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+from onnx import numpy_helper
+
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+CARRIERS = ("MaxPool", "Concat")
+"""Operators that hand integers on unchanged, if inputs and output share a scale."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What to quantise.
+
+    Attributes:
+        readers: names of the nodes that read a tensor's integers, by tensor.
+        shared: tensors that take one range, by tensor (itself among them).
+        positive: tensors that are never negative, by what makes them.
+    """
+
+    readers: Mapping[str, frozenset[str]]
+    shared: Mapping[str, frozenset[str]]
+    positive: frozenset[str]
+
+
+def places(model: onnx.ModelProto, keep_float: Collection[str] = (), *, both_sides: bool = False) -> Places:
+    """Find the tensors to quantise.
+
+    Args:
+        model: the float graph; every node has a name.
+        keep_float: names of the nodes that stay in float.
+        both_sides: integers on both sides of a layer (ONNX Runtime).
+    """
+    graph = _Graph(model, keep_float)
+    readers: dict[str, set[str]] = defaultdict(set)
+    for node in model.graph.node:
+        for tensor in graph.integers_into(node, both_sides):
+            readers[tensor].add(node.name)
+        if both_sides and graph.quantised(node) and node.op_type in ("Conv", "Add"):
+            tensor = graph.behind(node)
+            readers[tensor].update(reader.name for reader in graph.readers[tensor])
+    shared: dict[str, set[str]] = {tensor: {tensor} for tensor in readers}
+    # From the graph's end: a carrier behind a carrier is decided first.
+    for node in reversed(model.graph.node):
+        if node.op_type not in CARRIERS or node.output[0] not in readers:
+            continue
+        group = shared[node.output[0]]
+        for tensor in graph.carried(node):
+            readers[tensor].add(node.name)
+            group |= shared.get(tensor, {tensor})
+        for tensor in group:
+            shared[tensor] = group
+    return Places(
+        {tensor: frozenset(names) for tensor, names in readers.items() if names},
+        {tensor: frozenset(group) for tensor, group in shared.items()},
+        graph.positive(),
+    )
+
+
+class _Graph:
+    """A graph's edges, both ways."""
+
+    def __init__(self, model: onnx.ModelProto, keep_float: Collection[str]) -> None:
+        self.nodes = list(model.graph.node)
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.outputs = {output.name for output in model.graph.output}
+        self.keep_float = frozenset(keep_float)
+        self.maker = {name: node for node in self.nodes for name in node.output}
+        self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in self.nodes:
+            for name in node.input:
+                self.readers[name].append(node)
+
+    def quantised(self, node: onnx.NodeProto | None) -> bool:
+        """Tell whether a node computes with integers."""
+        if node is None or node.name in self.keep_float:
+            return False
+        if node.op_type == "Add":
+            return all(name not in self.constants for name in node.input) and any(
+                self.quantised(self.maker.get(name)) for name in node.input
+            )
+        return node.op_type in WEIGHTED and node.input[1] in self.constants
+
+    def integers_into(self, node: onnx.NodeProto, both_sides: bool) -> Iterator[str]:
+        """Yield the tensors whose integers a node reads."""
+        if not self.quantised(node):
+            return
+        if node.op_type != "Add":
+            yield node.input[0]
+        elif both_sides:
+            yield from node.input
+        else:
+            fused = self._fused_branch(node)
+            yield from (name for name in node.input if name != fused)
+
+    def behind(self, node: onnx.NodeProto) -> str:
+        """Return the tensor behind a node and the activation that fuses with it."""
+        following = self.readers[node.output[0]]
+        if len(following) == 1 and following[0].op_type in ("Relu", "Clip"):
+            return str(following[0].output[0])
+        return str(node.output[0])
+
+    def carried(self, node: onnx.NodeProto) -> list[str]:
+        """Return the tensors that a carrier hands on."""
+        return list(node.input) if node.op_type == "Concat" else [node.input[0]]
+
+    def positive(self) -> frozenset[str]:
+        """Return the tensors that an activation keeps from falling below 0."""
+        found: set[str] = set()
+        for node in self.nodes:
+            clips = node.op_type == "Clip" and self._clips_from_zero(node)
+            hands_on = node.op_type in CARRIERS and all(name in found for name in self.carried(node))
+            if node.op_type == "Relu" or clips or hands_on:
+                found.update(node.output)
+        return frozenset(found)
+
+    def _clips_from_zero(self, node: onnx.NodeProto) -> bool:
+        low = self.constants.get(node.input[1]) if len(node.input) > 1 else None
+        return low is not None and float(numpy_helper.to_array(low)) >= 0.0
+
+    def _fused_branch(self, node: onnx.NodeProto) -> str | None:
+        """Return the input of an addition that comes straight from a convolution: of two, the later one."""
+        straight = [
+            name
+            for name in node.input
+            if self.quantised(self.maker.get(name))
+            and self.maker[name].op_type == "Conv"
+            and len(self.readers[name]) == 1
+        ]
+        order = {name: place for place, other in enumerate(self.nodes) for name in other.output}
+        return max(straight, key=order.__getitem__, default=None)
