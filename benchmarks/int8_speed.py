@@ -23,7 +23,8 @@ from sji_edge.benchmark.alternate import BlockSettings, Predict, alternate, rati
 from sji_edge.benchmark.report import repeated
 from sji_edge.core.clock import SystemClock
 from sji_edge.models.timed import torch_predictor
-from sji_edge.quantization.qdq import Quantizer, Scheme
+from sji_edge.quantization.insert import scheme_for
+from sji_edge.quantization.qdq import Quantizer
 from sji_edge.runtime.cpu import cpu_facts, saturates_int8
 from sji_edge.runtime.golden import Golden, read_golden
 from sji_edge.runtime.onnxruntime import read_card
@@ -90,12 +91,9 @@ def measure(run: Path, threads: int, seconds: float) -> list[str]:
 
 
 def _int8(run: Path, golden: Golden, folder: Path) -> Path:
-    scheme = Scheme(symmetric=True, weight_bits=7 if saturates_int8() else 8)
+    scheme = scheme_for("openvino", 7 if saturates_int8() else 8)
     quantizer = Quantizer(onnx.load(run / "model.onnx"), golden.crops[:CALIBRATION_CROPS], scheme)
-    try:
-        onnx.save(quantizer.quantise(), folder / "int8.onnx")
-    finally:
-        quantizer.close()
+    onnx.save(quantizer.quantise(), folder / "int8.onnx")
     return folder / "int8.onnx"
 
 

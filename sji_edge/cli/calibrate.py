@@ -25,12 +25,12 @@ def calibrate(
     Example: `sji-edge calibrate data/solder-joints --count 256`
     """
     from sji_edge.cli.show import console, exported_model, newest_run
-    from sji_edge.cli.show_audit import print_audit
     from sji_edge.core.extras import require
 
     require("onnx", purpose="sji-edge calibrate")
     import onnx
 
+    from sji_edge.cli.show_audit import print_audit
     from sji_edge.core.files import fresh_name
     from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
     from sji_edge.quantization.calibration_set import make_calibration_set
