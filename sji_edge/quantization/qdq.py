@@ -95,6 +95,11 @@ class Quantizer:
         """Share of each tensor's values outside its range, on crops outside the calibration."""
         return clipped_shares(self._model, self.ranges, crops)
 
+    def close(self) -> None:
+        """Let go of what was measured; no graph can be made afterwards."""
+        self._histograms.clear()
+        self._shifts.clear()
+
     def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
         where = places(model, keep_float, both_sides=not self._scheme.symmetric)
         return with_integers(model, where, self.ranges, self._scheme, keep_float)

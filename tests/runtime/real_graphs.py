@@ -46,9 +46,5 @@ def _converted(architecture: str, precision: str) -> bytes:
         model = to_half(model)
     elif precision == "int8":
         crops = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 1), dtype=np.uint8)
-        quantizer = Quantizer(model, crops, Scheme(symmetric=True, weight_bits=8), "minmax")
-        try:
-            model = quantizer.quantise(())
-        finally:
-            quantizer.close()
+        model = Quantizer(model, crops, Scheme(symmetric=True, weight_bits=8), "minmax").quantise(())
     return model.SerializeToString()
