@@ -15,6 +15,9 @@ def evaluate(
     max_escape: Annotated[
         str, typer.Option(help="Choose the limits on validation for this escape rate, as 0.5%.")
     ] = "",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make these limits the run's; export and build it again then.")
+    ] = False,
     attention: Annotated[str, typer.Option(help="grad, eigen or none: where the model looks.")] = "grad",
     explain: Annotated[Path | None, typer.Option(help="The run that an engine's maps come from.")] = None,
     stress: Annotated[
@@ -41,8 +44,9 @@ def evaluate(
     from sji_edge.core.extras import require
 
     require("matplotlib", "jinja2", purpose="sji-edge evaluate")
-    from sji_edge.cli.evaluating import EvaluationSettings, run_evaluation
+    from sji_edge.cli.evaluating import EvaluationSettings, run_evaluation, set_thresholds
     from sji_edge.cli.show_evaluation import print_evaluation
+    from sji_edge.cli.sides import CARD_FILE
     from sji_edge.core.errors import UsageError
     from sji_edge.core.files import fresh_name
     from sji_edge.core.registry import nearest
@@ -53,7 +57,13 @@ def evaluate(
         raise UsageError(f"unknown --attention {attention!r}", hint=nearest(attention, kinds))
     if against and not stress:
         raise UsageError("--against goes with --stress", hint="add --stress, or use sji-edge parity")
+    if apply and not max_escape:
+        raise UsageError("--apply goes with --max-escape", hint="for example --max-escape 0.5% --apply")
     chosen = subject or newest_run(runs)
+    if apply and not (chosen / CARD_FILE).is_file():
+        raise UsageError(
+            f"{chosen} is no run: only a run's limits can be changed", hint="apply them to its run"
+        )
     reports = Path("reports")
     settings = settings_or_usage_error(
         EvaluationSettings,
@@ -73,4 +83,9 @@ def evaluate(
     with console().status("evaluating") as status:
         document = run_evaluation(settings, lambda step: status.update(f"evaluating: {step}"))
     print_evaluation(document)
+    if apply and document.operating_point is not None:
+        set_thresholds(chosen, document.operating_point.thresholds)
+        console().print(
+            f"limits written to {chosen / CARD_FILE}; next: sji-edge export {chosen}", markup=False
+        )
     console().print(f"report: {settings.output / 'report.html'}", markup=False)

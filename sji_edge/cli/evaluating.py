@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sji_edge.cli.sides import CARD_FILE, OpenSide, open_side
+from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, UsageError
-from sji_edge.core.files import new_folder, write_json
+from sji_edge.core.files import new_folder, write_atomic, write_json
 from sji_edge.core.preprocess import Image
 from sji_edge.core.registry import nearest
 from sji_edge.core.verdict import Thresholds, defect_scores
@@ -74,6 +75,15 @@ class _Split:
     answers: Answers
 
 
+@dataclass(frozen=True)
+class _Gallery:
+    """How the worst joints are shown, and what is said of the maps beside them."""
+
+    look: Look | None
+    note: str
+    shown: int
+
+
 def run_evaluation(settings: EvaluationSettings, step: Step) -> Document:
     """Evaluate, and write ``report.html`` and ``report.json`` into a new folder.
 
@@ -100,15 +110,22 @@ def run_evaluation(settings: EvaluationSettings, step: Step) -> Document:
             validation=None if validation is None else validation.answers,
             replicates=settings.replicates,
         )
-        look = _look(settings)
+        look, note = _look(settings)
         points = {side.name: _stressed(side, split, thresholds, look, step)} if settings.stress else {}
         if settings.stress:
             points |= _rivals(settings, step)
         facts = _facts(side, settings, split)
         document = Document(facts=facts, evaluation=evaluation, operating_point=point, stress=points)
         step("drawing")
-        _write(folder, document, side, split, look, settings)
+        _write(folder, document, side, split, _Gallery(look, note, settings.shown))
     return document
+
+
+def set_thresholds(run: Path, thresholds: Thresholds) -> None:
+    """Make these limits a run's own. Its exported graph carries the old ones until it is exported again."""
+    path = run / CARD_FILE
+    card = ModelCard.parse(path.read_text(), path)
+    write_atomic(path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n")
 
 
 def _judged_split(side: OpenSide, settings: EvaluationSettings, name: str) -> _Split:
@@ -143,11 +160,13 @@ def _operating_point(
     return solve_operating_point(scores, validation.labels != good, max_escape)
 
 
-def _look(settings: EvaluationSettings) -> Look | None:
-    """Return what makes activation maps: a run has gradients, an engine has none."""
+def _look(settings: EvaluationSettings) -> tuple[Look | None, str]:
+    """Return what makes activation maps, or None, and a sentence on it for the page."""
     run = settings.explain or settings.subject
-    if settings.attention == NO_MAPS or not (run / CARD_FILE).is_file():
-        return None
+    if settings.attention == NO_MAPS:
+        return None, ""
+    if not (run / CARD_FILE).is_file():
+        return None, "No activation maps: an engine has no gradients; name its run with --explain."
     from sji_edge.evaluation.explain import activation_maps
     from sji_edge.models.checkpoint import load_run
 
@@ -156,7 +175,12 @@ def _look(settings: EvaluationSettings) -> Look | None:
     def look(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return activation_maps(model, card.architecture, card.good_index, crops, settings.attention)
 
-    return look
+    try:
+        look(np.zeros((1, *card.preprocess.shape), np.uint8))
+    except UsageError as error:
+        return None, f"No activation maps: {error.message}."
+    kind = "Grad-CAM of the score" if settings.attention == "grad" else "Eigen-CAM"
+    return look, f"Beside each crop {kind}: bright is where the evidence lies."
 
 
 def _stressed(
@@ -187,7 +211,7 @@ def _rivals(settings: EvaluationSettings, step: Step) -> dict[str, tuple[StressP
         own = settings.model_copy(update={"subject": rival, "explain": None})
         with open_side(rival, settings.threads) as side:
             split = _judged_split(side, own, settings.split)
-            points[side.name] = _stressed(side, split, side.thresholds, _look(own), step)
+            points[side.name] = _stressed(side, split, side.thresholds, _look(own)[0], step)
     return points
 
 
@@ -208,8 +232,7 @@ def _write(
     document: Document,
     side: OpenSide,
     split: _Split,
-    look: Look | None,
-    settings: EvaluationSettings,
+    gallery: _Gallery,
 ) -> None:
     evaluation, good = document.evaluation, side.card.good_index
     limits = evaluation.thresholds
@@ -239,26 +262,19 @@ def _write(
             labels=[side.card.classes[label] for label in split.labels.tolist()],
             is_defect=judged.is_defect,
             thresholds=limits,
-            look=look,
+            look=gallery.look,
         )
 
     point = document.operating_point
     page = Page(
-        title=f"{side.name} on {settings.split}",
+        title=f"{side.name} on {next(iter(split.dataset.splits))}",
         facts=document.facts,
         words=() if point is None else point.words,
         evaluation=evaluation,
         pictures=pictures,
-        escapes=tiles(worst_defects(judged.scores, judged.is_defect, settings.shown)),
-        false_calls=tiles(worst_goods(judged.scores, judged.is_defect, settings.shown)),
-        attention=_attention_note(settings, look),
+        escapes=tiles(worst_defects(judged.scores, judged.is_defect, gallery.shown)),
+        false_calls=tiles(worst_goods(judged.scores, judged.is_defect, gallery.shown)),
+        attention=gallery.note,
     )
     write_page(folder / "report.html", page)
     write_json(folder / "report.json", document.model_dump(mode="json"))
-
-
-def _attention_note(settings: EvaluationSettings, look: Look | None) -> str:
-    if look is None:
-        return "No activation maps: an engine has no gradients; name its run with --explain."
-    kind = "Grad-CAM of the score" if settings.attention == "grad" else "Eigen-CAM"
-    return f"Beside each crop {kind}: bright is where the evidence lies."

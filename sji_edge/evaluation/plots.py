@@ -49,10 +49,12 @@ def curve_plot(evaluation: Evaluation) -> Figure:
         points = [(one.limit, getattr(one, rate)) for one in evaluation.curve]
         known = [(limit, 100 * value) for limit, value in points if value is not None]
         if known:
-            panel.step(*zip(*known, strict=True), where="post", color=colour, label=label)
+            # What holds at a score holds for every limit between it and the score below.
+            panel.step(*zip(*known, strict=True), where="pre", color=colour, label=label)
     _limits(panel, evaluation)
     panel.set(xlabel="limit on the score", ylabel="%", xlim=(0, 1))
     panel.set_yscale("symlog", linthresh=1.0)
+    panel.set_ylim(-0.05, 110)
     panel.set_yticks([0, 1, 2, 5, 10, 20, 50, 100], ["0", "1", "2", "5", "10", "20", "50", "100"])
     panel.legend(loc="upper center", fontsize=8)
     return figure

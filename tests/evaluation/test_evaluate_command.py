@@ -5,10 +5,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from tiny_bundle import make_bundle
+import torch
+from tiny_bundle import card, make_bundle
 from tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.models.checkpoint import save_run
+from sji_edge.models.classifier import JointClassifier
 
 COUNTS = {
     "validation": {"normal": 12, "defective": 8},
@@ -88,3 +92,25 @@ def test_the_gallery_shows_the_worst_first(bundle, data, tmp_path):
     assert len(scores) == 6
     assert scores[:3] == sorted(scores[:3])
     assert scores[3:] == sorted(scores[3:], reverse=True)
+
+
+def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
+    card_file = tmp_path / "run" / "card.json"
+    card_file.parent.mkdir()
+    torch.manual_seed(0)
+    spec = PreprocessSpec(height=32, width=32, channels=1)
+    save_run(
+        card_file.parent,
+        JointClassifier("mnasnet0_5", 2, spec),
+        card(architecture="mnasnet0_5", preprocess=spec),
+    )
+    before = json.loads(card_file.read_text())
+    words = ("--max-escape", "10%", "--apply", "--output", tmp_path / "report")
+    assert evaluate(data, "--of", card_file.parent, *words) == 0
+    after = json.loads(card_file.read_text())
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert after["thresholds"] == report["operating_point"]["thresholds"]
+    assert {**after, "thresholds": before["thresholds"]} == before
+    assert "data:image/png" in (tmp_path / "report" / "report.html").read_text()
+    assert evaluate(data, "--of", bundle, *words) == 2
+    assert "only a run's limits" in capsys.readouterr().err
