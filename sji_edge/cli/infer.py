@@ -11,7 +11,10 @@ EXIT_INTERRUPTED = 130
 def infer(
     stream: Annotated[
         str,
-        typer.Option(help="Folder of images or frames, image, video file, camera0, 0 or /dev/video0."),
+        typer.Option(
+            help="Folder, 'frames/*.png', 'frames?watch=1', video, camera0, rtsp://…, http://…, genicam://…, "
+            "aravis://…, synthetic://, or a name of sji-edge.toml."
+        ),
     ],
     recipe: Annotated[
         Path | None,
@@ -35,6 +38,10 @@ def infer(
         typer.Option(
             "--replay-golden", help="Prove the engine on its golden crops first; exit 3 when the gate fails."
         ),
+    ] = False,
+    ignore_existing: Annotated[
+        bool,
+        typer.Option("--ignore-existing", help="Of a watched folder, judge only what arrives from now on."),
     ] = False,
     output: Annotated[Path, typer.Option(help="Folder of the records; they are added to.")] = Path(
         "inspections"
@@ -107,6 +114,7 @@ def infer(
         require_signature=require_signature,
         rebuild=rebuild,
         replay_golden=replay_golden,
+        ignore_existing=ignore_existing,
         output=output,
         threads=threads,
         metrics_port=metrics_port,

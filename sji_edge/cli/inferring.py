@@ -1,5 +1,6 @@
 """How ``infer`` puts the floors below together: source, engine, judge, sinks, and what watches them."""
 
+import tempfile
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from sji_edge.cli.show_infer import engine_line, print_summary
 from sji_edge.cli.show_live import Watch
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import OutputError
-from sji_edge.core.protocols import Frame, FrameSource, Sink
+from sji_edge.core.protocols import Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.exposition import prometheus_text
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout, Layout, RecipeLayout
@@ -27,7 +28,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine, open_reference
 from sji_edge.runtime.choice import Choice, choose_engine
 from sji_edge.sinks import SINKS
-from sji_edge.streams.spec import open_source
+from sji_edge.streams.spec import open_source, runs_free
 
 ENGINES = Path("engines")
 
@@ -43,6 +44,7 @@ class Request:
     require_signature: Path | None = None
     rebuild: bool = False
     replay_golden: bool = False
+    ignore_existing: bool = False
     output: Path = Path("inspections")
     threads: int = 0
     metrics_port: int | None = None
@@ -83,6 +85,8 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
     with ExitStack() as stack:
         # The stream is opened first and the records last: what is wrong leaves nothing behind.
         source = stack.enter_context(closing(_open_stream(request, recipe, clock)))
+        if recipe is None and isinstance(source, OwnRecipe):
+            recipe = _own_recipe(source)
         bundle, why = _open_bundle(request)
         console().print(engine_line(bundle, why))
         engine = stack.enter_context(closing(open_engine(bundle, request.threads)))
@@ -106,7 +110,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             judge,
             sinks,
             clock,
-            request.settings.loop(_runs_free(source)),
+            request.settings.loop(runs_free(source)),
             stop=interrupt.asked,
             on_board=_on_board(request.save_images, bundle, watch),
             on_work=None if shadow is None else shadow.take,
@@ -129,11 +133,19 @@ def _run_name(utc: str) -> str:
 
 
 def _open_stream(request: Request, recipe: Recipe | None, clock: Clock) -> FrameSource:
-    return open_source(request.stream, clock, skip=[recipe.golden_path] if recipe else [])
+    return open_source(
+        request.stream,
+        clock,
+        skip=[recipe.golden_path] if recipe else [],
+        ignore_existing=request.ignore_existing,
+    )
 
 
-def _runs_free(source: FrameSource) -> bool:
-    return bool(getattr(source, "free_running", False))
+def _own_recipe(source: OwnRecipe) -> Recipe:
+    """Read the recipe of the board that a source makes itself."""
+    with tempfile.TemporaryDirectory() as place:
+        source.write_recipe(Path(place) / "recipe")
+        return Recipe.load(Path(place) / "recipe")
 
 
 def _open_bundle(request: Request) -> tuple[Bundle, str]:

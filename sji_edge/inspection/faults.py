@@ -20,6 +20,8 @@ class Cause(StrEnum):
     NOT_FINITE = "non-finite"
     ENGINE = "engine"
     LATE = "late"
+    MISSED = "missed"
+    """The device took it and it never came here, by the device's numbering; counted, and not on record."""
     DISPLACED = "displaced"
     """A newer frame took its place before anything looked at it; counted, and not on record."""
     NOT_RECORDED = "not-recorded"

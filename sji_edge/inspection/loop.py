@@ -178,7 +178,9 @@ class Inspection:
 
     def _take(self, captured: Captured) -> bool:
         """Pass a frame on; False when the run is ending. One that came after the stop was never captured."""
-        self._tally.capture()
+        missed = captured[0].missed
+        self._tally.capture(1 + missed)
+        self._tally.add_unrecorded(Cause.MISSED, missed)
         if self._settings.policy == "every":
             taken = self._frames.put(captured)
         else:

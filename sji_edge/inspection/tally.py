@@ -59,7 +59,7 @@ class Tally:
         self._first_fails: list[FailedJoint] = []
 
     def capture(self, frames: int = 1) -> None:
-        """Count a frame that the source gave; or take it back with -1."""
+        """Count frames that the source gave or says it lost; or take one back with -1."""
         with self._lock:
             self._captured += frames
 

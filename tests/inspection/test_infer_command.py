@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import closing
 
 import cv2
@@ -169,3 +170,29 @@ def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bu
     assert "interrupted" in err
     reported = [line for line in [first, *out.splitlines()] if "residual" in line]
     assert 1 <= len(reported) == len(boards_in(tmp_path / "out"))
+
+
+def test_source_that_knows_its_board_needs_no_recipe(tmp_path, bundle):
+    output = tmp_path / "out"
+    stream = "synthetic://?joints=4&frames=2&seed=3"
+    done = run("--stream", stream, "--engine", bundle, "--output", output, "--threads", 1)
+    assert done.exit_code == 0, done.output
+    assert boards_in(output) == [("synthetic-3-0000#000000",), ("synthetic-3-0001#000001",)]
+    with closing(sqlite3.connect(output / "inspections.db")) as connection:
+        residuals = connection.execute("SELECT alignment_residual_px FROM boards").fetchall()
+    assert all(residual < 0.5 for (residual,) in residuals)
+
+
+def test_watched_folder_ignores_what_was_there_on_request(tmp_path, boards, bundle):
+    frames, output = tmp_path / "frames", tmp_path / "out"
+    frames.mkdir()
+    (boards / "board0.png").rename(frames / "old.png")
+    arrival = threading.Timer(1.0, lambda: (boards / "board1.png").rename(frames / "new.png"))
+    arrival.start()
+    done = run(
+        *("--stream", f"{frames}?watch=1&settle=0.05", "--ignore-existing", "--recipe", boards),
+        *("--engine", bundle, "--output", output, "--threads", 1, "--max-frames", 1),
+    )
+    arrival.join()
+    assert done.exit_code == 0, done.output
+    assert boards_in(output) == [("new.png",)]

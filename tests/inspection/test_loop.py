@@ -22,6 +22,7 @@ from bright_model import (
 )
 
 from sji_edge.core.errors import EngineInputError, GateError, OutputError, SourceError
+from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judge import BoardJudge
@@ -328,3 +329,42 @@ def test_both_sinks_hold_the_same_boards(tmp_path, database):
     text = (tmp_path / "run.jsonl").read_text()
     assert text.count('"type": "board"') == len(recorded(tmp_path)) == 6
     assert text.count('"type": "joint"') == 30
+
+
+class Given:
+    """Frames that are ready."""
+
+    def __init__(self, frames):
+        self._frames = frames
+
+    def __iter__(self):
+        return iter(self._frames)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("low_latency", [False, True])
+def test_frames_that_the_device_lost_are_captured_and_counted_by_cause(tmp_path, database, low_latency):
+    clock = CountingClock()
+    first, second, third = list(source_of(write_boards(tmp_path / "frames"), clock))[:3]
+    source = Given([first, replace(second, missed=4), replace(third, missed=1)])
+    summary = Inspection(
+        source, recipe_judge(tmp_path), [database], clock, LoopSettings(low_latency=low_latency)
+    ).run()
+    assert summary.errors == {Cause.MISSED: 5}
+    assert (summary.captured, summary.judged, summary.in_flight) == (8, 3, 0)
+    assert summary.boards[Verdict.ERROR] == 5
+    assert len(recorded(tmp_path)) == 3
+
+
+def test_source_that_is_away_is_error_on_record_and_what_comes_back_is_judged(tmp_path, database):
+    clock = CountingClock()
+    first, second = list(source_of(write_boards(tmp_path / "frames"), clock))[:2]
+    away = Frame(1, "cam#000001", first.captured_ns, None, "the cable was cut", away=True)
+    summary = Inspection(
+        Given([first, away, replace(second, index=2)]), recipe_judge(tmp_path), [database], clock
+    ).run()
+    assert [verdict for _, verdict in recorded(tmp_path)] == ["PASS", "ERROR", "REVIEW"]
+    assert summary.errors == {Cause.SOURCE_AWAY: 1}
+    assert summary.joints[Verdict.ERROR] == len(PLACES)
