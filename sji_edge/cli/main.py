@@ -13,6 +13,7 @@ from sji_edge.cli.bench import bench
 from sji_edge.cli.build_engine import build_engine
 from sji_edge.cli.calibrate import calibrate
 from sji_edge.cli.demo import demo
+from sji_edge.cli.doctor import doctor
 from sji_edge.cli.engine import engine
 from sji_edge.cli.evaluate import evaluate
 from sji_edge.cli.export import export
@@ -31,7 +32,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (audit, train, evaluate, study, export, calibrate, build_engine, parity, bench, infer, demo):
+for command in (
+    audit,
+    train,
+    evaluate,
+    study,
+    export,
+    calibrate,
+    build_engine,
+    parity,
+    bench,
+    infer,
+    demo,
+    doctor,
+):
     app.command()(command)
 app.add_typer(engine)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sji_edge.runtime.cuda_driver import CudaDriver
+from sji_edge.runtime.gpu_state import driver_release
 from sji_edge.runtime.tensorrt_options import TensorRtOptions
 
 NONE = "none"
@@ -13,7 +14,7 @@ AMPERE = (8, 0)
 def environment_of(
     backend: str, version: str, driver: CudaDriver, options: TensorRtOptions, targets: tuple[str, ...]
 ) -> dict[str, str]:
-    """Return what the manifest pins: the package's version, CUDA, GPU and compute capability.
+    """Return what the manifest pins: the package's version, CUDA, driver, GPU and compute capability.
 
     Args:
         backend: key of the version.
@@ -27,6 +28,7 @@ def environment_of(
     return {
         backend: version,
         "cuda": driver.cuda or NONE,
+        "driver": driver_release() or NONE,
         "gpu": device.name if device else NONE,
         "compute_capability": device.compute_capability if device else " ".join(targets) or NONE,
         **({COMPATIBLE: " ".join(wider)} if wider else {}),

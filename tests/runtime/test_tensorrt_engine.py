@@ -1,0 +1,161 @@
+"""The engine's host side, on a stand-in for the GPU in host memory (``host_device``)."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from runtime.host_device import HostBindings, HostContext, HostPlan
+from runtime.test_crop_kernel import kernel  # noqa: F401 - a fixture
+from tiny_bundle import SIDE, crops, formula
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
+from sji_edge.core.preprocess import crops_of_frame, crops_to_image
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime import tensorrt_engine
+from sji_edge.runtime.cuda_graph import load_cuda_bindings
+from sji_edge.runtime.device_buffers import Profile
+from sji_edge.runtime.tensorrt_engine import TensorRtEngine
+from sji_edge.runtime.tensorrt_plan import LoadedPlan
+
+MAX_BATCH = 12
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """``(profile, bindings) -> engine, context, plan``."""
+
+    def make(profile: Profile | None = None, bindings: HostBindings | None = None, cut=None):
+        monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
+        context, plan = HostContext(cut), HostPlan()
+        spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32")
+        loaded = LoadedPlan(object(), plan, spec, profile or Profile(1, 4, MAX_BATCH))
+        return TensorRtEngine(context, loaded), context, plan
+
+    return make
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("profile", [Profile(1, 4, 32), Profile(16, 16, 16)])
+def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Profile) -> None:
+    bindings = HostBindings() if graphs else None
+    engine, _, _ = parts(profile, bindings)
+    kept = []
+    for size in [1, 5, 3, 12, 2, 9, 1, 5, 12, 3, 1, 1]:
+        batch = crops(size, seed=len(kept))
+        kept.append((engine.infer(batch), formula(batch)))
+    for logits, wanted in kept:
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, wanted, atol=2e-5)
+    if bindings is not None:
+        assert bindings.launches > 0
+        assert engine.graph_failure == ""
+
+
+@pytest.mark.parametrize("bindings", [None, HostBindings()])
+def test_two_batches_may_be_under_way_and_no_third(parts, bindings) -> None:
+    engine, _, _ = parts(None, bindings)
+    batches = [crops(4, seed=seed) for seed in range(3)]
+    first, second = engine.submit(batches[0]), engine.submit(batches[1])
+    with pytest.raises(EngineInputError, match="2 batches are under way"):
+        engine.submit(batches[2])
+    np.testing.assert_allclose(engine.collect(second), formula(batches[1]), atol=2e-5)
+    np.testing.assert_allclose(engine.collect(first), formula(batches[0]), atol=2e-5)
+    with pytest.raises(EngineInputError, match="collected already"):
+        engine.collect(first)
+    np.testing.assert_allclose(engine.infer(batches[2]), formula(batches[2]), atol=2e-5)
+
+
+def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
+    bindings = HostBindings()
+    engine, _, _ = parts(None, bindings)
+    engine.prepare([3, 7])
+    assert bindings.alive == 4
+    for seed in range(4):
+        engine.infer(crops(7, seed=seed))
+    assert bindings.launches == 4
+    assert bindings.alive == 4
+    for wrong in (0, MAX_BATCH + 1):
+        with pytest.raises(EngineInputError):
+            engine.prepare([wrong])
+    engine.close()
+    assert bindings.alive == 0
+
+
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate"])
+def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: str) -> None:
+    engine, _, _ = parts(None, HostBindings(fails=call))
+    for seed in range(5):
+        batch = crops(6, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert call in engine.graph_failure
+
+
+def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> None:
+    engine, _, plan = parts()
+    for execution in plan.executions:
+        execution.fails = True
+    for _ in range(3):
+        with pytest.raises(EnvironmentMismatchError, match="could not start"):
+            engine.infer(crops(2))
+    for execution in plan.executions:
+        execution.fails = False
+    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+def test_closing_gives_everything_back_once(parts) -> None:
+    engine, context, _ = parts()
+    engine.infer(crops(3))
+    engine.close()
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+    assert context.closed
+    assert context.depth == 0
+    for call in (lambda: engine.infer(crops(1)), lambda: engine.collect(0)):
+        with pytest.raises(EngineInputError, match="closed"):
+            call()
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool) -> None:  # noqa: F811
+    spec = PreprocessSpec(height=SIDE, width=SIDE, channels=1)
+
+    def cut(launch, frame: int, maps: int, target: int) -> None:
+        height, width, planes = launch.frame
+        count = launch.grid[2]
+        pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8)
+        shape = (height, width) if planes == 1 else launch.frame
+        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
+        made = kernel(pixels.reshape(shape).copy(), given, spec)
+        ctypes.memmove(target, made.ctypes.data, made.nbytes)
+
+    engine, context, _ = parts(None, HostBindings() if graphs else None, cut)
+    rng = np.random.default_rng(0)
+    # Frames of one size, then of others, so that buffers and recordings are made anew.
+    for number, shape in enumerate([(60, 80)] * 5 + [(50, 90, 3)] * 3 + [(60, 80)] * 2):
+        frame = rng.integers(0, 256, shape, dtype=np.uint8)
+        count = 2 + number % 3
+        centres = rng.uniform(20, 40, (count, 2))
+        boxes = np.concatenate([centres, rng.uniform(10, 30, (count, 2)), np.zeros((count, 1))], axis=1)
+        maps = crops_to_image(boxes, spec)
+        wanted = np.empty((count, *spec.shape), np.uint8)
+        crops_of_frame(frame, maps, [str(n) for n in range(count)], spec, wanted)
+        np.testing.assert_allclose(engine.infer_frame(frame, maps), formula(wanted), atol=0.02)
+    with pytest.raises(EngineInputError, match="13 crops"):
+        engine.infer_frame(frame, np.zeros((13, 2, 3)))
+    np.testing.assert_allclose(engine.infer(crops(5)), formula(crops(5)), atol=2e-5)
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+
+
+def test_the_real_cuda_python_has_every_call_of_the_recorder() -> None:
+    driver = load_cuda_bindings()
+    if driver is None:
+        pytest.skip("cuda-bindings is not installed")
+    for name in dir(HostBindings):
+        if name.startswith("cu") or name == "CUstream":
+            assert callable(getattr(driver, name)), name
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    assert mode.name in dir(driver.CUstreamCaptureMode)
+    assert int(driver.CUstream(4711)) == 4711
+    assert int(driver.CUresult.CUDA_SUCCESS) == 0
