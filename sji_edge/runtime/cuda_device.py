@@ -56,6 +56,10 @@ class CudaContext:
         """Return a new stream that does not wait for the default one."""
         return self.cuda.Stream(1)
 
+    def event(self) -> Any:
+        """Return a new event, with ``record``, ``synchronize`` and ``time_since`` in milliseconds."""
+        return self.cuda.Event()
+
     def device_memory(self, size: int) -> Any:
         """Allocate bytes on the GPU; raises ``EnvironmentMismatchError`` when it has no room."""
         try:

@@ -36,6 +36,8 @@ class BufferSet:
     crops: Any
     logits: Any
     maps: Any
+    begun: Any
+    done: Any
     frame_host: NDArray[np.uint8] | None = None
     frame: Any = None
     count: int = field(default=0)
@@ -47,6 +49,8 @@ class TensorRtEngine:
     def __init__(self, context: CudaContext, loaded: LoadedPlan) -> None:
         self.spec = spec = loaded.spec
         self.profile = profile = loaded.profile
+        self.gpu_ms = 0.0
+        """Time on the GPU of the batch that was collected last, its copies included."""
         self._context: CudaContext | None = context
         # The runtime must outlive its plan.
         self._runtime, self._plan = loaded.runtime, loaded.plan
@@ -137,6 +141,18 @@ class TensorRtEngine:
         self._start(ticket, one, ("frame", one.count, frame.shape), enqueue)
         return ticket
 
+    def bare_ms(self, crops: int) -> float:
+        """Run the network alone on what the buffers hold and return its time on the GPU, for comparison."""
+        context = self._open_context()
+        ticket, one = self._turns.take()
+        one.count = crops
+        batch = self.profile.run_batch(crops)
+        self._start(ticket, one, ("bare", crops), lambda: self._execute(one, batch))
+        self._turns.give_back(ticket)
+        self._on_gpu(context, one.stream.synchronize)
+        elapsed: float = one.done.time_since(one.begun)
+        return elapsed
+
     def collect(self, ticket: int) -> NDArray[np.float32]:
         """Wait for a batch and return its logits, float32 ``(n, classes)``, the caller's to keep.
 
@@ -147,6 +163,7 @@ class TensorRtEngine:
         context = self._open_context()
         one = self._turns.give_back(ticket)
         self._on_gpu(context, one.stream.synchronize)
+        self.gpu_ms = one.done.time_since(one.begun)
         return one.logits_host[: one.count].copy()
 
     def close(self) -> None:
@@ -172,16 +189,25 @@ class TensorRtEngine:
         return self._context
 
     def _compute(self, context: CudaContext, one: BufferSet, batch: int) -> None:
+        self._execute(one, batch)
+        context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
+
+    def _execute(self, one: BufferSet, batch: int) -> None:
         if not one.execution.set_input_shape(INPUT_NAME, (batch, *self.spec.crop_shape)):
             raise EnvironmentMismatchError(f"TensorRT takes no batch of {batch}")
         if not one.execution.execute_async_v3(one.stream.handle):
             raise EnvironmentMismatchError("TensorRT could not start the batch")
-        context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
 
     def _start(self, ticket: int, one: BufferSet, key: tuple[Any, ...], enqueue: Callable[[], None]) -> None:
         context = self._open_context()
+
+        def timed() -> None:
+            one.begun.record(one.stream)
+            one.graphs.run(key, enqueue, one.stream.synchronize)
+            one.done.record(one.stream)
+
         try:
-            self._on_gpu(context, lambda: one.graphs.run(key, enqueue, one.stream.synchronize))
+            self._on_gpu(context, timed)
         except BaseException:
             self._turns.give_back(ticket)
             raise
@@ -226,6 +252,8 @@ class TensorRtEngine:
             crops=crops,
             logits=logits,
             maps=context.device_memory(self._sizes.maps),
+            begun=context.event(),
+            done=context.event(),
         )
 
 

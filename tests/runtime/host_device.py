@@ -5,6 +5,7 @@ enqueued runs when somebody waits, so that a result that is read too early is se
 """
 
 import ctypes
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -28,6 +29,19 @@ class HostStream:
         assert self.capture is None, "a capture was broken by a wait"
         while self.work:
             self.work.pop(0)()
+
+
+class HostEvent:
+    def __init__(self) -> None:
+        self.at: int | None = None
+
+    def record(self, stream: HostStream) -> None:
+        stream.put(lambda: setattr(self, "at", time.perf_counter_ns()))
+
+    def time_since(self, earlier: "HostEvent") -> float:
+        assert self.at is not None, "not reached yet"
+        assert earlier.at is not None
+        return (self.at - earlier.at) / 1e6
 
 
 class HostMemory:
@@ -58,6 +72,9 @@ class HostContext:
         self.depth += 1
         yield
         self.depth -= 1
+
+    def event(self):
+        return HostEvent()
 
     def stream(self):
         return HostStream()

@@ -66,6 +66,15 @@ def test_two_batches_may_be_under_way_and_no_third(parts, bindings) -> None:
     np.testing.assert_allclose(engine.infer(batches[2]), formula(batches[2]), atol=2e-5)
 
 
+def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_network(parts) -> None:
+    engine, _, _ = parts(None, HostBindings())
+    for _ in range(3):
+        engine.infer(crops(4))
+        assert engine.gpu_ms > 0
+        assert engine.bare_ms(4) > 0
+    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-5)
+
+
 def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
     bindings = HostBindings()
     engine, _, _ = parts(None, bindings)
