@@ -92,7 +92,16 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
         engine = stack.enter_context(closing(open_engine(bundle, request.threads)))
         layout = _layout(bundle, recipe)
         deadlines = request.settings.deadlines
-        judge = BoardJudge(engine, _model(bundle), layout, clock, places.run, deadlines=deadlines)
+        # Shadow parity judges the very crops again, so they are then cut where it can see them.
+        judge = BoardJudge(
+            engine,
+            _model(bundle),
+            layout,
+            clock,
+            places.run,
+            deadlines=deadlines,
+            on_device=request.settings.shadow is None,
+        )
         judge.warm_up([recipe.golden] if recipe is not None and recipe.golden is not None else [])
         if request.replay_golden:
             proof = replay_golden(bundle, engine, batch=min(judge.joints, judge.max_batch))

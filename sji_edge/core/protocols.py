@@ -53,6 +53,32 @@ class Engine(Protocol):
         """Give back the device's memory; a second call does nothing."""
 
 
+@runtime_checkable
+class FrameEngine(Engine, Protocol):
+    """An engine that cuts a frame's joints on its device: the frame goes there once, the crops never leave it."""
+
+    @property
+    def sets(self) -> int:
+        """How many frames may be under way at once."""
+
+    def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
+        """Start on a frame; returns a ticket for ``collect``.
+
+        Args:
+            frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
+            maps: float64 ``(n, 2, 3)``, from crop to frame pixels, 1 ≤ n ≤ ``spec.max_batch``.
+
+        Raises:
+            EngineInputError: what does not fit, or ``sets`` frames are under way already.
+        """
+
+    def collect(self, ticket: int) -> NDArray[np.float32]:
+        """Wait for a frame's logits, float32 ``(n, classes)``, the caller's to keep."""
+
+    def drop(self, ticket: int) -> None:
+        """Give up a frame that is under way; never raises."""
+
+
 class Backend(Protocol):
     """Makes and opens engine files of one kind; ``suffix`` is theirs, dot included."""
 

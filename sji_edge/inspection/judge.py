@@ -7,7 +7,8 @@ import numpy as np
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import EngineInputError, SjiError
 from sji_edge.core.preprocess import Image, crops_of_frame
-from sji_edge.core.protocols import Engine, Frame
+from sji_edge.core.protocols import Engine, Frame, FrameEngine
+from sji_edge.inspection.device_path import DevicePath
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.layout import Layout, Placement
 from sji_edge.inspection.records import RecordMaker
@@ -24,6 +25,7 @@ class BoardJudge:
         clock: for latencies and records.
         run: begins every board's name, so that no two runs share one.
         deadlines: how late a verdict may be.
+        on_device: let an engine that can do so cut the joints itself; then nobody else sees the crops.
 
     Raises:
         EngineInputError: the engine takes other crops, or gives other classes, than the model says.
@@ -38,6 +40,7 @@ class BoardJudge:
         run: str,
         *,
         deadlines: Deadlines | None = None,
+        on_device: bool = False,
     ) -> None:
         spec = engine.spec
         if spec.crop_shape != model.preprocess.shape or spec.classes != len(model.classes):
@@ -55,6 +58,9 @@ class BoardJudge:
         self._deadlines = deadlines or Deadlines()
         self._span = np.zeros((spec.max_batch, *spec.crop_shape), np.uint8)
         self.own_buffer = self.new_buffer()
+        self._device: DevicePath | None = None
+        if on_device and isinstance(engine, FrameEngine) and self.joints <= spec.max_batch:
+            self._device = DevicePath(engine, spec.classes)
 
     @property
     def joints(self) -> int:
@@ -81,7 +87,9 @@ class BoardJudge:
         self._run_engine(self.own_buffer)
         for pixels in frames:
             placement = self._layout.place(pixels)
-            if isinstance(placement, Placement):
+            if isinstance(placement, Placement) and self._device is not None:
+                self._device.warm_up(pixels, placement)
+            elif isinstance(placement, Placement):
                 self._cut(Frame(0, "", 0, pixels), pixels, placement, self.own_buffer)
 
     def judge(self, frame: Frame, acquire_ns: int = 0) -> Judgement:
@@ -109,6 +117,8 @@ class BoardJudge:
             work.fault = placement
             return work
         work.placement = placement
+        if self._device is not None:
+            return work
         work.crops = self._cut(frame, frame.pixels, placement, buffer)
         watch.lap("crop")
         return work
@@ -122,11 +132,14 @@ class BoardJudge:
         for work in able:
             work.watch.begin()
         try:
+            if self._device is not None:
+                self._device.infer(able)
+                return
             crops = able[0].crops if len(able) == 1 else self._spanned(able)
             logits = self._run_engine(crops)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, the board is on record as ERROR
             found = error.message if isinstance(error, SjiError) else f"{type(error).__name__}: {error}"
-            for work in able:
+            for work in (work for work in able if work.logits is None):
                 work.watch.lap("infer")
                 work.fault, work.failure = Fault(Cause.ENGINE, found), error
             return

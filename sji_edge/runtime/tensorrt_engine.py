@@ -5,6 +5,7 @@ last. ``infer`` is both at once.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.runtime.cuda_device import CudaContext
 from sji_edge.runtime.cuda_graph import GraphRecorder, load_cuda_bindings
 from sji_edge.runtime.cuda_kernel import launch_of
@@ -61,6 +62,11 @@ class TensorRtEngine:
             self._all = [self._turns.take()[1] for _ in range(SETS)]
             for turn in range(SETS):
                 self._turns.give_back(turn)
+
+    @property
+    def sets(self) -> int:
+        """How many batches or frames may be under way at once."""
+        return SETS
 
     @property
     def graph_failure(self) -> str:
@@ -165,6 +171,11 @@ class TensorRtEngine:
         self._on_gpu(context, one.stream.synchronize)
         self.gpu_ms = one.done.time_since(one.begun)
         return one.logits_host[: one.count].copy()
+
+    def drop(self, ticket: int) -> None:
+        """Give up a batch that is under way; what goes wrong meanwhile is let go."""
+        with suppress(SjiError):
+            self.collect(ticket)
 
     def close(self) -> None:
         """Give back the GPU's memory; a second call does nothing."""
