@@ -28,6 +28,7 @@ def command(*words: object) -> int:
 def workshop(tmp_path, monkeypatch):
     """A folder with an exported run, its golden crops, and a dataset, as train and export leave them."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     batch = crops(N, seed=8)
     logits = np.concatenate([values["logits"] for values in tensors_on(model(), ["logits"], batch)])
     scores = np.sort(defect_scores(logits, 0))
