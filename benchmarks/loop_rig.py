@@ -62,6 +62,26 @@ class MemorySource:
         """Nothing is held."""
 
 
+class PacedSource:
+    """Gives decoded frames one by one, each stamped when it is due, ``period_s`` apart."""
+
+    def __init__(self, frames: list[Image], count: int, period_s: float, clock: Clock) -> None:
+        self._frames, self._count, self._period_s, self._clock = frames, count, period_s, clock
+
+    def __iter__(self) -> Iterator[Frame]:
+        due_ns = self._clock.monotonic_ns()
+        for index in range(self._count):
+            due_ns += int(self._period_s * 1e9)
+            wait_s = (due_ns - self._clock.monotonic_ns()) / 1e9
+            if wait_s > 0:
+                self._clock.sleep(wait_s)
+            pixels = self._frames[index % len(self._frames)]
+            yield Frame(index, f"board{index:06d}", self._clock.monotonic_ns(), pixels)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 def arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser with what every benchmark of the loop takes."""
     parser = argparse.ArgumentParser(description=description)
@@ -81,7 +101,7 @@ def open_rig(given: argparse.Namespace) -> Rig:
         boards = Path(os.environ["SJI_DATA"]) / "boards"
     if boards is None:
         boards = Path(tempfile.mkdtemp(prefix="sji-boards-")) / "boards"
-        write_boards(boards, seed=7, frames=FRAMES, joints=JOINTS)
+        write_boards(boards, seed=7, frames=FRAMES, joints=JOINTS, defect_rate=0.1)
     recipe = Recipe.load(boards)
     paths = [path for path in sorted(boards.glob("*.png")) if path != recipe.golden_path]
     frames = [read_image(path) for path in paths[:FRAMES]]
