@@ -104,9 +104,11 @@ class CountingClock:
         self.now_ns += int(seconds * 1e9)
 
 
-def recipe_judge(folder: Path, extra: str = "", max_batch: int = 8) -> BoardJudge:
+def recipe_judge(
+    folder: Path, extra: str = "", max_batch: int = 8, clock: CountingClock | None = None
+) -> BoardJudge:
     layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
-    return BoardJudge(open_engine(folder, max_batch), MODEL, layout, CountingClock(), "run")
+    return BoardJudge(open_engine(folder, max_batch), MODEL, layout, clock or CountingClock(), "run")
 
 
 def image_judge(folder: Path) -> BoardJudge:
