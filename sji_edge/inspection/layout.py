@@ -20,7 +20,7 @@ from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.frame_checks import FrameChecks
-from sji_edge.recipe.alignment import AlignmentFailure, align
+from sji_edge.recipe.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.board import Recipe
 
 
@@ -80,6 +80,7 @@ class RecipeLayout:
     def __init__(self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds) -> None:
         self._board = recipe.board
         self._golden = recipe.golden
+        self._aligner = Aligner(recipe.board, recipe.golden)
         self._spec = spec
         self._names = tuple(recipe.names)
         self._rois = recipe.rois
@@ -110,7 +111,7 @@ class RecipeLayout:
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Align the frame and carry the recipe's boxes over."""
-        found = align(pixels, self._board)
+        found = self._aligner.align(pixels)
         if isinstance(found, AlignmentFailure):
             return Fault(Cause.ALIGNMENT, found.reason)
         maps = crops_to_image(self._rois, self._spec, found.matrix)

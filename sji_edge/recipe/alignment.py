@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image, Matrix
 from sji_edge.recipe.board import AlignmentLimits, Board
-from sji_edge.recipe.fiducials import find_fiducials
+from sji_edge.recipe.fiducials import FiducialFinder
 from sji_edge.recipe.marks import Mark
 
 Points = NDArray[np.float64]
@@ -32,6 +32,7 @@ class Alignment:
     rotation_deg: float
     scale: float
     fiducials: tuple[Mark, ...]
+    lost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +43,46 @@ class AlignmentFailure:
     residual_px: float | None = None
 
 
-def align(frame: Image, board: Board) -> Alignment | AlignmentFailure:
-    """Fit a board's transform to the fiducials of one frame.
+class Aligner:
+    """Fits one board's transform to its frames.
 
     Args:
-        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, of the board's frame size.
         board: fiducials, transform and limits.
+        golden: the golden image, uint8 grey or BGR; only fiducials that are a template need it.
 
-    Returns:
-        The alignment; or a failure when a fiducial is not found, or a limit is exceeded.
+    Raises:
+        RecipeError: a template that cannot be found by; see ``FiducialFinder``.
     """
-    candidates = find_fiducials(frame, board.fiducials)
-    lost = [str(number) for number, found in enumerate(candidates) if not found]
-    if lost:
-        plural = "s" if len(lost) > 1 else ""
-        return AlignmentFailure(f"fiducial{plural} {', '.join(lost)} not found")
-    places = np.array([(mark.x, mark.y) for mark in board.fiducials])
-    fits = [_fit(places, choice, board.alignment) for choice in itertools.product(*candidates)]
-    spread = float(np.hypot(*(places - places.mean(axis=0)).T).max())
-    # Several bright discs in one window: the set that keeps the board's shape is the board's.
-    best = min(fits, key=lambda fit: fit.residual_px + abs(fit.scale - 1.0) * spread)
-    excess = _excess(best, board.alignment)
-    return AlignmentFailure(excess, best.residual_px) if excess else best
+
+    def __init__(self, board: Board, golden: Image | None = None) -> None:
+        self._board = board
+        self._finder = FiducialFinder(board.fiducials, golden)
+
+    def align(self, frame: Image) -> Alignment | AlignmentFailure:
+        """Fit the transform to the fiducials of one frame.
+
+        Args:
+            frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, of the board's frame size.
+
+        Returns:
+            The alignment; or a failure when more fiducials than may be are lost, or a limit is exceeded.
+        """
+        limits = self._board.alignment
+        candidates = self._finder.find(frame)
+        lost = tuple(number for number, found in enumerate(candidates) if not found)
+        if len(lost) > limits.max_lost:
+            plural = "s" if len(lost) > 1 else ""
+            return AlignmentFailure(f"fiducial{plural} {', '.join(map(str, lost))} not found")
+        places = np.array(
+            [(mark.x, mark.y) for mark, found in zip(self._board.fiducials, candidates, strict=True) if found]
+        )
+        choices = itertools.product(*(found for found in candidates if found))
+        fits = [_fit(places, choice, limits, lost) for choice in choices]
+        spread = float(np.hypot(*(places - places.mean(axis=0)).T).max())
+        # Several marks in one window: the set that keeps the board's shape is the board's.
+        best = min(fits, key=lambda fit: fit.residual_px + abs(fit.scale - 1.0) * spread)
+        excess = _excess(best, limits)
+        return AlignmentFailure(excess, best.residual_px) if excess else best
 
 
 def fit_similarity(source: Points, target: Points) -> Matrix:
@@ -92,7 +111,7 @@ def apply(matrix: Matrix, points: Points) -> Points:
     return mapped
 
 
-def _fit(places: Points, marks: Sequence[Mark], limits: AlignmentLimits) -> Alignment:
+def _fit(places: Points, marks: Sequence[Mark], limits: AlignmentLimits, lost: tuple[int, ...]) -> Alignment:
     found = np.array([(mark.x, mark.y) for mark in marks])
     matrix = (fit_similarity if limits.model == "similarity" else fit_affine)(places, found)
     residual = np.hypot(*(apply(matrix, places) - found).T)
@@ -103,9 +122,16 @@ def _fit(places: Points, marks: Sequence[Mark], limits: AlignmentLimits) -> Alig
         residual_px=float(residual.max()),
         shift_px=float(np.hypot(*(apply(matrix, middle) - middle)[0])),
         rotation_deg=float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))),
-        scale=float(np.sqrt(abs(np.linalg.det(linear)))),
+        scale=_furthest_stretch(linear),
         fiducials=tuple(marks),
+        lost=lost,
     )
+
+
+def _furthest_stretch(linear: Matrix) -> float:
+    stretches = np.linalg.svd(linear, compute_uv=False)
+    stretch = float(stretches[np.abs(stretches - 1.0).argmax()])
+    return stretch if np.linalg.det(linear) > 0 else -stretch
 
 
 def _excess(fit: Alignment, limits: AlignmentLimits) -> str:

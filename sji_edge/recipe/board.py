@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +16,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.preprocess import Image, read_image
+from sji_edge.recipe.fiducials import pattern_of
 from sji_edge.recipe.joints import Finding, Joint, leaves_frame, read_joints
+from sji_edge.recipe.json_lines import line_of
+from sji_edge.recipe.shapes import SHAPES, Fiducial
 
 BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = "board.json", "joints.csv", "golden.png"
 MAX_LISTED = 20
 
 
-class Fiducial(BaseModel):
-    """A mark to align by: centre and radius in recipe pixels.
-
-    ``search_px`` bounds how far from its place the centre is looked for, along x and along y.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    x: float
-    y: float
-    radius: float = Field(ge=3.0, le=500.0)
-    shape: Literal["circle"] = "circle"
-    bright: bool = True
-    search_px: float = Field(default=40.0, gt=0.0, le=1000.0)
-
-
 class AlignmentLimits(BaseModel):
-    """The transform that is fitted, and what it may not exceed; shift is that of the fiducials' middle."""
+    """The transform that is fitted, and what it may not exceed; shift is that of the fiducials' middle.
+
+    ``max_lost`` is how many of three or four fiducials may be covered; by default a lost one is an ERROR,
+    because nothing then checks what the others say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -48,6 +39,7 @@ class AlignmentLimits(BaseModel):
     max_shift_px: float = Field(default=60.0, ge=0.0)
     max_rotation_deg: float = Field(default=3.0, ge=0.0, le=180.0)
     max_scale_change: float = Field(default=0.02, ge=0.0, lt=1.0)
+    max_lost: int = Field(default=0, ge=0, le=1)
 
 
 class FrameLimits(BaseModel):
@@ -76,17 +68,35 @@ class Board(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        width, height = self.frame
-        if width < 16 or height < 16:
-            raise ValueError(f"a frame of {width}x{height} px; 16x16 at least was wanted")
-        for number, mark in enumerate(self.fiducials):
-            if not (0 <= mark.x <= width - 1 and 0 <= mark.y <= height - 1):
-                raise ValueError(f"fiducial {number} at ({mark.x:g}, {mark.y:g}) lies outside the frame")
-        if len({(mark.x, mark.y) for mark in self.fiducials}) < len(self.fiducials):
-            raise ValueError("two fiducials lie at the same place")
-        if self.alignment.model == "affine" and len(self.fiducials) < 3:
-            raise ValueError("an affine alignment needs three fiducials")
+        faults = self._faults()
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
+
+    def _faults(self) -> list[str]:
+        width, height = self.frame
+        faults = []
+        if width < 16 or height < 16:
+            faults.append(f"a frame of {width}x{height} px; 16x16 at least was wanted")
+        faults += [
+            f"fiducial {number} at ({mark.x:g}, {mark.y:g}) lies outside the frame"
+            for number, mark in enumerate(self.fiducials)
+            if not (0 <= mark.x <= width - 1 and 0 <= mark.y <= height - 1)
+        ]
+        if len({(mark.x, mark.y) for mark in self.fiducials}) < len(self.fiducials):
+            faults.append("two fiducials lie at the same place")
+        needed = 3 if self.alignment.model == "affine" else 2
+        if len(self.fiducials) < needed:
+            faults.append("an affine alignment needs three fiducials")
+        elif len(self.fiducials) - self.alignment.max_lost < needed:
+            left = len(self.fiducials) - self.alignment.max_lost
+            faults.append(f"max_lost 1 leaves {left} fiducials, and {self.alignment.model} needs {needed}")
+        return faults
+
+    @property
+    def uses_golden(self) -> bool:
+        """Tell whether where a joint is found depends on the golden image."""
+        return any(mark.shape == "template" for mark in self.fiducials)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +104,7 @@ class Recipe:
     """A board description, read and checked.
 
     ``golden`` is ``golden.png`` as uint8 grey or BGR, or None where the folder has none; ``sha256`` covers
-    ``board.json`` and ``joints.csv``.
+    ``board.json``, ``joints.csv``, and the golden image where the places of joints depend on it.
     """
 
     folder: Path
@@ -120,10 +130,12 @@ class Recipe:
         if board is not None:
             findings += leaves_frame(joints, board.frame, JOINTS_FILE)
         golden, golden_findings = _read_golden(folder / GOLDEN_FILE, board)
-        findings += golden_findings
+        findings += golden_findings or _golden_uses(board, golden)
         if findings or board is None:
             raise _refusal(folder, findings)
         digest = hashlib.sha256(board_text).hexdigest() + hashlib.sha256(joints_text).hexdigest()
+        if board.uses_golden and golden is not None:
+            digest += hashlib.sha256(golden.tobytes()).hexdigest()
         return cls(
             folder=folder,
             board=board,
@@ -160,17 +172,32 @@ def _read(path: Path) -> bytes:
 
 def _parse_board(data: bytes) -> tuple[Board | None, list[Finding]]:
     try:
-        value: Any = json.loads(data)
-        return Board.model_validate(value), []
+        text = data.decode("utf-8-sig")
+        return Board.model_validate(json.loads(text)), []
     except json.JSONDecodeError as error:
         return None, [Finding(f"{BOARD_FILE} line {error.lineno}: {error.msg}")]
     except UnicodeDecodeError:
         return None, [Finding(f"{BOARD_FILE}: not UTF-8 text")]
     except ValidationError as error:
-        return None, [
-            Finding(f"{BOARD_FILE} {'.'.join(map(str, found['loc'])) or 'board'}: {found['msg']}")
-            for found in error.errors()
-        ]
+        return None, [_board_finding(text, found["loc"], found["msg"]) for found in error.errors()]
+
+
+def _board_finding(text: str, loc: tuple[int | str, ...], message: str) -> Finding:
+    # Between a fiducial's number and its field, pydantic names the shape that it was read as.
+    path = [part for place, part in enumerate(loc) if not (place == 2 and part in SHAPES)]
+    name = ".".join(map(str, path)) or "board"
+    return Finding(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {message}")
+
+
+def _golden_uses(board: Board | None, golden: Image | None) -> list[Finding]:
+    if board is None:
+        return []
+    findings = []
+    for number, mark in enumerate(board.fiducials):
+        pattern = "" if mark.shape == "circle" else pattern_of(mark, golden)
+        if isinstance(pattern, str) and pattern:
+            findings.append(Finding(f"{BOARD_FILE} fiducials.{number}: {pattern}"))
+    return findings
 
 
 def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Finding]]:

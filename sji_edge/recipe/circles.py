@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image
 from sji_edge.recipe.marks import Mark, Window
+from sji_edge.recipe.proposals import propose
 
-MAX_CANDIDATES = 3
 MIN_CORRELATION = 0.5
 MIN_CONTRAST = 20.0
 """Grey levels between the disc and what surrounds it."""
@@ -56,56 +56,37 @@ def find_circles(windows: Sequence[Window], radii: Sequence[float]) -> list[list
         radii: their radii in pixels.
 
     Returns:
-        For each at most ``MAX_CANDIDATES`` marks of about its radius, in window pixels, the smoothest first;
-        none when nothing in the window is one.
+        For each a few marks of about its radius, in window pixels, the smoothest first; none when nothing
+        in the window is one. Their misfit is the edge's roughness in pixels.
     """
     found: list[list[Mark]] = [[] for _ in windows]
     pending = [
         _Candidate(number, x, y)
         for number, (window, radius) in enumerate(zip(windows, radii, strict=True))
-        for x, y in _propose(window.pixels, radius)
+        for x, y in _places(window.pixels, radius)
     ]
     # A circle seen from far off its middle is looked at again, from there.
     for _ in range(3):
         if not pending:
             break
-        circles, roughness = _fit_all(windows, radii, pending)
+        circles, roughness, contrasts = _fit_all(windows, radii, pending)
         again = []
-        for one, (x, y, radius), rough in zip(pending, circles.tolist(), roughness.tolist(), strict=True):
+        fits = zip(pending, circles.tolist(), roughness.tolist(), contrasts.tolist(), strict=True)
+        for one, (x, y, radius), rough, contrast in fits:
             wanted = radii[one.mark]
             if not abs(radius - wanted) <= MAX_RADIUS_CHANGE * wanted or rough > max(0.6, 0.05 * wanted):
                 continue
             if np.hypot(x - one.x, y - one.y) >= FAR_OFF * wanted:
                 again.append(_Candidate(one.mark, x, y))
             elif not any(np.hypot(x - other.x, y - other.y) < wanted for other in found[one.mark]):
-                found[one.mark].append(Mark(x, y, rough))
+                found[one.mark].append(Mark(x, y, rough, contrast))
         pending = again
-    return [sorted(marks, key=lambda mark: mark.roughness_px) for marks in found]
+    return [sorted(marks, key=lambda mark: mark.misfit) for marks in found]
 
 
-def _propose(window: Image, radius: float) -> list[tuple[float, float]]:
-    """Return the places where a disc correlates best, in window pixels."""
+def _places(window: Image, radius: float) -> list[tuple[float, float]]:
     shrink = max(1, int(radius / COARSE_RADIUS_PX))
-    size = (max(1, round(window.shape[1] / shrink)), max(1, round(window.shape[0] / shrink)))
-    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
-    disc = _disc(radius / shrink)
-    half = disc.shape[0] // 2
-    padded = cv2.copyMakeBorder(small, half, half, half, half, cv2.BORDER_REPLICATE)
-    response = cv2.matchTemplate(padded.astype(np.float32), disc, cv2.TM_CCOEFF_NORMED)
-    np.nan_to_num(response, copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    places = []
-    for _ in range(MAX_CANDIDATES):
-        _, best, _, (column, row) = cv2.minMaxLoc(response)
-        if best < MIN_CORRELATION:
-            break
-        places.append(
-            (
-                (column + 0.5) * window.shape[1] / size[0] - 0.5,
-                (row + 0.5) * window.shape[0] / size[1] - 0.5,
-            )
-        )
-        cv2.circle(response, (column, row), int(np.ceil(radius / shrink)), -1.0, -1)
-    return places
+    return propose(window, _disc(radius / shrink), shrink, MIN_CORRELATION)
 
 
 @lru_cache(maxsize=16)
@@ -118,14 +99,14 @@ def _disc(radius: float) -> Floats:
 
 def _fit_all(
     windows: Sequence[Window], radii: Sequence[float], candidates: list[_Candidate]
-) -> tuple[Doubles, Doubles]:
-    """Circles ``(n, 3)`` of x, y and radius, and their roughness ``(n,)``; NaN where there is none."""
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Circles ``(n, 3)`` of x, y and radius, their roughness and contrast ``(n,)``; NaN where there is none."""
     middles = np.array([(one.x, one.y) for one in candidates])
     wanted = np.array([radii[one.mark] for one in candidates])
     lengths = _lengths(tuple(wanted.tolist()))
     samples, seen = _cast_rays(windows, candidates, lengths)
-    points, kept = _edges(samples, seen, lengths, middles)
-    return _fit_circles(points, kept, np.column_stack([middles, wanted]))
+    points, kept, contrast = _edges(samples, seen, lengths, middles)
+    return *_fit_circles(points, kept, np.column_stack([middles, wanted])), contrast
 
 
 @lru_cache(maxsize=16)
@@ -164,8 +145,11 @@ def _cast_rays(
     return grey, inside[:, 0] & inside[:, 1]
 
 
-def _edges(samples: Floats, seen: Flags, lengths: Floats, middles: Doubles) -> tuple[Doubles, Flags]:
-    """Half-contrast crossings ``(n, RAYS, 2)`` and which rays have one; none without a disc's contrast."""
+def _edges(samples: Floats, seen: Flags, lengths: Floats, middles: Doubles) -> tuple[Doubles, Flags, Doubles]:
+    """Half-contrast crossings ``(n, RAYS, 2)``, which rays have one, and the contrast ``(n,)``.
+
+    No ray has one without a disc's contrast.
+    """
     count, steps = lengths.shape
     grid = np.linspace(RAY_START, RAY_END, steps)
     inside = _median(samples, seen, int(np.searchsorted(grid, INNER_END)), inner=True)
@@ -182,7 +166,7 @@ def _edges(samples: Floats, seen: Flags, lengths: Floats, middles: Doubles) -> t
     near = lengths[which, last]
     length = near + (high - half) / drop * (lengths[which, first] - near)
     points = middles[:, None, :] + length[:, :, None] * _DIRECTIONS[:, :, 0].T
-    return points, good
+    return points, good, inside - outside
 
 
 def _median(samples: Floats, seen: Flags, split: int, *, inner: bool) -> Doubles:

@@ -5,19 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from sji_edge.core.preprocess import Image, to_channels
-from sji_edge.recipe.board import Fiducial
+from sji_edge.recipe.shapes import Fiducial
 
 MARGIN = 1.6
-"""How much of the surroundings belongs to a fiducial's window, in radii."""
+"""How much of the surroundings belongs to a fiducial's window, in halves of its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A fiducial's centre in pixels; ``roughness_px`` says how well its shape fits, 0 being best."""
+    """A fiducial's centre in pixels.
+
+    ``misfit`` says how far it is from its shape, 0 being best, and compares marks of one fiducial only;
+    ``contrast`` is how many grey levels it stands out by.
+    """
 
     x: float
     y: float
-    roughness_px: float
+    misfit: float
+    contrast: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +36,12 @@ class Window:
 
 def cut_window(frame: Image, mark: Fiducial) -> Window:
     """Cut a fiducial's window out of a frame; a dark mark's is inverted, so that marks are bright."""
-    reach = mark.search_px + MARGIN * mark.radius
-    left, top = max(0, int(mark.x - reach)), max(0, int(mark.y - reach))
-    right = min(frame.shape[1], int(mark.x + reach) + 2)
-    bottom = min(frame.shape[0], int(mark.y + reach) + 2)
+    half_x, half_y = mark.half_px
+    reach_x, reach_y = mark.search_px + MARGIN * half_x, mark.search_px + MARGIN * half_y
+    left, top = max(0, int(mark.x - reach_x)), max(0, int(mark.y - reach_y))
+    right = min(frame.shape[1], int(mark.x + reach_x) + 2)
+    bottom = min(frame.shape[0], int(mark.y + reach_y) + 2)
     window = to_channels(frame[top:bottom, left:right], 1)
-    if not mark.bright:
+    if mark.shape != "template" and not mark.bright:
         window = np.subtract(255, window, dtype=np.uint8)
     return Window(window, left, top)

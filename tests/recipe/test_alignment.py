@@ -4,7 +4,7 @@ import pytest
 from drawn_board import MARKS, SIZE, board_settings, draw, place, rigid
 
 from sji_edge.core.preprocess import read_image
-from sji_edge.recipe.alignment import Alignment, AlignmentFailure, align, apply, fit_affine, fit_similarity
+from sji_edge.recipe.alignment import Aligner, Alignment, AlignmentFailure, apply, fit_affine, fit_similarity
 from sji_edge.recipe.board import Board, Recipe
 
 CORNERS = np.array([[0.0, 0.0], [SIZE[0], 0.0], [0.0, SIZE[1]], [SIZE[0], SIZE[1]]])
@@ -12,6 +12,10 @@ CORNERS = np.array([[0.0, 0.0], [SIZE[0], 0.0], [0.0, SIZE[1]], [SIZE[0], SIZE[1
 
 def board(**changes) -> Board:
     return Board.model_validate(board_settings(**changes))
+
+
+def align(frame, board, golden=None):
+    return Aligner(board, golden).align(frame)
 
 
 def marks_at(matrix, radius=12.0):

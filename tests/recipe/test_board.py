@@ -87,7 +87,7 @@ def test_box_may_reach_the_border_pixels_outer_edge_and_no_further(recipe_folder
     ("board", "joints", "wanted"),
     [
         ("{", JOINTS, "board.json line 1"),
-        ("[]", JOINTS, "board.json board"),
+        ("[]", JOINTS, "board.json line 1: board"),
         (board_settings(fiducials=[]), JOINTS, "at least 2"),
         (board_settings(fiducials=[{"x": 1, "y": 2, "radius": 9}] * 2), JOINTS, "same place"),
         (board_settings(fiducials=[{"x": x, "y": 900, "radius": 9} for x in (5, 9)]), JOINTS, "outside"),
