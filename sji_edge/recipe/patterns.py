@@ -240,7 +240,8 @@ def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
 def _tukey(error: Doubles, seen: NDArray[np.bool_], floor: float) -> Doubles:
     """Tukey's weights of residuals; a deviation below ``floor`` is taken for noise."""
     middle = np.count_nonzero(seen) // 2
-    spread = max(1.4826 * float(np.partition(np.where(seen, error, np.inf), middle)[middle]), floor, 1.0)
+    errors: Doubles = np.partition(np.where(seen, error, np.inf), middle)
+    spread = max(1.4826 * float(errors[middle]), floor, 1.0)
     weights: Doubles = np.maximum(1.0 - (error / (TUKEY * spread)) ** 2, 0.0) ** 2
     return weights
 
