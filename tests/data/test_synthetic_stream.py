@@ -5,7 +5,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.protocols import OwnRecipe
 from sji_edge.data.synthetic_boards import SyntheticBoards
 from sji_edge.data.synthetic_stream import SyntheticOptions, SyntheticStream
-from sji_edge.recipe.alignment import Alignment, align
+from sji_edge.recipe.alignment import Aligner, Alignment
 from sji_edge.recipe.board import Recipe
 
 
@@ -68,7 +68,7 @@ def test_it_brings_the_recipe_that_its_frames_fit(tmp_path):
     recipe = Recipe.load(tmp_path / "recipe")
     assert len(recipe.joints) == 6
     for frame in source:
-        found = align(frame.pixels, recipe.board)
+        found = Aligner(recipe.board).align(frame.pixels)
         assert isinstance(found, Alignment)
         assert found.residual_px < 0.5
 
