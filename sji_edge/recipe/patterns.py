@@ -222,7 +222,7 @@ def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
     The unknowns: x, y, turn, log scale, gain, blur (to first order, the Laplacian), offset.
     """
     blurred = cv2.GaussianBlur(pixels, (0, 0), BLUR_PX).astype(np.float64)
-    rise_y, rise_x = np.gradient(blurred)
+    rises = np.gradient(blurred)
     height, width = pixels.shape
     stride = max(1, int(np.ceil(np.sqrt(height * width / MAX_POINTS))))
     # At the rim of a patch the blur and the rises know only half of what is around.
@@ -230,7 +230,7 @@ def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
         2, -1
     )
     x, y = columns - width // 2, rows - height // 2
-    rise_x, rise_y = rise_x[rows, columns], rise_y[rows, columns]
+    rise_x, rise_y = np.asarray(rises[1])[rows, columns], np.asarray(rises[0])[rows, columns]
     turn, grow = rise_y * x - rise_x * y, rise_x * x + rise_y * y
     bend = np.asarray(cv2.Laplacian(blurred, cv2.CV_64F))[rows, columns]
     design = np.column_stack([rise_x, rise_y, turn, grow, blurred[rows, columns], bend, np.ones(len(x))])
