@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from sji_edge.quantization.places import WEIGHTED, Places
 from sji_edge.quantization.ranges import Range
+from sji_edge.quantization.rounding import Rounder
 
 SMALLEST_SCALE = 1e-10
 MAX_INT32_BIAS = 2.0**30
@@ -46,6 +47,7 @@ def with_integers(
     ranges: Mapping[str, Range],
     scheme: Scheme,
     keep_float: Collection[str] = (),
+    rounder: Rounder | None = None,
 ) -> onnx.ModelProto:
     """Return a graph with Q/DQ nodes.
 
@@ -55,11 +57,12 @@ def with_integers(
         ranges: least and greatest real value, 0 between them, by tensor; what is outside saturates.
         scheme: how integers stand for reals.
         keep_float: names of the nodes whose weights stay in float.
+        rounder: rounds the weights; None: to the nearest.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     del result.graph.node[:]
-    writer = _Writer(result.graph, scheme)
+    writer = _Writer(result.graph, scheme, rounder or Rounder({}))
     made: set[str] = set()
     for original in model.graph.node:
         node = onnx.NodeProto()
@@ -100,7 +103,8 @@ def _scale_and_zero(
 class _Writer:
     """Adds nodes and constants to a graph that is being rebuilt in order."""
 
-    def __init__(self, graph: onnx.GraphProto, scheme: Scheme) -> None:
+    def __init__(self, graph: onnx.GraphProto, scheme: Scheme, rounder: Rounder) -> None:
+        self._rounder = rounder
         self._graph = graph
         self._scheme = scheme
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -147,8 +151,7 @@ class _Writer:
             reach = np.abs(numpy_helper.to_array(self._constants[bias])).astype(np.float64)
             scale = np.maximum(scale, reach / (input_scale * MAX_INT32_BIAS))
         scale = scale.astype(np.float32)
-        shape = [-1 if place == axis else 1 for place in range(values.ndim)]
-        integers = np.clip(np.round(values / scale.reshape(shape)), -levels, levels).astype(np.int8)
+        integers = self._rounder.integers(name, values, scale, levels, axis)
         self._constant(f"{name}_quantized", integers)
         self._constant(f"{name}_scale", scale)
         self._constant(f"{name}_zero_point", np.zeros(len(scale), np.int8))

@@ -23,6 +23,7 @@ from sji_edge.quantization.equalise import channel_reach, equalise
 from sji_edge.quantization.insert import Scheme, with_integers
 from sji_edge.quantization.places import WEIGHTED, places
 from sji_edge.quantization.ranges import METHODS, Range, clipped_shares, histograms, range_of
+from sji_edge.quantization.rounding import Rounder, input_covariances
 
 __all__ = ["METHODS", "Quantizer", "Scheme", "layers_by_noise"]
 
@@ -54,6 +55,7 @@ class Quantizer:
         self._model = equalise(prepared, channel_reach(prepared, crops))
         self._everywhere = places(self._model, both_sides=not scheme.symmetric)
         self._histograms = histograms(self._model, sorted(self._everywhere.shared), crops)
+        self._rounder = Rounder(input_covariances(self._model, crops))
         self._shifts = bias_shifts(
             self._model, self._quantise(self._model, ()), input_means(self._model, crops)
         )
@@ -102,7 +104,7 @@ class Quantizer:
 
     def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
         where = places(model, keep_float, both_sides=not self._scheme.symmetric)
-        return with_integers(model, where, self.ranges, self._scheme, keep_float)
+        return with_integers(model, where, self.ranges, self._scheme, keep_float, self._rounder)
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
