@@ -12,6 +12,7 @@ from torch import nn
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import write_atomic
+from sji_edge.export.surgery import fold_input_scale
 from sji_edge.models.checkpoint import load_run
 from sji_edge.runtime.golden import Golden, read_golden
 from sji_edge.runtime.graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
@@ -25,8 +26,8 @@ MAX_LOGIT_ERROR = 1e-3
 def export_run(run: Path) -> Path:
     """Export a run to ``RUN/model.onnx`` and compare it with PyTorch's golden logits.
 
-    Batch normalisation is folded into the convolutions. The graph holds the cast, the scaling and the
-    transposition of the crops, so that the engine takes camera bytes.
+    Batch normalisation and the scale of the input are folded into the convolutions. The graph holds the cast, the
+    transposition and the mean of the crops, so that the engine takes camera bytes.
 
     Args:
         run: a folder that ``sji-edge train`` made.
@@ -64,7 +65,7 @@ def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
-    proto: onnx.ModelProto = optimize(program.model_proto)
+    proto = fold_input_scale(optimize(program.model_proto))
     # The exporter's trace notes hold local paths and triple the file.
     del proto.metadata_props[:]
     for node in proto.graph.node:
