@@ -49,9 +49,12 @@ def input_covariances(model: onnx.ModelProto, crops: NDArray[np.uint8], seed: in
     layers = {node.input[1]: (node.input[0], window) for node, window in _layers(model)}
     rng = np.random.default_rng(seed)
     sums: dict[str, tuple[int, Array, Array]] = {}
+    # Counted from where the first batch lies: a variance is not the small difference of two large sums.
+    origins: dict[str, NDArray[np.float32]] = {}
     for values in tensors_on(model, sorted({source for source, _ in layers.values()}), crops):
         for name, (source, window) in layers.items():
             seen = _seen(values[source], window, rng)
+            seen = seen - origins.setdefault(name, seen.mean(axis=-2, keepdims=True))
             count, total, squares = sums.get(name, (0, np.float64(0.0), np.float64(0.0)))
             products = np.swapaxes(seen, -1, -2) @ seen
             sums[name] = (

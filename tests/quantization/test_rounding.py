@@ -95,3 +95,13 @@ def test_without_covariances_weights_go_to_the_nearest(axis):
     made = Rounder({}).integers("w", weights, step, LEVELS, axis)
     wanted = np.round(weights / (step[:, None] if axis == 0 else step[None]))
     np.testing.assert_array_equal(made, wanted)
+
+
+def test_crops_that_are_all_alike_leave_nothing_to_make_up_for():
+    found = input_covariances(model(), np.full((40, 16, 16, 1), 37, np.uint8))
+    # Padding is part of what the kernels see; what comes after the pooling is one value.
+    assert np.abs(found["head"]).max() < 1e-6
+    weights = WEIGHTS["head"]
+    np.testing.assert_array_equal(
+        rounded(weights, steps(weights), LEVELS, found["head"]), nearest(weights, steps(weights))
+    )
