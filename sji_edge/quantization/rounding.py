@@ -21,6 +21,9 @@ MAX_INPUTS = 1536
 
 PLACES_PER_CROP = 12
 DAMPING = 0.01
+BLOCK = 64
+"""Inputs rounded before the weights behind them are adjusted at once; depthwise kernels have fewer."""
+
 Array = NDArray[np.float64]
 
 
@@ -119,10 +122,16 @@ def rounded(
     # Upper factor of the inverse: row i says how much each later weight makes up for weight i.
     factor = np.swapaxes(np.linalg.cholesky(np.linalg.inv(_damped(covariance))), -1, -2)
     integers = np.empty(left.shape, np.int8)
-    for place in range(left.shape[1]):
-        integers[:, place] = np.clip(np.round(left[:, place] / step), -levels, levels)
-        error = (left[:, place] - integers[:, place] * step) / factor[..., place, place]
-        left[:, place:] -= error[:, None] * factor[..., place, place:]
+    for start in range(0, left.shape[1], BLOCK):
+        stop = min(start + BLOCK, left.shape[1])
+        errors = np.empty((len(left), stop - start))
+        for place in range(start, stop):
+            integers[:, place] = np.clip(np.round(left[:, place] / step), -levels, levels)
+            error = (left[:, place] - integers[:, place] * step) / factor[..., place, place]
+            left[:, place:stop] -= error[:, None] * factor[..., place, place:stop]
+            errors[:, place - start] = error
+        if stop < left.shape[1]:
+            left[:, stop:] -= errors @ factor[start:stop, stop:]
     return integers.reshape(weights.shape)
 
 
@@ -158,7 +167,7 @@ def _window(node: onnx.NodeProto, shape: Sequence[int]) -> _Window | None:
     groups = found.get("group", 1)
     depthwise = groups > 1 and groups == shape[0] and shape[1] == 1
     plain = set(found.get("dilations", [1])) == {1} and found.get("auto_pad", b"NOTSET") == b"NOTSET"
-    if not plain or (groups != 1 and not depthwise):
+    if not plain or (groups != 1 and not depthwise) or (depthwise and shape[2] * shape[3] > BLOCK):
         return None
     pads, strides = tuple(found.get("pads", (0, 0, 0, 0))), tuple(found.get("strides", (1, 1)))
     return _Window((shape[2], shape[3]), pads, strides, depthwise)

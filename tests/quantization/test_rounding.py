@@ -105,3 +105,18 @@ def test_crops_that_are_all_alike_leave_nothing_to_make_up_for():
     np.testing.assert_array_equal(
         rounded(weights, steps(weights), LEVELS, found["head"]), nearest(weights, steps(weights))
     )
+
+
+def test_blocks_round_as_one_input_after_the_other_does():
+    weights = RNG.normal(size=(3, 150)).astype(np.float32)
+    step = steps(weights)
+    covariance = np.cov(correlated(600, 150).T, bias=True)
+    damped = covariance + (0.01 * np.trace(covariance) / 150 + 1e-12) * np.eye(150)
+    left, wanted = weights.astype(np.float64), np.empty((3, 150))
+    # Straight from the paper: after each input, the inverse of what is left is computed anew.
+    for place in range(150):
+        inverse = np.linalg.inv(damped[place:, place:])
+        wanted[:, place] = np.clip(np.round(left[:, place] / step), -LEVELS, LEVELS)
+        error = (left[:, place] - wanted[:, place] * step) / inverse[0, 0]
+        left[:, place:] -= error[:, None] * inverse[0]
+    assert (rounded(weights, step, LEVELS, covariance) == wanted).mean() > 0.99
