@@ -130,12 +130,17 @@ class _Graph:
         return low is not None and float(numpy_helper.to_array(low)) >= 0.0
 
     def _fused_branch(self, node: onnx.NodeProto) -> str | None:
-        """Return the input of an addition that comes straight from a convolution: of two, the later one."""
+        """Return the input of an addition that comes straight from a convolution: of two, the later one.
+
+        One that stays in float counts as well: which tensor is left alone, and so has no range, must not
+        depend on the layers that are kept in float.
+        """
         straight = [
             name
             for name in node.input
-            if self.quantised(self.maker.get(name))
+            if name in self.maker
             and self.maker[name].op_type == "Conv"
+            and self.maker[name].input[1] in self.constants
             and len(self.readers[name]) == 1
         ]
         order = {name: place for place, other in enumerate(self.nodes) for name in other.output}

@@ -14,6 +14,7 @@ from sji_edge.quantization.probe import tensors_on
 from sji_edge.runtime.bundle import open_bundle, open_engine
 from sji_edge.runtime.cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.golden import Golden, write_golden
+from sji_edge.runtime.tensorrt import this_driver
 
 N = 400
 
@@ -110,6 +111,22 @@ def test_black_crops_need_force_and_then_the_gate_catches_them(workshop, backend
     assert "was forced" in capsys.readouterr().out
     assert command("build-engine", "--backend", backend, "--precision", "int8", "--name", "i") == 3
     assert not manifest(workshop / "engines" / "i")["released"]
+
+
+def test_the_ladder_for_a_card_that_is_not_here_waits_for_it(workshop, capsys):
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
+    if not this_driver().missing:
+        pytest.skip("there is a GPU: engines are proven at once")
+    assert command("calibrate", "data", "--count", 32) == 0
+    words = ("--backend", "tensorrt-rtx", "--precision", "auto", "--compute-capability", "8.9")
+    assert command("build-engine", *words, "--name", "e") == 0
+    facts = manifest(workshop / "engines" / "e")
+    assert not facts["released"]
+    assert all(attempt["pending"] and attempt["batch_ms"] is None for attempt in facts["tried"])
+    assert facts["calibration"]["weight_bits"] == 8
+    assert {"int8", "fp16", "fp32"} <= {attempt["precision"] for attempt in facts["tried"]}
+    assert {"graph.onnx", "engine.plan", "build.log"} <= set(facts["files"])
+    assert "engine release" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
