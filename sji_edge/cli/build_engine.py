@@ -63,6 +63,8 @@ def build_engine(
 ) -> None:
     """Build an engine, prove that it decides as PyTorch does, and release it as a bundle; exit 3 if it does not.
 
+    An engine for a card that is not here is kept but not released: sji-edge engine release proves it there.
+
     Example: `sji-edge build-engine runs/demo --precision auto`
     """
     from sji_edge.core.extras import require
