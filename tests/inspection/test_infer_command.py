@@ -196,3 +196,45 @@ def test_watched_folder_ignores_what_was_there_on_request(tmp_path, boards, bund
     arrival.join()
     assert done.exit_code == 0, done.output
     assert boards_in(output) == [("new.png",)]
+
+
+HANGING = """
+    import time
+    from sji_edge.sinks.jsonl import JsonlSink
+    def hang(self, record):
+        print("hanging", flush=True)
+        while True:
+            time.sleep(0.1)
+    JsonlSink.write = hang
+    from sji_edge.cli.main import run
+    run()
+"""
+
+
+def test_second_signal_stops_at_once_and_keeps_what_is_on_record(tmp_path, boards, bundle):
+    words = [
+        "infer",
+        "--stream",
+        boards,
+        "--recipe",
+        boards,
+        "--engine",
+        bundle,
+        "--output",
+        tmp_path / "out",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HANGING), *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        next(line for line in child.stdout if "hanging" in line)
+        os.kill(child.pid, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        os.kill(child.pid, signal.SIGINT)
+        _, err = child.communicate(timeout=20)
+    assert child.returncode == 130, err
+    # The first sink had the board when the second one hung.
+    assert boards_in(tmp_path / "out") == [("board0.png",)]
