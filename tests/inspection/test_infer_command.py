@@ -165,7 +165,9 @@ def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bu
     ) as child:
         first = next(line for line in child.stdout if "residual" in line)
         os.kill(child.pid, number)
-        out, err = child.communicate(timeout=30)
+        # Not communicate(): it would pass by the lines that the pipe's reader has read ahead.
+        out, err = child.stdout.read(), child.stderr.read()
+        child.wait(30)
     assert child.returncode == 130, err
     assert "interrupted" in err
     reported = [line for line in [first, *out.splitlines()] if "residual" in line]
