@@ -5,6 +5,7 @@ device's primary context is the one that PyTorch uses in the same process; a con
 (``pycuda.autoinit``) would make PyTorch's handles invalid.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.core.extras import load
+from sji_edge.runtime.cuda_driver import pop_context
 from sji_edge.runtime.cuda_kernel import FUNCTION, SIGNATURE, Launch, kernel_code
 from sji_edge.runtime.graph import one_line
 
@@ -34,6 +36,7 @@ class CudaContext:
         try:
             self.cuda: Any = load("pycuda.driver", "running on a GPU")
             self.cuda.init()
+            self._thread = threading.get_ident()
             self._context: Any = self.cuda.Device(index).retain_primary_context()
         except ImportError as error:
             raise EnvironmentMismatchError(
@@ -104,5 +107,11 @@ class CudaContext:
         )
 
     def close(self) -> None:
-        """Release the primary context; PyTorch keeps its own hold on it."""
+        """Release the primary context; PyTorch keeps its own hold on it.
+
+        pycuda pushes the context to release it, and a primary context is not popped by its release. In another
+        thread than the one that retained it pycuda leaves it retained until the process ends.
+        """
         self._context.detach()
+        if threading.get_ident() == self._thread:
+            pop_context()

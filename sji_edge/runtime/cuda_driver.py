@@ -68,6 +68,11 @@ def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
     return CudaDriver(cuda, devices, "")
 
 
+def pop_context(load: Callable[[str], Any] = ctypes.CDLL) -> None:
+    """Take the top context off this thread's stack; where there is none nothing happens."""
+    load(LIBRARY).cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+
+
 def _version(library: Any) -> str:
     number = ctypes.c_int()
     if library.cuDriverGetVersion(ctypes.byref(number)) != SUCCESS:

@@ -101,6 +101,11 @@ class Turns(Generic[Resource]):
         self._next = (turn + 1) % len(self._resources)
         return turn, self._resources[turn]
 
+    def clear(self) -> None:
+        """Let go of all sets, so that what they hold is freed."""
+        self._resources.clear()
+        self._states.clear()
+
     def give_back(self, turn: int) -> Resource:
         """Return a set to the free ones.
 

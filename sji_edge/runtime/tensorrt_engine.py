@@ -190,7 +190,10 @@ class TensorRtEngine:
                 for memory in (one.crops, one.logits, one.maps, one.frame):
                     if memory is not None:
                         memory.free()
+            # Streams, events and page-locked memory are freed with their last reference, and that in the context.
+            del one
             self._all.clear()
+            self._turns.clear()
             self._plan = self._runtime = None
         context.close()
 

@@ -6,6 +6,7 @@ enqueued runs when somebody waits, so that a result that is read too early is se
 
 import ctypes
 import time
+import weakref
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -64,6 +65,7 @@ class HostContext:
     def __init__(self, cut=None) -> None:
         self.depth = 0
         self.memories: list[HostMemory] = []
+        self.page_locked: list[weakref.ref] = []
         self.closed = False
         self._cut = cut
 
@@ -86,7 +88,9 @@ class HostContext:
 
     def host_memory(self, shape, dtype):
         assert self.depth
-        return np.zeros(shape, dtype)
+        memory = np.zeros(shape, dtype)
+        self.page_locked.append(weakref.ref(memory))
+        return memory
 
     def copy_in(self, device: HostMemory, host: np.ndarray, stream: HostStream) -> None:
         assert self.depth
@@ -106,6 +110,9 @@ class HostContext:
         stream.put(lambda: self._cut(launch, int(frame), int(maps), int(crops)))
 
     def close(self) -> None:
+        assert not [one for one in self.page_locked if one() is not None], (
+            "page-locked memory outlives its context"
+        )
         self.closed = True
 
 
