@@ -22,6 +22,9 @@ from sji_edge.models.attention import add_attention, split_architecture
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
 EFFICIENTNET_LITES = {f"efficientnet_lite{size}": size for size in (0, 1, 2)}
 IMAGENET_BGR = ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
+VIT_SIDE = 224
+"""The crops that a vision transformer's ImageNet weights are for: its positions are counted."""
+
 DOWNLOAD_TIMEOUT_S = 20.0
 LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
@@ -48,6 +51,11 @@ def has_local_imagenet(name: str) -> bool:
         return importlib.util.find_spec(_weights_package(base)) is not None
     weights = torchvision.models.get_model_weights(base).DEFAULT
     return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
+
+
+def takes_imagenet(name: str, side: int) -> bool:
+    """Tell whether an architecture's ImageNet weights fit square crops of so many pixels."""
+    return side == VIT_SIDE or not name.startswith("vit_")
 
 
 def build_backbone(
@@ -113,10 +121,10 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
         if image_size[0] != image_size[1]:
             raise UsageError(f"{name} takes square images, not {image_size[1]}x{image_size[0]}")
         settings = {"image_size": image_size[0]}
-    if name.startswith("vit_") and imagenet and image_size[0] != 224:
+    if imagenet and not takes_imagenet(name, image_size[0]):
         raise UsageError(
-            f"the ImageNet weights of {name} are for 224x224, not {image_size[0]}x{image_size[0]}",
-            hint="--image-size 224, or --weights none",
+            f"the ImageNet weights of {name} are for {VIT_SIDE}x{VIT_SIDE}, not {image_size[0]}x{image_size[0]}",
+            hint=f"--image-size {VIT_SIDE}, or --weights none",
         )
     try:
         with _network_timeout():

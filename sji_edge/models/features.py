@@ -8,6 +8,10 @@ from torch import nn
 from sji_edge.core.errors import UsageError
 
 
+class NoFeatureMapError(UsageError):
+    """The architecture offers no feature map for what was asked."""
+
+
 class FeatureTap:
     """Keeps what a model's global pooling was given in its last forward pass.
 
@@ -32,11 +36,11 @@ class FeatureTap:
         """Return the map of the last pass, float ``(n, channels, h, w)``, and forget it.
 
         Raises:
-            UsageError: the architecture pools otherwise, and offers no map.
+            NoFeatureMapError: the architecture pools otherwise, and offers no map.
         """
         kept, self._map = self._map, None
         if kept is None:
-            raise UsageError(
+            raise NoFeatureMapError(
                 f"{self._architecture} offers no feature map for this loss or augmentation",
                 hint="choose efficientnet_lite0, resnet18, googlenet, vgg16, swin_t or another with global pooling",
             )

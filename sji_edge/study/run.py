@@ -13,6 +13,7 @@ from sji_edge.core.files import write_json
 from sji_edge.data.folder import FolderDataset
 from sji_edge.losses.build import build_loss
 from sji_edge.models.backbones import is_known
+from sji_edge.models.features import NoFeatureMapError
 from sji_edge.study.frozen import Activations, prepare_activations, read_activations, train_tail
 from sji_edge.study.material import open_dataset
 from sji_edge.study.methods import method
@@ -20,7 +21,7 @@ from sji_edge.study.pool import Pool
 from sji_edge.study.search import SEARCH_SEED, search
 from sji_edge.study.settings import StudySettings
 from sji_edge.study.trials import Trial, TrialSpec, read_trial, rounded, write_trial
-from sji_edge.study.whole import train_whole
+from sji_edge.study.whole import discard_weights, train_whole
 
 CHOSEN = "chosen.json"
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "numpy", "optuna")
@@ -60,7 +61,10 @@ def run_study(settings: StudySettings, tell: Tell) -> list[Cell]:
                 tell(f"activations of {backbone} are ready")
         cells = [(settings, sha256, name, way) for name in settings.backbones for way in settings.methods]
         chosen = []
-        for number, spec in enumerate(pool.each(_search, cells), 1):
+        for number, (spec, obstacle) in enumerate(pool.each(_search, cells), 1):
+            if obstacle:
+                tell(f"left out: {spec.method} on {spec.backbone}; {obstacle}")
+                continue
             chosen.append(spec)
             tell(f"{number} of {len(cells)} searched: {spec.method} on {spec.backbone}, {_said(spec)}")
         seeds = [
@@ -92,7 +96,8 @@ def _prepare(task: tuple[StudySettings, str, str]) -> str:
     return backbone
 
 
-def _search(task: tuple[StudySettings, str, str, str]) -> TrialSpec:
+def _search(task: tuple[StudySettings, str, str, str]) -> tuple[TrialSpec, str]:
+    """Return the best spec, and what stands in the way of a method that this backbone cannot be trained with."""
     settings, sha256, backbone, name = task
     wanted = method(name)
     usual = {wanted.strength.option: wanted.strength.usual} if wanted.strength else {}
@@ -110,7 +115,10 @@ def _search(task: tuple[StudySettings, str, str, str]) -> TrialSpec:
         dataset_sha256=sha256,
     )
     labels = _dataset(settings).labels("validation")
-    return search(settings, spec, labels, lambda tried: _train((settings, tried)))
+    try:
+        return search(settings, spec, labels, lambda tried: _train((settings, tried))), ""
+    except NoFeatureMapError as error:
+        return spec, error.message
 
 
 def _train(task: tuple[StudySettings, TrialSpec]) -> Trial:
@@ -132,6 +140,7 @@ def _train(task: tuple[StudySettings, TrialSpec]) -> Trial:
         logits={split: rounded(values) for split, values in logits.items()},
     )
     write_trial(settings.out, trial)
+    discard_weights(spec, settings.out)
     return trial
 
 
@@ -171,7 +180,7 @@ def _record(settings: StudySettings, sha256: str, chosen: list[TrialSpec]) -> No
 
 def _cells(settings: StudySettings, trials: list[Trial]) -> list[Cell]:
     """Group finished trials in the order that the settings name methods and backbones."""
-    return [
+    cells = [
         Cell(
             way,
             backbone,
@@ -185,3 +194,4 @@ def _cells(settings: StudySettings, trials: list[Trial]) -> list[Cell]:
         for backbone in settings.backbones
         for way in settings.methods
     ]
+    return [cell for cell in cells if cell.trials]

@@ -1,5 +1,6 @@
-"""The full way: a trial is a run of ``sji-edge train``, kept beside the study."""
+"""The full way: a trial is a run of ``sji-edge train``; its card and its epochs are kept beside the study."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from sji_edge.core.card import LossCard
 from sji_edge.data.folder import FolderDataset
 from sji_edge.models.attention import split_architecture
-from sji_edge.models.checkpoint import CARD_FILE, load_run
+from sji_edge.models.checkpoint import WEIGHTS_FILE, load_run
 from sji_edge.models.predict import logits_of
+from sji_edge.runtime.manifest import GOLDEN
 from sji_edge.study.trials import TrialSpec
 from sji_edge.training.fit import train
 from sji_edge.training.places import LAST_CHECKPOINT, work_folder
@@ -31,7 +33,9 @@ def train_whole(
     """
     settings = train_settings(spec, dataset, out)
     folder = settings.runs / settings.name
-    if not (folder / CARD_FILE).is_file():
+    if not (folder / WEIGHTS_FILE).is_file():
+        # What is left of a run whose trial was removed does not stand in the way.
+        shutil.rmtree(folder, ignore_errors=True)
         interrupted = (work_folder(settings, settings.name) / LAST_CHECKPOINT).is_file()
         train(settings.model_copy(update={"resume": interrupted}), dataset)
     model, card = load_run(folder)
@@ -39,6 +43,12 @@ def train_whole(
         split: logits_of(model, dataset.crops(split, card.preprocess)) for split in ("validation", "test")
     }
     return logits, card.weights
+
+
+def discard_weights(spec: TrialSpec, out: Path) -> None:
+    """Remove the large files of a trial's run; its card, its epochs and its pictures stay."""
+    for name in (WEIGHTS_FILE, GOLDEN):
+        (out / FOLDER / spec.name / name).unlink(missing_ok=True)
 
 
 def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainSettings:

@@ -19,7 +19,7 @@ from sji_edge.data.folder import FolderDataset, channels_of
 from sji_edge.losses.build import build_loss
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.metrics.thresholds import solve_thresholds
-from sji_edge.models.backbones import has_local_imagenet, is_known
+from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagenet
 from sji_edge.models.checkpoint import load_weights, save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
@@ -119,7 +119,8 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
     """Return the model to start from, and a word on where its weights come from, for the card."""
     name = settings.architecture
     if settings.weights in ("imagenet", "auto", "none"):
-        local = settings.weights == "auto" and is_known(name) and has_local_imagenet(name)
+        wanted = settings.weights == "auto" and is_known(name) and takes_imagenet(name, settings.image_size)
+        local = wanted and has_local_imagenet(name)
         imagenet = settings.weights == "imagenet" or local
         return JointClassifier(name, classes, spec, imagenet), "imagenet" if imagenet else "none"
     path = Path(settings.weights)

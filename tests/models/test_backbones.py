@@ -15,6 +15,7 @@ from sji_edge.models.backbones import (
     build_backbone,
     has_local_imagenet,
     normalisation,
+    takes_imagenet,
 )
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
@@ -100,6 +101,9 @@ def test_a_transformer_is_made_for_square_images_and_its_weights_for_224():
         build_backbone("vit_b_16", 2, 1, (32, 64), imagenet=False)
     with pytest.raises(UsageError, match="for 224x224"):
         build_backbone("vit_b_16", 2, 1, (96, 96), imagenet=True)
+    assert not takes_imagenet("vit_b_16", 96)
+    assert takes_imagenet("vit_b_16", 224)
+    assert takes_imagenet("swin_t", 96)
 
 
 def test_one_channel_gives_the_logits_of_three_on_replicated_grey():

@@ -6,7 +6,7 @@ from sji_edge.cli.main import run
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.study.report import report
 from sji_edge.study.run import run_study
-from sji_edge.study.settings import PRESETS, StudySettings
+from sji_edge.study.settings import PRESETS, Budget, StudySettings
 from sji_edge.study.trials import FOLDER
 
 WRITTEN = {
@@ -74,6 +74,19 @@ def test_the_full_way_keeps_runs_of_whole_networks(settings, joints_folder, tmp_
     runs = [path.name for path in (tmp_path / "studies/study/runs").iterdir()]
     assert len(runs) == 2
     assert all(name.startswith("resnet18+se~") for name in runs)
+    kept = {path.name for path in (tmp_path / "studies/study/runs").glob("*/*")}
+    assert kept == {"card.json", "metrics.csv", "epochs.png", "scores.png"}
+
+
+@pytest.mark.slow
+def test_a_method_that_a_backbone_cannot_be_trained_with_is_left_out_and_said(settings):
+    whole = Budget(image_size=32, epochs=1, batch_size=8)
+    told: list[str] = []
+    wanted = settings(
+        budget=whole, methods=("ce", "mutual-channel"), backbones=("mnasnet0_5",), seeds=1, tries=1
+    )
+    assert [cell.method for cell in run_study(wanted, told.append)] == ["ce"]
+    assert any("left out: mutual-channel on mnasnet0_5; mnasnet0_5 offers no feature map" in t for t in told)
 
 
 @pytest.mark.parametrize(
