@@ -61,9 +61,14 @@ def _risks(compared: list[Compared]) -> Figure:
         panel.plot(np.arange(1, risks.size + 1) / risks.size, 100 * risks, **style)
 
     _curves(compared, panels, curve)
+    # Below the first error of any method there is nothing to see.
+    spotless = [
+        np.argmax(risk_coverage(way.confidence, way.correct) > 0) for one in compared for way in one.judged
+    ]
+    left = max(0.0, min(spotless) / compared[0].judged[0].labels.size - 0.05)
     for panel in panels.values():
         panel.set(xlabel="coverage: share of joints answered, surest first", ylabel="wrong among them, %")
-        panel.set(xlim=(0, 1), ylim=(0, None))
+        panel.set(xlim=(left, 1), ylim=(0, None))
     return figure
 
 

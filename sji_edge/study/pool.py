@@ -1,6 +1,7 @@
 """Tasks in several processes, each with its own threads and, where there are GPUs, its own one of them."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import Queue, get_context
@@ -59,6 +60,8 @@ def _executor(workers: int, threads: int) -> ProcessPoolExecutor:
 
 def _start(numbers: "Queue[int]", threads: int) -> None:
     """Set a worker process up."""
+    # Ctrl-C reaches every process: a worker ends without a word, and its parent tells of it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     number = numbers.get()
     torch.set_num_threads(threads)
     gpus: Any = torch.cuda.device_count()
