@@ -62,12 +62,12 @@ def best(trials: Sequence[Trial]) -> Trial:
 
     Times within ``SAME_SPEED`` of the fastest are not told apart: the machine's own unrest is as large, and a flip
     less is worth more than that. Where none serves, the fastest is kept for inspection; where none could be
-    timed, the first of the ladder.
+    timed, the first of the ladder that passes with flips to spare, or else the first.
     """
     serving = [trial for trial in trials if trial.serves] or list(trials)
     limit = min(trial.times_ms[0] for trial in serving) * SAME_SPEED
     if not math.isfinite(limit):
-        return serving[0]
+        return next((trial for trial in serving if trial.passes_well), serving[0])
     alike = [trial for trial in serving if trial.times_ms[0] <= limit]
     return min(alike, key=lambda trial: (trial.report.comparison.flips, trial.times_ms[0]))
 

@@ -126,6 +126,10 @@ def test_the_ladder_for_a_card_that_is_not_here_waits_for_it(workshop, capsys):
     assert facts["calibration"]["weight_bits"] == 8
     assert {"int8", "fp16", "fp32"} <= {attempt["precision"] for attempt in facts["tried"]}
     assert {"graph.onnx", "engine.plan", "build.log"} <= set(facts["files"])
+    # Of 400 verdicts 2 may differ; what cannot be timed is kept for its margin.
+    [kept] = [attempt for attempt in facts["tried"] if attempt["kept"]]
+    assert len(kept["failures"]) == 1
+    assert kept["flips"] <= 1
     assert "engine release" in capsys.readouterr().out
 
 
