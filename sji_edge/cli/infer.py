@@ -84,6 +84,21 @@ def infer(
         Path | None,
         typer.Option(help="Paint each judged frame into this folder; a picture of that name is replaced."),
     ] = None,
+    save_crops: Annotated[
+        Path | None,
+        typer.Option(help="Keep the crops of REVIEW, FAIL and ERROR joints here, to be labelled anew."),
+    ] = None,
+    quota_mb: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Of each folder of pictures; the oldest make room, records never do."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the run, too.")] = False,
+    rotate_mb: Annotated[
+        float, typer.Option(min=0.0, help="Begin a new JSONL file from this size on; 0: never.")
+    ] = 0.0,
+    reserve_mb: Annotated[
+        float, typer.Option(min=0.0, help="End the run (exit 7) when less than this is free on the disk.")
+    ] = 100.0,
 ) -> Any:
     """Judge a stream: a verdict for each joint and each board, recorded in SQLite and JSONL.
 
@@ -119,6 +134,11 @@ def infer(
         threads=threads,
         metrics_port=metrics_port,
         save_images=save_images,
+        save_crops=save_crops,
+        quota_mb=quota_mb,
+        csv=csv,
+        rotate_mb=rotate_mb,
+        reserve_mb=reserve_mb,
         settings=settings,
     )
     summary, interrupted = run_inference(request, SystemClock())

@@ -19,9 +19,11 @@ from sji_edge.inspection.layout import ImageLayout, Layout, RecipeLayout
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.metrics_server import MetricsServer
 from sji_edge.inspection.overlay import save_picture
+from sji_edge.inspection.pictures import JointCrops, PictureFolder
 from sji_edge.inspection.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.inspection.shadow import Shadow
+from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.inspection.work import Judgement, Model
 from sji_edge.recipe.board import Recipe
@@ -49,6 +51,11 @@ class Request:
     threads: int = 0
     metrics_port: int | None = None
     save_images: Path | None = None
+    save_crops: Path | None = None
+    quota_mb: float | None = None
+    csv: bool = False
+    rotate_mb: float = 0.0
+    reserve_mb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class _Places:
     @property
     def lines(self) -> Path:
         return self.output / f"{self.run}.jsonl"
+
+    @property
+    def table(self) -> Path:
+        return self.output / f"{self.run}.csv"
 
     @property
     def shadow(self) -> Path:
@@ -106,9 +117,12 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
         if request.replay_golden:
             proof = replay_golden(bundle, engine, batch=min(judge.joints, judge.max_batch))
             console().print(proof)
-        for place in filter(None, (request.output, request.save_images)):
-            _make_folder(place)
-        sinks = _open_sinks(stack, places)
+        _make_folder(request.output)
+        space = FreeSpace(request.output, int(request.reserve_mb * 1e6))
+        if (shortage := space.shortage()) is not None:
+            raise shortage
+        pictures = _pictures(request, bundle)
+        sinks = _open_sinks(stack, request, places)
         shadow = _shadow(request, bundle, recipe, layout, places)
         if shadow is not None:
             stack.callback(shadow.close)
@@ -121,7 +135,8 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             clock,
             request.settings.loop(runs_free(source)),
             stop=interrupt.asked,
-            on_board=_on_board(request.save_images, bundle, watch),
+            on_board=_on_board(pictures, watch),
+            space=space,
             on_work=None if shadow is None else shadow.take,
         )
         _serve_metrics(stack, request, bundle, inspection, shadow)
@@ -167,12 +182,15 @@ def _open_bundle(request: Request) -> tuple[Bundle, str]:
     return open_bundle(choice.folder, require_signature=request.require_signature), choice.why
 
 
-def _open_sinks(stack: ExitStack, places: _Places) -> list[Sink]:
+def _open_sinks(stack: ExitStack, request: Request, places: _Places) -> list[Sink]:
     """Open the sinks, the durable one first: what the JSON lines show is in the database already."""
-    return [
-        stack.enter_context(closing(SINKS.get(kind)(path)))
-        for kind, path in (("sqlite", places.database), ("jsonl", places.lines))
+    opened: list[Sink] = [
+        stack.enter_context(closing(SINKS.get("sqlite")(places.database))),
+        stack.enter_context(closing(SINKS.get("jsonl")(places.lines, int(request.rotate_mb * 1e6)))),
     ]
+    if request.csv:
+        opened.append(stack.enter_context(closing(SINKS.get("csv")(places.table))))
+    return opened
 
 
 def _make_folder(folder: Path) -> None:
@@ -181,7 +199,7 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror}",
-            hint="choose another --output or --save-images",
+            hint="choose another --output",
         ) from error
 
 
@@ -207,12 +225,24 @@ def _shadow(
     return Shadow(open_reference(bundle, threads=1), _model(bundle), layout, limits, share, places.shadow)
 
 
-def _on_board(pictures: Path | None, bundle: Bundle, watch: Watch) -> OnBoard:
-    """Return what happens after each board: a picture in the folder, a line on the terminal."""
+def _pictures(request: Request, bundle: Bundle) -> list[OnBoard]:
+    """Return what keeps pictures of a board: the painted frame, the crops that a person should look at."""
+    quota = None if request.quota_mb is None else int(request.quota_mb * 1e6)
+    keepers: list[OnBoard] = []
+    if request.save_images is not None:
+        store = PictureFolder(request.save_images, quota)
+        keepers.append(lambda frame, judgement: save_picture(store, frame, judgement, bundle.preprocess))
+    if request.save_crops is not None:
+        keepers.append(JointCrops(PictureFolder(request.save_crops, quota), bundle.preprocess).keep)
+    return keepers
+
+
+def _on_board(keepers: list[OnBoard], watch: Watch) -> OnBoard:
+    """Return what happens after each board: pictures in their folders, a line on the terminal."""
 
     def on_board(frame: Frame, judgement: Judgement) -> None:
-        if pictures is not None:
-            save_picture(pictures, frame, judgement, bundle.preprocess)
+        for keep in keepers:
+            keep(frame, judgement)
         watch.board(judgement.record)
 
     return on_board

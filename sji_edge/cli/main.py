@@ -18,6 +18,7 @@ from sji_edge.cli.engine import engine
 from sji_edge.cli.evaluate import evaluate
 from sji_edge.cli.export import export
 from sji_edge.cli.infer import infer
+from sji_edge.cli.inspections import inspections
 from sji_edge.cli.parity import parity
 from sji_edge.cli.study import study
 from sji_edge.cli.train import train
@@ -48,6 +49,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(engine)
+app.add_typer(inspections)
 
 EXIT_INTERRUPTED = 130
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}

@@ -24,6 +24,7 @@ EXTRA_OF = {
     "optuna": "train",
     "harvesters": "genicam",
     "genicam": "genicam",
+    "pyarrow": "parquet",
     "tensorrt": "tensorrt",
     "pycuda": "cuda",
     "tensorrt_rtx_bindings": "tensorrt-rtx",

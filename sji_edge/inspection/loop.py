@@ -19,6 +19,7 @@ from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.recorder import OnBoard, Recorder
+from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary, Tally
 from sji_edge.inspection.work import Judgement, Work
 
@@ -58,6 +59,7 @@ class Inspection:
         settings: policy and bounds.
         stop: asked all the while; True ends the run once the frames in flight are on record.
         on_board: called in the caller's thread after a board is on record.
+        space: ends the run, boards in flight recorded, before the disk is full.
         on_work: called by the infer stage after the engine has seen a frame; it must not wait.
     """
 
@@ -72,6 +74,7 @@ class Inspection:
         stop: Callable[[], bool] = lambda: False,
         on_board: OnBoard | None = None,
         on_work: OnWork | None = None,
+        space: FreeSpace | None = None,
     ) -> None:
         self._settings = settings or LoopSettings()
         self._source = source
@@ -81,7 +84,7 @@ class Inspection:
         self._on_work = on_work
         self._tally = Tally()
         alarm = ProcessAlarm(self._settings.stop_on)
-        self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board)
+        self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board, space)
         self._at_source = False
         self._ending = False
         self._error: BaseException | None = None
@@ -101,7 +104,8 @@ class Inspection:
 
         Raises:
             SourceError: the source was lost, or gave no frame at all.
-            OutputError: a sink failed; the boards in flight are counted as not recorded.
+            OutputError: a sink failed, and the boards in flight are counted as not recorded; or the disk is
+                nearly full, and they are on record.
             GateError: a joint failed on ``stop_on`` boards in a row.
             Exception: what the engine raised; the boards in flight are on record as ERROR.
         """

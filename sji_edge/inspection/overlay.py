@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import OutputError
-from sji_edge.core.files import write_atomic
 from sji_edge.core.preprocess import Image, Matrix, to_channels
 from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.layout import bare_name
+from sji_edge.inspection.pictures import PictureFolder
 from sji_edge.inspection.work import Judgement
 
 COLOURS_BGR = {
@@ -102,25 +102,23 @@ def _write(
     cv2.putText(canvas, ascii_text, place, FONT, size, colour, thickness, cv2.LINE_AA)
 
 
-def save_picture(folder: Path, frame: Frame, judgement: Judgement, spec: PreprocessSpec) -> Path | None:
-    """Paint a judged frame into ``folder/NAME.jpg``, replacing a picture of that name.
+def save_picture(
+    store: PictureFolder, frame: Frame, judgement: Judgement, spec: PreprocessSpec
+) -> Path | None:
+    """Paint a judged frame into the store as ``NAME.jpg``, replacing a picture of that name.
 
     Returns:
-        The picture, or None for a frame without pixels.
+        The picture, or None for a frame without pixels or beyond the store's quota.
 
     Raises:
         OutputError: it cannot be written.
     """
     if frame.pixels is None:
         return None
-    path = folder / f"{UNSAFE.sub('_', bare_name(frame.name))}.jpg"
+    name = f"{UNSAFE.sub('_', bare_name(frame.name))}.jpg"
     done, data = cv2.imencode(
         ".jpg", paint_board(frame.pixels, judgement, spec), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     if not done:
-        raise OutputError(f"cannot encode {path}")
-    try:
-        write_atomic(path, data.tobytes())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    return path
+        raise OutputError(f"cannot encode {name}")
+    return store.write(name, data.tobytes())

@@ -9,10 +9,11 @@ from sji_edge.core.protocols import Frame, Sink
 from sji_edge.inspection.alarm import ProcessAlarm
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.records import as_error
+from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import Tally
 from sji_edge.inspection.work import Judgement
 
-OnBoard = Callable[[Frame, Judgement], None]
+OnBoard = Callable[[Frame, Judgement], object]
 
 
 class Recorder:
@@ -24,6 +25,7 @@ class Recorder:
         clock: for latencies.
         alarm: looks at each board on record.
         on_board: called after a board is on record.
+        space: looks at the disk after each board.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Recorder:
         clock: Clock,
         alarm: ProcessAlarm,
         on_board: OnBoard | None = None,
+        space: FreeSpace | None = None,
     ) -> None:
         self._sinks = list(sinks)
         self._tally = tally
         self._clock = clock
         self._alarm = alarm
         self._on_board = on_board
+        self._space = space
         self._failure: OutputError | None = None
 
     def record(self, frame: Frame, judgement: Judgement) -> OutputError | GateError | None:
@@ -62,7 +66,8 @@ class Recorder:
         self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
         if self._on_board is not None:
             self._on_board(frame, judgement)
-        return self._alarm.after(judgement.record)
+        shortage = None if self._space is None else self._space.shortage()
+        return shortage or self._alarm.after(judgement.record)
 
     def _mark(self, judgement: Judgement, failure: OutputError) -> None:
         self._tally.add_unrecorded(Cause.NOT_RECORDED)

@@ -7,5 +7,6 @@ SINKS = Registry(
     {
         "sqlite": "sji_edge.sinks.sqlite:SqliteSink",
         "jsonl": "sji_edge.sinks.jsonl:JsonlSink",
+        "csv": "sji_edge.sinks.csvfile:CsvSink",
     },
 )

@@ -1,55 +1,55 @@
 """Records as lines of JSON: one for each joint, then one for the board that they belong to."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.sinks.appending import AppendedFile
 
 
 class JsonlSink:
     """Appends to a file that only this run writes; a board's lines go to the system in one piece.
 
-    A reader takes a board as complete when its ``"type": "board"`` line is there: it comes last.
+    A reader takes a board as complete when its ``"type": "board"`` line is there: it comes last. A file that
+    has grown beyond ``rotate_bytes`` is left, and ``NAME.0002.jsonl`` begun, and so on: no file is renamed.
 
     Args:
-        path: the file to make.
+        path: the first file to make.
+        rotate_bytes: size from which the next board goes into a new file; 0 never.
 
     Raises:
         OutputError: it exists already, or cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rotate_bytes: int = 0) -> None:
         self._path = path
-        try:
-            self._file = path.open("xb", buffering=0)
-        except FileExistsError as error:
-            raise OutputError(f"{path} exists already, and nothing is overwritten") from error
-        except OSError as error:
-            raise OutputError(
-                f"cannot make {path}: {error.strerror}", hint="choose another --output"
-            ) from error
+        self._rotate_bytes = rotate_bytes
+        self._pieces = 1
+        self._file = AppendedFile(path)
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
         data = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in _lines(record)).encode()
-        start = self._file.tell()
+        if self._rotate_bytes and self._file.size >= self._rotate_bytes:
+            self._next_piece()
         try:
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
+            self._file.append(data)
         except OSError as error:
-            os.ftruncate(self._file.fileno(), start)
-            self._file.seek(start)
             raise OutputError(
-                f"cannot record board {record.board} into {self._path}: {error.strerror}"
+                f"cannot record board {record.board} into {self._file.path}: {error.strerror}"
             ) from error
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
+
+    def _next_piece(self) -> None:
+        self._pieces += 1
+        following = AppendedFile(self._path.with_suffix(f".{self._pieces:04d}{self._path.suffix}"))
+        self._file.close()
+        self._file = following
 
 
 def _lines(record: BoardRecord) -> list[dict[str, Any]]:

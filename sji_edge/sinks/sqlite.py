@@ -10,7 +10,7 @@ from sji_edge.core.protocols import BoardRecord
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -41,6 +41,12 @@ CREATE TABLE joints (
 ) WITHOUT ROWID;
 CREATE INDEX joints_to_look_at ON joints (verdict, refdes) WHERE verdict <> 'PASS';
 """
+MIGRATIONS = {
+    # inspections asks for boards by time.
+    2: ("CREATE INDEX boards_by_time ON boards (utc)",),
+}
+"""What brings a database from the version before to each later one; ``SCHEMA`` is that of version 1."""
+
 INSERT_BOARD = """
 INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignment_residual_px,
                     engine_sha256, recipe_sha256, latency_ns)
@@ -52,8 +58,8 @@ INSERT_JOINT = "INSERT INTO joints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class SqliteSink:
     """Appends boards to a database, one transaction each, on disk when ``write`` returns.
 
-    WAL lets others read meanwhile; ``synchronous=FULL`` syncs it at each commit, so that a board once
-    reported outlives a power cut too.
+    A database of an older schema is brought up to date in one transaction. WAL lets others read meanwhile;
+    ``synchronous=FULL`` syncs it at each commit, so that a board once reported outlives a power cut too.
 
     Args:
         path: the database; made if it is not there.
@@ -95,13 +101,17 @@ class SqliteSink:
                 for statement in SCHEMA.split(";\n"):
                     run(statement)
                 run(f"PRAGMA application_id = {APPLICATION_ID}")
-                run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif application != APPLICATION_ID or version != SCHEMA_VERSION:
+                version = 1
+            elif application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
                 found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
                 raise OutputError(
-                    f"{self._path} holds {found}; schema {SCHEMA_VERSION} of sji-edge was wanted",
+                    f"{self._path} holds {found}; schema {SCHEMA_VERSION} or older of sji-edge was wanted",
                     hint="choose another --output",
                 )
+            for later in range(version + 1, SCHEMA_VERSION + 1):
+                for statement in MIGRATIONS[later]:
+                    run(statement)
+            run(f"PRAGMA user_version = {SCHEMA_VERSION}")
             run("COMMIT")
         except BaseException:
             self._roll_back()

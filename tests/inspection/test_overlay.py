@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from drawn_board import place, rigid
 from sji_edge.core.errors import OutputError
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.overlay import COLOURS_BGR, box_corners, paint_board, save_picture
+from sji_edge.inspection.pictures import PictureFolder
 
 GREYS = {"J1": 40, "J2": 60, "J3": 80, "J4": 0, "J5": 40}
 WANTED = {
@@ -57,10 +60,13 @@ def test_board_that_was_not_aligned_shows_its_cause_and_no_box(tmp_path):
 def test_pictures_are_named_after_frames(tmp_path):
     judge = image_judge(tmp_path)
     frame = frame_of(np.full((60, 60), 80, np.uint8), name="clip.mp4#000001")
-    path = save_picture(tmp_path, frame, judge.judge(frame), SPEC)
-    assert path == tmp_path / "clip.mp4_000001.jpg"
+    store = PictureFolder(tmp_path / "pictures")
+    path = save_picture(store, frame, judge.judge(frame), SPEC)
+    assert path == store.folder / "clip.mp4_000001.jpg"
     assert cv2.imread(str(path)).shape[1] == 60
     nothing = frame_of(None, error="gone")
-    assert save_picture(tmp_path, nothing, judge.judge(nothing), SPEC) is None
+    assert save_picture(store, nothing, judge.judge(nothing), SPEC) is None
+    shutil.rmtree(store.folder)
+    store.folder.write_text("in the way")
     with pytest.raises(OutputError):
-        save_picture(tmp_path / "none", frame, judge.judge(frame), SPEC)
+        save_picture(store, frame, judge.judge(frame), SPEC)

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.sinks import SINKS
 from sji_edge.sinks.jsonl import JsonlSink
-from sji_edge.sinks.sqlite import SqliteSink
+from sji_edge.sinks.sqlite import SCHEMA_VERSION, SqliteSink
 
 JOINTS = (
     JointRecord("J1", Verdict.PASS, 0.01, 0.4, 0.6, "normal"),
@@ -74,7 +75,7 @@ def test_database_holds_all_that_the_record_says(tmp_path):
         (1, 1, "J2", "FAIL", 0.97, 0.4, 0.6, "insufficient", ""),
         (1, 2, "J3", "ERROR", None, 0.4, 0.6, "", "outside-frame"),
     ]
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_lines_are_one_a_joint_and_the_board_last(tmp_path):
@@ -116,6 +117,33 @@ def test_lines_are_never_written_over(tmp_path):
         JsonlSink(path)
 
 
+def test_a_file_of_lines_that_has_grown_is_left_and_the_next_begun(tmp_path):
+    path = tmp_path / "run.jsonl"
+    with closing(JsonlSink(path, rotate_bytes=1500)) as sink:
+        for index in range(7):
+            sink.write(record(index))
+    pieces = [path, *sorted(tmp_path.glob("run.0*.jsonl"))]
+    assert len(pieces) > 2
+    found = [lines(piece) for piece in pieces]
+    assert all(piece[-1]["type"] == "board" for piece in found)
+    boards = [line["frame_index"] for piece in found for line in piece if line["type"] == "board"]
+    assert boards == list(range(7))
+
+
+def test_a_csv_line_a_joint_reads_back_as_it_was(tmp_path):
+    path = tmp_path / "run.csv"
+    odd = replace(JOINTS[1], refdes='J"2", ä', label="cold\nsolder")
+    with closing(SINKS.get("csv")(path)) as sink:
+        sink.write(record(joints=(JOINTS[0], odd, JOINTS[2]), latency_ns={"since_capture": 1_234_567}))
+    with path.open(newline="", encoding="utf-8") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["refdes"] for row in found] == ["J1", 'J"2", ä', "J3"]
+    assert found[1]["label"] == "cold\nsolder"
+    assert [row["score"] for row in found] == ["0.01", "0.97", ""]
+    assert found[0]["latency_ms"] == "1.235"
+    assert found[2]["cause"] == "outside-frame"
+
+
 def test_board_that_is_refused_leaves_nothing_of_it(tmp_path):
     # A PASS without a score is what a database of verdicts must never hold.
     untrue = (*JOINTS[:2], JointRecord("J3", Verdict.PASS, None, 0.4, 0.6))
@@ -136,14 +164,62 @@ def test_database_of_another_program_schema_or_no_database_is_refused_unchanged(
         connection.execute("CREATE TABLE notes (text)")
     SqliteSink(newer).close()
     with closing(sqlite3.connect(newer)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     text.write_text("this is no database, but it is long enough to look at. " * 40)
-    for path, wanted in ((other, "another program"), (newer, "schema 2"), (text, "not a database")):
+    for path, wanted in (
+        (other, "another program"),
+        (newer, f"schema {SCHEMA_VERSION + 1}"),
+        (text, "not a database"),
+    ):
         with pytest.raises(OutputError, match=wanted) as caught:
             SqliteSink(path)
         assert caught.value.exit_code == 7
     assert rows(other, "SELECT name FROM sqlite_master") == [("notes",)]
     assert text.read_text().startswith("this is no database")
+
+
+FIRST_SCHEMA = """
+CREATE TABLE boards (
+    id INTEGER PRIMARY KEY, board TEXT NOT NULL UNIQUE, frame_index INTEGER NOT NULL, frame_name TEXT NOT NULL,
+    utc TEXT NOT NULL, verdict TEXT NOT NULL, cause TEXT NOT NULL, alignment_residual_px REAL,
+    engine_sha256 TEXT NOT NULL, recipe_sha256 TEXT NOT NULL, latency_ns TEXT NOT NULL
+);
+CREATE TABLE joints (
+    board_id INTEGER NOT NULL REFERENCES boards (id), position INTEGER NOT NULL, refdes TEXT NOT NULL,
+    verdict TEXT NOT NULL, score REAL, lower REAL NOT NULL, upper REAL NOT NULL, label TEXT NOT NULL,
+    cause TEXT NOT NULL, PRIMARY KEY (board_id, position)
+) WITHOUT ROWID;
+INSERT INTO boards VALUES (1, 'old-000000', 0, 'old.png', '2024-01-01', 'PASS', '', NULL, 'e', 'r', '{}');
+INSERT INTO joints VALUES (1, 0, 'J1', 'PASS', 0.1, 0.4, 0.6, 'normal', '');
+PRAGMA application_id = 1397377349;
+PRAGMA user_version = 1;
+"""
+
+
+def test_database_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+    with closing(SqliteSink(path)) as sink:
+        sink.write(record(1))
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert rows(path, "SELECT board FROM boards ORDER BY id") == [("old-000000",), ("run-000001",)]
+    assert ("boards_by_time",) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'index'")
+    # A second opening changes nothing.
+    SqliteSink(path).close()
+    assert rows(path, "SELECT count(*) FROM joints") == [(4,)]
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+        connection.execute("CREATE TABLE boards_by_time (in_the_way)")
+        connection.commit()
+    with pytest.raises(OutputError, match="boards_by_time"):
+        SqliteSink(path)
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "SELECT board FROM boards") == [("old-000000",)]
 
 
 def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp_path):
@@ -200,7 +276,12 @@ def test_full_disk_keeps_every_board_given_before_and_none_by_half(kind, tmp_pat
     assert done.returncode == 7, done.stderr
     given = int(done.stdout)
     assert 10 < given < 1000
-    if kind == "jsonl":
+    if kind == "csv":
+        with path.open(newline="") as stream:
+            found = list(csv.DictReader(stream))
+        assert [row["board"] for row in found[::3]] == [f"run-{index:06d}" for index in range(given)]
+        assert len(found) == 3 * given
+    elif kind == "jsonl":
         found = lines(path)
         assert [line["frame_index"] for line in found if line["type"] == "board"] == list(range(given))
         assert found[-1]["type"] == "board"
