@@ -8,16 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.verdict import defect_scores
+from sji_edge.evaluation.judged import FIGURES, Judged, judge
 from sji_edge.metrics.bootstrap import holm, paired_p_value, percentile_interval, resamples
-from sji_edge.metrics.calibration import (
-    calibrated_cross_entropy,
-    expected_calibration_error,
-    fit_temperature,
-    softmax,
-)
-from sji_edge.metrics.classification import accuracy, f1, macro_f1
-from sji_edge.metrics.ranking import auroc, average_precision, false_call_rate_at_escape
-from sji_edge.metrics.selective import aurc
+from sji_edge.metrics.calibration import calibrated_cross_entropy, fit_temperature
 from sji_edge.metrics.thresholds import solve_thresholds
 from sji_edge.study.material import HeldOut
 from sji_edge.study.run import Cell
@@ -25,47 +18,6 @@ from sji_edge.study.trials import Trial
 
 BOOTSTRAP_SEED = 0
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What one trial says of the test joints, each array ``(n,)``; limit and temperature are validation's."""
-
-    labels: NDArray[np.int64]
-    is_defect: NDArray[np.bool_]
-    predicted: NDArray[np.int64]
-    confidence: Floats
-    calibrated: Floats
-    scores: Floats
-    called: NDArray[np.bool_]
-    temperature: float
-    limit: float
-
-    def only(self, joints: NDArray[np.int64]) -> "Judged":
-        """Return the same for some joints, which may repeat."""
-        arrays = {name: value[joints] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return Judged(**arrays, temperature=self.temperature, limit=self.limit)
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether the most probable class is the joint's."""
-        right: NDArray[np.bool_] = self.predicted == self.labels
-        return right
-
-
-FIGURES: dict[str, Callable[[Judged], float | None]] = {
-    "accuracy": lambda j: accuracy(j.predicted, j.labels),
-    "f1_defect": lambda j: f1(j.called, j.is_defect),
-    "macro_f1": lambda j: macro_f1(j.predicted, j.labels),
-    "average_precision": lambda j: average_precision(j.scores, j.is_defect),
-    "auroc": lambda j: auroc(j.scores, j.is_defect),
-    "ece": lambda j: expected_calibration_error(j.confidence, j.correct),
-    "ece_calibrated": lambda j: expected_calibration_error(j.calibrated, j.correct),
-    "aurc": lambda j: aurc(j.confidence, j.correct),
-    "false_calls_at_0_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.0),
-    "false_calls_at_1_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.01),
-}
-"""Every figure of the test split by name; None where it has no denominator."""
 
 
 @dataclass(frozen=True)
@@ -89,24 +41,17 @@ class Compared:
     is_reference: bool
 
 
-def judge(trial: Trial, data: HeldOut) -> Judged:
+def judge_trial(trial: Trial, data: HeldOut) -> Judged:
     """Judge the test joints; temperature and limit come from validation."""
-    validation, test = trial.logits_of("validation"), trial.logits_of("test")
-    labels = data.labels["test"]
-    temperature = fit_temperature(validation, data.labels["validation"])
+    validation = trial.logits_of("validation")
+    labels = data.labels["validation"]
     known = defect_scores(validation.astype(np.float32), data.good_index)
-    limit = solve_thresholds(known, data.labels["validation"] != data.good_index).upper
-    scores = defect_scores(test.astype(np.float32), data.good_index)
-    return Judged(
-        labels=labels,
-        is_defect=labels != data.good_index,
-        predicted=test.argmax(axis=1),
-        confidence=softmax(test).max(axis=1),
-        calibrated=softmax(test, temperature).max(axis=1),
-        scores=scores,
-        called=scores >= limit,
-        temperature=temperature,
-        limit=limit,
+    return judge(
+        trial.logits_of("test"),
+        data.labels["test"],
+        data.good_index,
+        limit=solve_thresholds(known, labels != data.good_index).upper,
+        temperature=fit_temperature(validation, labels),
     )
 
 
@@ -124,7 +69,7 @@ def compare(
         replicates: of the bootstrap; all cells see the same ones.
         each: ``map``, or one over processes that keeps the order.
     """
-    judged = [tuple(judge(trial, data) for trial in cell.trials) for cell in cells]
+    judged = [tuple(judge_trial(trial, data) for trial in cell.trials) for cell in cells]
     tasks = [(ways, data.groups, replicates) for ways in judged]
     drawn: list[dict[str, Floats]] = list(each(_bootstrap, tasks))
     validation = [

@@ -1,6 +1,5 @@
 """The data of a study: its joints, and which of them belong together."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import DataError
 from sji_edge.data.folder import FolderDataset
-
-TABLE = "labels.csv"
+from sji_edge.data.groups import TABLE, read_groups
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,6 @@ def held_out(dataset: FolderDataset) -> HeldOut:
         grouped=grouped,
         good_index=dataset.classes.index(dataset.good_class),
     )
-
-
-def read_groups(root: Path) -> dict[str, str]:
-    """Return the group of each file that ``labels.csv`` names; empty without such a table or column."""
-    path = root / TABLE
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {row["file"]: row["group"] for row in rows if row.get("file") and row.get("group")}
 
 
 def _check_groups(dataset: FolderDataset, groups: dict[str, str]) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sji_edge.study.compare import FIGURES, Compared
+from sji_edge.evaluation.judged import FIGURES
+from sji_edge.study.compare import Compared
 from sji_edge.study.material import HeldOut
 from sji_edge.study.methods import LEARNING_RATE
 from sji_edge.study.settings import Budget, StudySettings

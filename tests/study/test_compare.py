@@ -4,7 +4,8 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, f1_score
 from study_parts import trial_of
 
-from sji_edge.study.compare import FIGURES, compare, judge
+from sji_edge.evaluation.judged import FIGURES
+from sji_edge.study.compare import compare, judge_trial
 from sji_edge.study.figures import PICTURES, draw
 from sji_edge.study.material import HeldOut
 from sji_edge.study.run import Cell
@@ -59,8 +60,8 @@ def test_figures_are_those_of_scikit_learn_on_the_trials_logits(cells, data):
 def test_temperature_and_limit_come_from_validation_alone(cells, data):
     trial = cells[0].trials[0]
     other = trial.model_copy(update={"logits": trial.logits | {"test": [[9.0, -9.0]] * 80}})
-    assert judge(other, data).limit == judge(trial, data).limit
-    assert judge(other, data).temperature == judge(trial, data).temperature
+    assert judge_trial(other, data).limit == judge_trial(trial, data).limit
+    assert judge_trial(other, data).temperature == judge_trial(trial, data).temperature
 
 
 def test_the_reference_is_the_best_on_validation_and_the_worse_method_differs(cells, data):
