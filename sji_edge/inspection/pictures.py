@@ -121,7 +121,7 @@ class JointCrops:
             if not path.exists():
                 writer.writerow(COLUMNS)
             writer.writerows(rows)
-            with path.open("a", newline="", encoding="utf-8") as stream:
+            with path.open("a", newline="", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(text.getvalue())
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error

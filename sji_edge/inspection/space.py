@@ -22,7 +22,10 @@ class FreeSpace:
         """Return why the run should end, if the disk is nearly full."""
         if not self._reserve:
             return None
-        disk = os.statvfs(self._folder)
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError as error:
+            return OutputError(f"cannot look at the disk of {self._folder}: {error.strerror}")
         free = disk.f_bavail * disk.f_frsize
         if free >= self._reserve:
             return None

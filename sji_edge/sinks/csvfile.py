@@ -8,6 +8,7 @@ from pathlib import Path
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.sinks.appending import AppendedFile
+from sji_edge.sinks.fit import fit
 
 COLUMNS = (
     "board",
@@ -46,6 +47,7 @@ class CsvSink:
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        record = fit(record)
         latency = record.latency_ns.get("since_capture")
         rows = [
             (

@@ -99,17 +99,24 @@ class History:
                 f"no records in {path}", hint="make some with sji-edge infer, or name --database"
             )
         self._path = path
-        try:
+        with self._reading():
             self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
+        try:
+            self._check()
+        except UsageError:
+            self._connection.close()
+            raise
+
+    def _check(self) -> None:
+        with self._reading():
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             application = self._connection.execute("PRAGMA application_id").fetchone()[0]
-        except sqlite3.Error as error:
-            raise UsageError(f"cannot read {path}: {error}") from error
         # Later schemas only add to the first; infer brings an older database up to date.
         if application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
-            self._connection.close()
             found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
-            raise UsageError(f"{path} holds {found}; schema 1 to {SCHEMA_VERSION} of sji-edge was wanted")
+            raise UsageError(
+                f"{self._path} holds {found}; schema 1 to {SCHEMA_VERSION} of sji-edge was wanted"
+            )
 
     def close(self) -> None:
         """Let go of the database."""

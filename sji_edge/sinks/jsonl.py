@@ -7,6 +7,7 @@ from typing import Any
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.sinks.appending import AppendedFile
+from sji_edge.sinks.fit import fit
 
 
 class JsonlSink:
@@ -31,6 +32,7 @@ class JsonlSink:
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        record = fit(record)
         data = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in _lines(record)).encode()
         if self._rotate_bytes and self._file.size >= self._rotate_bytes:
             self._next_piece()

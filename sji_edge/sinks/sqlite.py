@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.sinks.fit import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
@@ -58,8 +59,10 @@ INSERT_JOINT = "INSERT INTO joints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class SqliteSink:
     """Appends boards to a database, one transaction each, on disk when ``write`` returns.
 
-    A database of an older schema is brought up to date in one transaction. WAL lets others read meanwhile;
-    ``synchronous=FULL`` syncs it at each commit, so that a board once reported outlives a power cut too.
+    A database of an older schema is brought up to date in one transaction. WAL lets others read meanwhile.
+    What a killed process had committed is the kernel's already, whatever ``synchronous`` says. A power cut is
+    another matter: with NORMAL the last commits may be gone, though never half a board; FULL, used here, syncs
+    the log at each commit, so that a board once reported outlives it, as far as the drive tells the truth.
 
     Args:
         path: the database; made if it is not there.
@@ -119,6 +122,7 @@ class SqliteSink:
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        record = fit(record)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._insert(record)

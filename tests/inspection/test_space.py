@@ -29,6 +29,7 @@ class Boards:
 def test_room_enough_is_no_shortage(tmp_path):
     assert FreeSpace(tmp_path, 1).shortage() is None
     assert FreeSpace(tmp_path / "gone", 0).shortage() is None
+    assert "No such file" in FreeSpace(tmp_path / "gone", 1).shortage().message
 
 
 def test_a_shortage_names_both_figures(tmp_path):

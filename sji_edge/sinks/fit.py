@@ -1,0 +1,64 @@
+"""What every sink makes sure of first: numbers that are numbers, text that every reader can read."""
+
+import math
+from dataclasses import replace
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.verdict import Verdict
+
+
+def fit(record: BoardRecord) -> BoardRecord:
+    """Return a record that may be stored: as it is, or with unreadable names written out.
+
+    A file's name need not be text: a byte that is none is written out in plain characters, so that an odd
+    name stops no line.
+
+    Raises:
+        OutputError: a number is not finite, or a verdict other than ERROR has no score.
+    """
+    for joint in record.joints:
+        score = joint.score
+        if score is None:
+            true = joint.verdict is Verdict.ERROR and math.isfinite(joint.lower + joint.upper)
+        else:
+            # One check for three: infinity and NaN outlive an addition.
+            true = math.isfinite(score + joint.lower + joint.upper)
+        if not true:
+            raise OutputError(
+                f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with score "
+                f"{score} and limits {joint.lower}, {joint.upper}; finite numbers were wanted"
+            )
+    residual = record.alignment_residual_px
+    if residual is not None and not math.isfinite(residual):
+        raise OutputError(f"cannot record board {record.board}: its alignment residual is {residual}")
+    return record if _readable(record) else _written_out(record)
+
+
+def _readable(record: BoardRecord) -> bool:
+    parts = [record.board, record.frame_name, record.cause]
+    for joint in record.joints:
+        parts += (joint.refdes, joint.label, joint.cause)
+    try:
+        "".join(parts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _written_out(record: BoardRecord) -> BoardRecord:
+    return replace(
+        record,
+        board=_plain(record.board),
+        frame_name=_plain(record.frame_name),
+        cause=_plain(record.cause),
+        joints=tuple(_plain_joint(joint) for joint in record.joints),
+    )
+
+
+def _plain_joint(joint: JointRecord) -> JointRecord:
+    return replace(joint, refdes=_plain(joint.refdes), label=_plain(joint.label), cause=_plain(joint.cause))
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
