@@ -20,6 +20,7 @@ from sji_edge.cli.export import export
 from sji_edge.cli.infer import infer
 from sji_edge.cli.inspections import inspections
 from sji_edge.cli.parity import parity
+from sji_edge.cli.recipe import recipe
 from sji_edge.cli.study import study
 from sji_edge.cli.train import train
 from sji_edge.core.errors import OutputError, SjiError
@@ -50,6 +51,7 @@ for command in (
     app.command()(command)
 app.add_typer(engine)
 app.add_typer(inspections)
+app.add_typer(recipe)
 
 EXIT_INTERRUPTED = 130
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
