@@ -13,6 +13,11 @@ from typing import Any
 from sji_edge.core.errors import OutputError
 
 
+def readable(name: str) -> str:
+    """Return a file's name as text that can be written anywhere; a byte that is none is spelt out (``udcff``)."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:

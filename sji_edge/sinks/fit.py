@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import readable
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import Verdict
 
@@ -49,16 +50,14 @@ def _readable(record: BoardRecord) -> bool:
 def _written_out(record: BoardRecord) -> BoardRecord:
     return replace(
         record,
-        board=_plain(record.board),
-        frame_name=_plain(record.frame_name),
-        cause=_plain(record.cause),
+        board=readable(record.board),
+        frame_name=readable(record.frame_name),
+        cause=readable(record.cause),
         joints=tuple(_plain_joint(joint) for joint in record.joints),
     )
 
 
 def _plain_joint(joint: JointRecord) -> JointRecord:
-    return replace(joint, refdes=_plain(joint.refdes), label=_plain(joint.label), cause=_plain(joint.cause))
-
-
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    return replace(
+        joint, refdes=readable(joint.refdes), label=readable(joint.label), cause=readable(joint.cause)
+    )

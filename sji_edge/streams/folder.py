@@ -10,6 +10,7 @@ from typing import Self
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
+from sji_edge.core.files import readable
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import IMAGE_SUFFIXES, Image, read_image
 from sji_edge.core.protocols import Frame
@@ -100,10 +101,10 @@ class FolderSource:
         try:
             return read_image(path, colour=self._colour), ""
         except DataError as error:
-            return None, error.message
+            return None, readable(error.message)
 
     def _name(self, path: Path) -> str:
-        return path.name if self._root is None else path.relative_to(self._root).as_posix()
+        return readable(path.name if self._root is None else path.relative_to(self._root).as_posix())
 
     def close(self) -> None:
         """End an iteration once the image that it decodes is ready."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
+from sji_edge.core.files import readable
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import read_image
 from sji_edge.core.protocols import Frame
@@ -157,7 +158,7 @@ class WatchedFolderSource:
         try:
             pixels = read_image(path, colour=self._colour)
         except DataError as error:
-            fault = error.message
+            fault = readable(error.message)
         now_ns = self._clock.monotonic_ns()
         if _signature(path) != known.signature:
             # It was written on while it was read, or is gone: the next scan tells.
@@ -167,7 +168,7 @@ class WatchedFolderSource:
             return None
         self._given[name] = known.signature
         del self._candidates[name]
-        return Frame(index, name, now_ns, pixels, fault)
+        return Frame(index, readable(name), now_ns, pixels, fault)
 
     def close(self) -> None:
         """Stop watching."""

@@ -1,3 +1,6 @@
+import os
+from contextlib import closing
+
 import cv2
 import numpy as np
 import pytest
@@ -198,3 +201,14 @@ def test_names_come_from_the_configuration_with_variables_of_the_environment(tmp
         open_source("line1", CLOCK, environ={})
     with pytest.raises(SourceError, match="line2"):
         open_source("line2", CLOCK, environ={})
+
+
+@pytest.mark.parametrize("options", ["", "?watch=1&settle=0.01", "/*.png"])
+def test_a_file_name_that_is_no_text_becomes_one_that_can_be_written(tmp_path, options):
+    odd = os.fsencode(tmp_path) + b"/f\xff.png"
+    with open(odd, "wb") as stream:  # noqa: PTH123 - a name that is bytes
+        stream.write(cv2.imencode(".png", np.full((20, 20), 90, np.uint8))[1].tobytes())
+    with closing(open_source(f"{tmp_path}{options}", CLOCK)) as source:
+        frame = next(iter(source))
+    assert frame.name == r"f\udcff.png"
+    assert frame.pixels is not None
