@@ -203,7 +203,7 @@ def test_names_come_from_the_configuration_with_variables_of_the_environment(tmp
         open_source("line2", CLOCK, environ={})
 
 
-@pytest.mark.parametrize("options", ["", "?watch=1&settle=0.01", "/*.png"])
+@pytest.mark.parametrize("options", ["", "?watch=1&settle=0.02", "/*.png"])
 def test_a_file_name_that_is_no_text_becomes_one_that_can_be_written(tmp_path, options):
     odd = os.fsencode(tmp_path) + b"/f\xff.png"
     with open(odd, "wb") as stream:  # noqa: PTH123 - a name that is bytes
