@@ -8,7 +8,7 @@ import typer
 recipe = typer.Typer(
     name="recipe",
     no_args_is_help=True,
-    help="Check and draw board descriptions.",
+    help="Check and draw board descriptions, and make them from pick-and-place data.",
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="RECIPE", help="Folder of board.json and joints.csv.")]
@@ -73,3 +73,56 @@ def draw(
     picture = paint_recipe(loaded.golden, loaded.board, loaded.joints, doubtful)
     write_atomic(output, cv2.imencode(suffix, picture)[1].tobytes())
     console().print(f"drawn: {output} ({len(loaded.joints)} joints)", markup=False)
+
+
+@recipe.command("import")
+def import_recipe(
+    centroids: Annotated[
+        Path, typer.Argument(metavar="CENTROID.csv", help="Pick-and-place table (KiCad, Altium).")
+    ],
+    packages: Annotated[
+        Path, typer.Option(help="package,width,height in mm; with pin,dx,dy one line and one box a pin.")
+    ],
+    output: Annotated[Path, typer.Option(help="Recipe folder to make; nothing is overwritten.")],
+    fiducial: Annotated[
+        list[str],
+        typer.Option(help="FID1=24,2024 or X,Y=24,2024: board's mm = pixels. With --origin, without pixels."),
+    ],
+    golden: Annotated[
+        Path | None, typer.Option(help="Image of a faultless board; becomes golden.png.")
+    ] = None,
+    frame: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels; without --golden.")] = "",
+    scale: Annotated[
+        float | None, typer.Option(min=0.001, help="Pixels a mm; else the fiducials say.")
+    ] = None,
+    origin: Annotated[str, typer.Option(help="X,Y: the pixel of the board's 0,0.")] = "",
+    side: Annotated[str, typer.Option(help="top, or bottom (seen from below: x is mirrored).")] = "top",
+    fiducial_mm: Annotated[float, typer.Option(min=0.01, help="Diameter of the fiducial discs.")] = 1.0,
+    dark_fiducials: Annotated[
+        bool, typer.Option("--dark-fiducials", help="Dark discs on a bright board.")
+    ] = False,
+) -> None:
+    """Make a recipe from pick-and-place data in mm and the sizes of its packages.
+
+    Rotations count counter-clockwise as the camera of the part's side sees it. A package of width and height 0
+    is left out; one that packages.csv lacks is refused, all at once.
+
+    Example: `sji-edge recipe import pos.csv --packages packages.csv --golden good.png
+    --fiducial FID1=24,2024 --fiducial FID2=2424,24 --output boards/amplifier`
+    """
+    from sji_edge.cli.import_recipe import import_folder
+    from sji_edge.cli.show import console
+
+    made = import_folder(
+        centroids, packages, output,
+        fiducials=fiducial, golden=golden, frame=frame, scale=scale, origin=origin, side=side,
+        fiducial_mm=fiducial_mm, bright=not dark_fiducials,
+    )  # fmt: skip
+    left_out = f", {made.left_out} parts left out" if made.left_out else ""
+    terminal = console()
+    terminal.print(f"recipe: {output} ({made.joints} joints{left_out})", markup=False)
+    terminal.print(
+        f"{made.scale:.4g} px/mm, turned by {made.turn_deg:.2f}°, fiducials agree to {made.residual_px:.2f} px",
+        markup=False,
+    )
+    terminal.print(f"next: sji-edge recipe draw {output} --output recipe.png", markup=False)
