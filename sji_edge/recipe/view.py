@@ -84,12 +84,14 @@ def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point],
     places = []
     for anchor in view.anchors:
         part = by_name.get(anchor.refdes)
-        if anchor.mm is None and part is None:
+        if anchor.mm is not None:
+            places.append(as_seen(anchor.mm, view.side))
+        elif part is None:
             findings.append(Finding(f"no part {anchor.refdes}, which is to be a fiducial"))
-        elif anchor.mm is None and part is not None and part.side != view.side:
+        elif part.side != view.side:
             findings.append(Finding(f"line {part.line}: fiducial {part.refdes} is on the {part.side} side"))
         else:
-            places.append(as_seen(anchor.mm or (part.x_mm, part.y_mm), view.side))  # type: ignore[union-attr]
+            places.append(as_seen((part.x_mm, part.y_mm), view.side))
     if len(set(places)) < len(places):
         findings.append(Finding("two fiducials lie at the same place"))
     return places, findings
