@@ -24,15 +24,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Replace a file in one step; after a crash it holds the old content or the new, nothing between."""
+def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
+    """Replace a file in one step; after a crash it holds the old content or the new, nothing between.
+
+    Without ``sync`` that holds when the process dies, but a power cut may leave the file empty.
+    """
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if sync:
+                os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

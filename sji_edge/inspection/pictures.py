@@ -19,6 +19,7 @@ from sji_edge.inspection.work import Judgement
 
 SUFFIXES = (".png", ".jpg")
 TABLE = "crops.csv"
+LIST = ".sji-edge-pictures"
 COLUMNS = ("file", "board", "frame", "refdes", "verdict", "score", "label", "cause")
 LOOKED_AT = (Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
 
@@ -26,11 +27,12 @@ LOOKED_AT = (Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
 class PictureFolder:
     """Keeps pictures in a folder, up to a quota.
 
-    Only pictures below the folder are ever deleted, the oldest first, and only to make room for a new one.
+    Only pictures that a ``PictureFolder`` wrote there are ever deleted, the oldest first, and only to make room
+    for a new one: ``.sji-edge-pictures`` lists them, and any other file of the folder is someone else's.
 
     Args:
         folder: made where it is not there.
-        quota_bytes: of all pictures below it; None for no limit.
+        quota_bytes: of all pictures written there; None for no limit.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -41,7 +43,10 @@ class PictureFolder:
         self._quota = quota_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            found = [(path.stat().st_mtime_ns, path, path.stat().st_size) for path in _pictures(folder)]
+            found = [(path.stat().st_mtime_ns, path, path.stat().st_size) for path in _listed(folder)]
+            write_atomic(
+                folder / LIST, "".join(f"{_relative(path, folder)}\n" for _, path, _ in sorted(found))
+            )
         except OSError as error:
             raise OutputError(
                 f"cannot make the folder {folder}: {error.strerror}", hint="choose another folder"
@@ -67,7 +72,10 @@ class PictureFolder:
                 oldest.unlink(missing_ok=True)
                 self._bytes -= size
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, data)
+            with (self.folder / LIST).open("a", encoding="utf-8") as stream:
+                stream.write(f"{name}\n")
+            # A power cut may cost the last pictures; waiting for the disk after each would cost the loop more.
+            write_atomic(path, data, sync=False)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         self._kept.append((path, len(data)))
@@ -143,9 +151,25 @@ def _row(name: str, judgement: Judgement, joint: JointRecord) -> tuple[object, .
 
 
 def _plain(name: str) -> str:
-    """Return a name that cannot leave its folder."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    """Return a name that cannot leave its folder; two names never become one."""
+    return "".join(
+        letter
+        if letter.isalnum() or letter in "._-"
+        else "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogateescape"))
+        for letter in name
+    )
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    """Pictures of earlier runs that are still there; a line that leads elsewhere, or to no picture, is passed over."""
+    ledger = folder / LIST
+    lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.is_file() else []
+    for name in dict.fromkeys(lines):
+        path = folder / name
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if inside and path.suffix in SUFFIXES and path.is_file():
+            yield path

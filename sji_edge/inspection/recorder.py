@@ -24,7 +24,7 @@ class Recorder:
         tally: counts what is on record.
         clock: for latencies.
         alarm: looks at each board on record.
-        on_board: called after a board is on record.
+        on_board: called after a board is on record; an ``OutputError`` of it ends the run.
         space: looks at the disk after each board.
     """
 
@@ -64,10 +64,20 @@ class Recorder:
                 return error
         done_ns = self._clock.monotonic_ns()
         self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
-        if self._on_board is not None:
-            self._on_board(frame, judgement)
+        failure = self._show(frame, judgement)
         shortage = None if self._space is None else self._space.shortage()
-        return shortage or self._alarm.after(judgement.record)
+        return failure or shortage or self._alarm.after(judgement.record)
+
+    def _show(self, frame: Frame, judgement: Judgement) -> OutputError | None:
+        """Call ``on_board``; when it fails it is called no more, and the boards in flight are still recorded."""
+        if self._on_board is None:
+            return None
+        try:
+            self._on_board(frame, judgement)
+        except OutputError as error:
+            self._on_board = None
+            return error
+        return None
 
     def _mark(self, judgement: Judgement, failure: OutputError) -> None:
         self._tally.add_unrecorded(Cause.NOT_RECORDED)

@@ -61,7 +61,7 @@ def test_judges_the_frames_of_a_recipes_own_folder_but_not_its_golden_image(tmp_
         assert done.exit_code == 0, done.output
     assert boards_in(output) == [("board0.png",), ("board1.png",), ("board2.png",)] * 2
     assert len(list(output.glob("*.jsonl"))) == 2
-    assert sorted(path.name for path in pictures.iterdir()) == ["board0.jpg", "board1.jpg", "board2.jpg"]
+    assert sorted(path.name for path in pictures.glob("*.jpg")) == ["board0.jpg", "board1.jpg", "board2.jpg"]
     assert "inspections.db" in done.output
     assert "3 frames, 3 judged" in done.output
 

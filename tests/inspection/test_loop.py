@@ -202,6 +202,25 @@ class ClosedAfter:
         self._sink.write(record)
 
 
+def test_picture_that_cannot_be_written_ends_the_run_with_what_was_in_flight_on_record(tmp_path, database):
+    clock, shown = CountingClock(), []
+
+    def on_board(frame, judgement):
+        shown.append(frame.name)
+        if len(shown) == 2:
+            raise OutputError("no space left for pictures")
+
+    inspection = Inspection(
+        endless(tmp_path, clock), recipe_judge(tmp_path), [database], clock, on_board=on_board
+    )
+    with pytest.raises(OutputError, match="for pictures"):
+        inspection.run()
+    summary = inspection.summary()
+    assert len(shown) == 2
+    assert summary.captured == summary.judged == len(recorded(tmp_path))
+    assert [verdict for _, verdict in recorded(tmp_path)][:3] == ["PASS", "REVIEW", "FAIL"]
+
+
 class Camera:
     """Gives frames as fast as it can, whether anyone takes them or not, until ``last`` is recorded."""
 

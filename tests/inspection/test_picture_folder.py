@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,12 +8,14 @@ from bright_model import MODEL, PLACES, SPEC, board_image, frame_of, recipe_judg
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.preprocess import crops_to_image, sample_crop
-from sji_edge.inspection.pictures import JointCrops, PictureFolder
+from sji_edge.inspection.pictures import LIST, JointCrops, PictureFolder
 
 
 def names(store: PictureFolder) -> list[str]:
     return sorted(
-        path.relative_to(store.folder).as_posix() for path in store.folder.rglob("*") if path.is_file()
+        path.relative_to(store.folder).as_posix()
+        for path in store.folder.rglob("*")
+        if path.is_file() and path.name != LIST
     )
 
 
@@ -29,6 +32,38 @@ def test_a_quota_holds_over_runs_and_touches_nothing_but_pictures(tmp_path):
     store = PictureFolder(tmp_path, quota_bytes=250)
     store.write("new.png", bytes(100))
     assert names(store) == ["inspections.db", "new.png"]
+
+
+def test_a_picture_that_was_there_before_is_never_deleted(tmp_path):
+    own = tmp_path / "dataset" / "train"
+    own.mkdir(parents=True)
+    (own / "mine.png").write_bytes(bytes(900))
+    (tmp_path.parent / "outside.png").write_bytes(bytes(900))
+    PictureFolder(tmp_path).write("old.png", bytes(200))
+    with (tmp_path / LIST).open("a") as stream:
+        stream.write("../outside.png\n/etc/hostname\n\ngone.png\n")
+    store = PictureFolder(tmp_path, quota_bytes=250)
+    for number in range(3):
+        store.write(f"{number}.png", bytes(200))
+    assert names(store) == ["2.png", "dataset/train/mine.png"]
+    assert (tmp_path.parent / "outside.png").exists()
+
+
+def test_joints_of_like_names_keep_a_crop_each(tmp_path):
+    like = ("J#1", "J@1", "J 1", "J/1", "J-1", "Ω1", "J%231", "J\udcff1")
+    judge = recipe_judge(tmp_path)
+    frame = frame_of(board_image(dict.fromkeys(PLACES, 40) | {"J2": 80}))
+    judgement = judge.judge(frame)
+    failed = judgement.record.joints[1]
+    store = PictureFolder(tmp_path / "crops")
+    for name in like:
+        joints = tuple(
+            replace(joint, refdes=name) if joint is failed else joint for joint in judgement.record.joints
+        )
+        JointCrops(store, SPEC).keep(
+            frame, replace(judgement, record=replace(judgement.record, joints=joints))
+        )
+    assert len(list((store.folder / "FAIL").iterdir())) == len(like)
 
 
 def test_a_picture_beyond_the_quota_is_not_kept_and_costs_no_other(tmp_path):
