@@ -14,7 +14,7 @@ def demo(
     boards: Annotated[
         Path | None, typer.Option(help="Folder of frames with their recipe; with --data.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs.")] = 12,
     output: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the synthetic images and the training.")] = 0,
 ) -> None:

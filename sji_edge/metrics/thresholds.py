@@ -20,6 +20,10 @@ GUARD_REACH = 1.5
 GUARD_CROPS = 30
 """An engine's shortfall is taken over the crops within ``GUARD_REACH`` logits, if there are so many."""
 
+MAX_GUARDED = 0.0025
+"""Share of the crops that the guard band may send from PASS to REVIEW, where scores crowd: half of what the gate
+allows; what is needed for the crops that were seen it always takes."""
+
 MAX_LIMITS = 512
 _EDGE = 1e-9
 
@@ -81,8 +85,9 @@ def match_thresholds(
     """Carry thresholds over to an engine's own scores.
 
     ``lower`` goes down by a guard band: what the engine's scores near it fall short of the reference's, at their
-    ``GUARD`` quantile, and in any case to below every crop that the reference did not pass. An escape may not
-    come from the engine; the price is a few more REVIEW verdicts, which the gate counts as flips. ``upper`` is moved
+    ``GUARD`` quantile, as far as ``MAX_GUARDED`` affords it, and in any case to below every crop that the reference
+    did not pass. An escape may not come from the engine; the price is a few more REVIEW verdicts, which the gate counts
+    as flips. ``upper`` is moved
     only where that brings the engine's FAIL verdicts, and their F1, closer to the reference's.
 
     Args:
@@ -92,10 +97,11 @@ def match_thresholds(
         thresholds: the reference's.
     """
     lower = float(_expit(_logit(np.float64(thresholds.lower)) - _guard(reference, scores, thresholds.lower)))
+    lower = min(max(lower, _affordable(scores[reference < thresholds.lower], scores.size)), thresholds.lower)
     held = scores[reference >= thresholds.lower]
     if held.size and held.min() < lower:
         lower = _midpoint_below(scores, float(held.min()))
-    lower = min(max(lower, _EDGE), thresholds.lower)
+    lower = max(lower, _EDGE)
     failed = reference >= thresholds.upper
     aim = _f1(failed, is_defect)
 
@@ -119,6 +125,13 @@ def _check_both(is_defect: Truth) -> None:
             f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
             f"and {int(is_defect.sum())} defective"
         )
+
+
+def _affordable(passed: Scores, crops: int) -> float:
+    """Return the lowest limit that sends no more than ``MAX_GUARDED`` of all crops from PASS to REVIEW."""
+    budget = int(MAX_GUARDED * crops)
+    ranked = np.sort(passed)[::-1]
+    return _midpoint_above(passed, float(ranked[budget])) if ranked.size > budget else 0.0
 
 
 def _guard(reference: Scores, scores: Scores, limit: float) -> float:

@@ -120,6 +120,18 @@ def test_a_joint_that_the_reference_did_not_pass_does_not_pass_with_matched_thre
         assert matched.lower <= thresholds.lower
 
 
+def test_the_guard_band_costs_few_reviews_where_scores_crowd():
+    rng = np.random.default_rng(0)
+    reference = np.concatenate([rng.uniform(0.01, 0.45, 3800), rng.uniform(0.55, 0.99, 200)])
+    scores = 1 / (1 + np.exp(-logit(reference) - rng.normal(0, 0.05, reference.size)))
+    limits = Thresholds(lower=0.3, upper=0.5)
+    matched = match_thresholds(reference, scores, reference > 0.5, limits)
+    sent = (decide(reference, limits) == PASS) & (decide(scores, matched) != PASS)
+    needed = scores[(reference >= 0.3)].min()
+    assert sent.sum() <= max(10, (scores[reference < 0.3] >= needed).sum())
+    assert matched.lower <= needed
+
+
 def test_an_equal_engine_keeps_the_thresholds():
     for reference, _, thresholds in engines():
         matched = match_thresholds(reference, reference, reference > 0.5, thresholds)
