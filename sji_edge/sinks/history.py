@@ -1,15 +1,16 @@
 """Reading the records back, while a run may be writing: runs, boards, joints, and what fails most."""
 
 import math
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sji_edge.core.errors import UsageError
 from sji_edge.sinks.sqlite import APPLICATION_ID, SCHEMA_VERSION
@@ -17,6 +18,7 @@ from sji_edge.sinks.sqlite import APPLICATION_ID, SCHEMA_VERSION
 NEAR_LOGITS = 1.0
 """A FAIL within so many logits of its limit may be a false call."""
 _EDGE = 1e-9
+_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?")
 
 JOINT_COLUMNS = (
     "board",
@@ -40,6 +42,16 @@ FROM joints j JOIN boards b ON b.id = j.board_id
 """
 
 
+def _utc(text: str) -> str:
+    """Refuse what would compare with the records' times as text, but not as time."""
+    if text and not _TIME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no UTC time such as 2025-01-31 or 2025-01-31T08:00")
+    return text
+
+
+Utc = Annotated[str, AfterValidator(_utc)]
+
+
 class Filter(BaseModel):
     """Which records are wanted; an empty field wants all.
 
@@ -53,8 +65,8 @@ class Filter(BaseModel):
     refdes: str = ""
     run: str = ""
     board: str = ""
-    since: str = ""
-    until: str = ""
+    since: Utc = ""
+    until: Utc = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,3 +196,11 @@ def test_wrong_words_are_usage_errors(database, tmp_path, capsys):
     assert command("boards", "--database", database, "--verdict", "WRONG") == 2
     assert command("boards", "--database", tmp_path / "gone.db") == 2
     assert "make some with sji-edge infer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "time", ["yesterday", "2025-01-31 08:00", "31.01.2025", "2025-1-31", "2025-01-31T08:00Z"]
+)
+def test_a_time_that_the_records_do_not_compare_with_is_refused(database, capsys, time):
+    assert command("boards", "--database", database, "--since", time) == 2
+    assert "2025-01-31T08:00" in capsys.readouterr().err
