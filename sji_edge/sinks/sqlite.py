@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
@@ -53,7 +54,10 @@ INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignme
                     engine_sha256, recipe_sha256, latency_ns)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-INSERT_JOINT = "INSERT INTO joints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_JOINTS = "INSERT INTO joints VALUES "
+JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ROWS = 500
+"""Joints of one statement: one for all costs a quarter less than one each; SQLite binds at most 32766 values."""
 
 
 class SqliteSink:
@@ -150,23 +154,26 @@ class SqliteSink:
                 json.dumps(dict(record.latency_ns)),
             ),
         ).lastrowid
-        self._connection.executemany(
-            INSERT_JOINT,
-            [
-                (
-                    board_id,
-                    position,
-                    joint.refdes,
-                    joint.verdict.value,
-                    joint.score,
-                    joint.lower,
-                    joint.upper,
-                    joint.label,
-                    joint.cause,
-                )
-                for position, joint in enumerate(record.joints)
-            ],
-        )
+        for start in range(0, len(record.joints), ROWS):
+            part = record.joints[start : start + ROWS]
+            self._connection.execute(
+                _insert_joints(len(part)),
+                [
+                    value
+                    for position, joint in enumerate(part, start)
+                    for value in (
+                        board_id,
+                        position,
+                        joint.refdes,
+                        joint.verdict.value,
+                        joint.score,
+                        joint.lower,
+                        joint.upper,
+                        joint.label,
+                        joint.cause,
+                    )
+                ],
+            )
 
     def _roll_back(self) -> None:
         # The error that led here is the one to report; closing rolls back as well.
@@ -182,3 +189,8 @@ class SqliteSink:
                 self._connection.close()
             except sqlite3.Error as error:
                 raise OutputError(f"cannot close {self._path}: {error}") from error
+
+
+@cache
+def _insert_joints(rows: int) -> str:
+    return INSERT_JOINTS + ", ".join([JOINT] * rows)

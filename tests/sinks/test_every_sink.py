@@ -78,6 +78,13 @@ def test_what_is_no_number_is_refused_with_nothing_stored_and_the_next_board_is_
     assert "nan" not in (tmp_path / "file").read_bytes().decode("latin-1").lower()
 
 
+def test_a_board_of_many_joints_keeps_all_of_them_in_their_order(kind, tmp_path):
+    joints = tuple(replace(JOINTS[0], refdes=f"J{number}", score=number / 4000) for number in range(1203))
+    with closing(SINKS.get(kind)(tmp_path / "file")) as sink:
+        sink.write(record(0, joints))
+    assert stored(kind, tmp_path / "file") == given(record(0, joints))
+
+
 def test_names_of_every_script_come_back_as_they_were(kind, tmp_path):
     joints = (replace(JOINTS[0], refdes='R1"; é\n焊点,😀'), replace(JOINTS[2], refdes="-- '); DROP"))
     odd = record(0, joints, frame_name="Löt\tstelle 焊.png")
