@@ -30,6 +30,12 @@ def data(tmp_path):
     return write_dataset(tmp_path / "data", COUNTS)
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    """A test's worker may have a terminal's width in its environment."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 def evaluate(*words: object) -> int:
     with pytest.raises(SystemExit) as stop:
         run(["evaluate", *map(str, words), "--replicates", "100"])
