@@ -8,6 +8,7 @@ Frames take turns, so that none is still in the cache from the last round. Wante
 """
 
 import argparse
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -22,7 +23,7 @@ from sji_edge.core.verdict import Thresholds
 from sji_edge.data.synthetic_boards import write_boards
 from sji_edge.inspection.faults import Fault
 from sji_edge.inspection.layout import RecipeLayout
-from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.board import Recipe, Refinement
 
 WANTED_MS = 5.0
 FRAMES, JOINTS = 8, 100
@@ -36,10 +37,16 @@ def main() -> None:
         "--boards", type=Path, help="recipe folder with frames; default: $SJI_DATA or synthetic"
     )
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument(
+        "--refine", action="store_true", help="each joint refined against golden; part of align"
+    )
     given = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="sji-boards-") as folder:
         recipe, frames = load(given.boards, Path(folder))
+    if given.refine:
+        refined = recipe.board.model_copy(update={"refine": Refinement()})
+        recipe = dataclasses.replace(recipe, board=refined)
     channels = 1 if frames[0].ndim == 2 else 3
     spec = PreprocessSpec(height=84, width=84, channels=channels)
     layout = RecipeLayout(recipe, spec, Thresholds(lower=0.3, upper=0.7))

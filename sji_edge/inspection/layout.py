@@ -22,6 +22,7 @@ from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.frame_checks import FrameChecks
 from sji_edge.recipe.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.refine import Refiner
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +85,9 @@ class RecipeLayout:
         self._spec = spec
         self._names = tuple(recipe.names)
         self._rois = recipe.rois
+        self._refiner = None
+        if recipe.board.refine is not None and recipe.golden is not None:
+            self._refiner = Refiner(recipe.board.refine, recipe.golden, recipe.rois)
         self._limits = Limits(
             np.array([joint.lower or thresholds.lower for joint in recipe.joints]),
             np.array([joint.upper or thresholds.upper for joint in recipe.joints]),
@@ -115,6 +119,8 @@ class RecipeLayout:
         if isinstance(found, AlignmentFailure):
             return Fault(Cause.ALIGNMENT, found.reason)
         maps = crops_to_image(self._rois, self._spec, found.matrix)
+        if self._refiner is not None:
+            maps[:, :, 2] += self._refiner.offsets(pixels, found.matrix) @ found.matrix[:, :2].T
         return Placement(maps, ~outside_frame(maps, self._spec, pixels.shape), found.residual_px)
 
 

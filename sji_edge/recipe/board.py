@@ -55,6 +55,14 @@ class FrameLimits(BaseModel):
     min_sharpness: float = Field(default=0.35, ge=0.0, lt=1.0)
 
 
+class Refinement(BaseModel):
+    """How far a joint may lie from where the fiducials put it, when each is looked for by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_shift_px: float = Field(default=3.0, gt=0.0, le=10.0)
+
+
 class Board(BaseModel):
     """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
 
@@ -65,6 +73,7 @@ class Board(BaseModel):
     fiducials: tuple[Fiducial, ...] = Field(min_length=2, max_length=4)
     alignment: AlignmentLimits = AlignmentLimits()
     checks: FrameLimits = FrameLimits()
+    refine: Refinement | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -96,7 +105,7 @@ class Board(BaseModel):
     @property
     def uses_golden(self) -> bool:
         """Tell whether where a joint is found depends on the golden image."""
-        return any(mark.shape == "template" for mark in self.fiducials)
+        return self.refine is not None or any(mark.shape == "template" for mark in self.fiducials)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +202,8 @@ def _golden_uses(board: Board | None, golden: Image | None) -> list[Finding]:
     if board is None:
         return []
     findings = []
+    if board.refine is not None and golden is None:
+        findings.append(Finding(f"{BOARD_FILE}: refine compares with {GOLDEN_FILE}, and there is none"))
     for number, mark in enumerate(board.fiducials):
         pattern = "" if mark.shape == "circle" else pattern_of(mark, golden)
         if isinstance(pattern, str) and pattern:
