@@ -145,8 +145,8 @@ def _peaks(
 
 def _whole(index: NDArray[np.int64]) -> NDArray[np.float64]:
     """An index of a transform as a shift, which may be negative."""
-    shift: NDArray[np.float64] = (index + PATCH_PX // 2) % PATCH_PX - PATCH_PX / 2
-    return shift
+    shift = (index + PATCH_PX // 2) % PATCH_PX - PATCH_PX // 2
+    return shift.astype(np.float64)
 
 
 def _vertex(
