@@ -21,7 +21,7 @@ from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
 from sji_edge.data.groups import NO_GROUP, groups_of
 from sji_edge.evaluation.gallery import Look, show, worst_defects, worst_goods
-from sji_edge.evaluation.judged import judge
+from sji_edge.evaluation.judged import Judged, judge
 from sji_edge.evaluation.operating_point import OperatingPoint, solve_operating_point
 from sji_edge.evaluation.page import Page, write_page
 from sji_edge.evaluation.plots import curve_plot, png, reliability_plot, scores_plot, stress_plot
@@ -227,6 +227,20 @@ def _facts(side: OpenSide, settings: EvaluationSettings, split: _Split) -> dict[
     }
 
 
+def _plots(document: Document, judged: Judged) -> dict[str, bytes]:
+    evaluation = document.evaluation
+    pictures = {
+        "Scores": png(scores_plot(judged, evaluation)),
+        "Escapes and false calls over the limit": png(curve_plot(evaluation)),
+        "Reliability": png(reliability_plot(judged, evaluation.temperature is not None)),
+    }
+    if document.stress:
+        pictures["Stress: the limits as they are, pictures that get worse"] = png(
+            stress_plot(document.stress)
+        )
+    return pictures
+
+
 def _write(
     folder: Path,
     document: Document,
@@ -243,15 +257,6 @@ def _write(
         limit=limits.upper,
         temperature=evaluation.temperature or 1.0,
     )
-    pictures = {
-        "Scores": png(scores_plot(judged, evaluation)),
-        "Escapes and false calls over the limit": png(curve_plot(evaluation)),
-        "Reliability": png(reliability_plot(judged, evaluation.temperature is not None)),
-    }
-    if document.stress:
-        pictures["Stress: the limits as they are, pictures that get worse"] = png(
-            stress_plot(document.stress)
-        )
 
     def tiles(chosen: NDArray[np.int64]) -> Sequence[Any]:
         return show(
@@ -271,7 +276,7 @@ def _write(
         facts=document.facts,
         words=() if point is None else point.words,
         evaluation=evaluation,
-        pictures=pictures,
+        pictures=_plots(document, judged),
         escapes=tiles(worst_defects(judged.scores, judged.is_defect, gallery.shown)),
         false_calls=tiles(worst_goods(judged.scores, judged.is_defect, gallery.shown)),
         attention=gallery.note,
