@@ -30,12 +30,12 @@ class Shown(BaseModel):
 
 
 def worst_defects(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Indices of the defects that look best, lowest score first."""
+    """Indices of the at most ``most`` defects that look best, int64, lowest of the ``(n,)`` scores first."""
     return _first(np.where(is_defect, scores, np.inf), int(is_defect.sum()), most)
 
 
 def worst_goods(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Indices of the good joints that look worst, highest score first."""
+    """Indices of the at most ``most`` good joints that look worst, int64, highest of the ``(n,)`` scores first."""
     return _first(np.where(is_defect, np.inf, -scores), int((~is_defect).sum()), most)
 
 

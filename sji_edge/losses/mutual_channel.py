@@ -50,7 +50,11 @@ class MutualChannel(JointLoss):
 
 
 def channel_groups(features: torch.Tensor, classes: int) -> torch.Tensor:
-    """Share the channels of ``(n, channels, h, w)`` out: ``(n, classes, channels a class, h · w)``."""
+    """Share the channels of ``(n, channels, h, w)`` out: ``(n, classes, channels a class, h · w)``.
+
+    Raises:
+        ValueError: fewer channels than classes.
+    """
     channels = features.shape[1] // classes
     if channels == 0:
         raise ValueError(

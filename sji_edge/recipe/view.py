@@ -98,7 +98,11 @@ def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point],
 
 
 def fit_view(places: list[Point], view: CameraView) -> tuple[Matrix, float]:
-    """The map from seen mm to pixels, and the largest disagreement in pixels."""
+    """The map from seen mm to pixels, 2 × 3, and the largest disagreement in pixels.
+
+    Raises:
+        RecipeError: the fiducials disagree with each other, or with the scale that was given.
+    """
     if view.origin is not None and view.scale is not None:
         return np.array([[view.scale, 0.0, view.origin[0]], [0.0, view.scale, view.origin[1]]]), 0.0
     source, target = np.array(places), np.array([anchor.px for anchor in view.anchors])

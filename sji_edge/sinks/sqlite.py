@@ -182,7 +182,11 @@ class SqliteSink:
                 self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Fold the log into the database and let go; a second call does nothing."""
+        """Fold the log into the database and let go; a second call does nothing.
+
+        Raises:
+            OutputError: SQLite cannot close it.
+        """
         if self._open:
             self._open = False
             try:
