@@ -51,7 +51,7 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     """
     _check_both(is_defect)
     defects = np.sort(scores[is_defect])
-    allowed = int(np.floor(max_escape * defects.size))
+    allowed = _allowed(max_escape, defects.size)
     highest = _midpoint_below(scores, float(defects[allowed]))
     upper = _best_limit(scores, is_defect)
     most, fewest = np.quantile(
@@ -72,8 +72,7 @@ def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -
     """
     _check_both(is_defect)
     defects = np.sort(scores[is_defect])
-    # Half a defect in a million forgives the rounding of max_escape * defects, never a whole escape.
-    lower = _midpoint_below(scores, float(defects[int(np.floor(max_escape * defects.size + 5e-7))]))
+    lower = _midpoint_below(scores, float(defects[_allowed(max_escape, defects.size)]))
     fewest = float(np.quantile(scores[~is_defect], 1.0 - REVIEW_SHARE, method="higher"))
     upper = _best_limit(scores, is_defect)
     return Thresholds(lower=min(upper, lower, _midpoint_above(scores, fewest)), upper=upper)
@@ -117,6 +116,11 @@ def match_thresholds(
     if between.size:
         limits.append(_midpoint_above(scores, float(between[-1])))
     return Thresholds(lower=lower, upper=max(lower, min(limits, key=distance)))
+
+
+def _allowed(max_escape: float, defects: int) -> int:
+    """Return how many defects may pass; half a one in a million forgives the rounding of the product."""
+    return int(np.floor(max_escape * defects + 5e-7))
 
 
 def _check_both(is_defect: Truth) -> None:
