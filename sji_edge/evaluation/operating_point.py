@@ -10,6 +10,9 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.metrics.sample_size import defects_needed
 from sji_edge.metrics.thresholds import thresholds_for_escape
 
+SMALLEST_RATE = 1e-9
+"""No number of joints that a line sees could prove less."""
+
 Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
@@ -29,15 +32,15 @@ def parse_rate(text: str) -> float:
     """Read ``0.5%``, ``0.5 %`` or ``0.005`` as a share.
 
     Raises:
-        UsageError: neither, or outside [0, 1).
+        UsageError: neither, or not 0 and outside [``SMALLEST_RATE``, 1).
     """
     number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
     try:
         value = float(number) / (100.0 if percent else 1.0)
     except ValueError:
         value = -1.0
-    if not 0.0 <= value < 1.0:
-        raise UsageError(f"an escape rate of {text!r}; a share such as 0.5% or 0.005 was wanted")
+    if value != 0.0 and not SMALLEST_RATE <= value < 1.0:
+        raise UsageError(f"an escape rate of {text!r}; 0, or a share such as 0.5% or 0.005, was wanted")
     return value
 
 
@@ -47,7 +50,7 @@ def solve_operating_point(scores: Scores, is_defect: Truth, max_escape: float) -
     Args:
         scores: 1 − p(good), ``(n,)``.
         is_defect: bool ``(n,)``.
-        max_escape: greatest share of the defects that may pass, in [0, 1).
+        max_escape: greatest share of the defects that may pass: 0, or from ``SMALLEST_RATE`` to 1.
 
     Raises:
         DataError: no defect or no good joint among them.
