@@ -193,7 +193,7 @@ def _print(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     names = [name for name in rows[0] if name not in hidden]
     for name in names:
         number = isinstance(rows[0][name], int | float)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
         colour = COLOURS.get(row.get("verdict", ""))
         table.add_row(*(escape(_cell(name, row[name])) for name in names), style=colour)

@@ -71,6 +71,7 @@ def draw(
     doubtful = {name for pair in overlapping(loaded.names, loaded.rois) for name in (pair.first, pair.second)}
     doubtful |= set(flat_joints(loaded, loaded.golden))
     picture = paint_recipe(loaded.golden, loaded.board, loaded.joints, doubtful)
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(output, cv2.imencode(suffix, picture)[1].tobytes())
     console().print(f"drawn: {output} ({len(loaded.joints)} joints)", markup=False)
 

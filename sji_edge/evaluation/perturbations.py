@@ -109,7 +109,7 @@ PERTURBATIONS = (
     Perturbation("gaussian noise", "grey levels", (4, 8, 16, 24, 32), _on_pixels(_noise)),
     Perturbation("shot noise", "of white", (0.03, 0.05, 0.08, 0.12, 0.2), _on_pixels(_shot_noise)),
     Perturbation("blur", "px", (0.5, 1.0, 1.5, 2.0, 3.0), _on_pixels(_blur)),
-    Perturbation("jpeg", "100 - quality", (20, 50, 70, 85, 92), _on_pixels(_jpeg)),
+    Perturbation("jpeg", "quality lost", (20, 50, 70, 85, 92), _on_pixels(_jpeg)),
     Perturbation("gain", "%", (10, 20, 35, 50, 80), _on_pixels(_gain)),
     Perturbation("offset", "grey levels", (10, 20, 35, 50, 70), _on_pixels(_offset)),
     Perturbation("shift", "crop px", (1, 2, 4, 6, 10), _on_map(_shift)),

@@ -24,6 +24,9 @@ from sji_edge.recipe.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.board import Recipe
 from sji_edge.recipe.refine import Refiner
 
+MAX_SHRINK = 12
+"""An image more than so many times the crop's side is a camera's frame, not a picture of one joint."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
@@ -155,7 +158,11 @@ class ImageLayout:
         return FrameChecks()
 
     def place(self, pixels: Image) -> Placement | Fault:
-        """Take the whole image, as ``core.preprocess.crop_of_image`` does."""
+        """Take the whole image, as ``core.preprocess.crop_of_image`` does; a camera's whole frame is no joint."""
+        height, width = pixels.shape[:2]
+        if width > MAX_SHRINK * self._spec.width or height > MAX_SHRINK * self._spec.height:
+            found = f"{width}x{height} for a crop of {self._spec.width}x{self._spec.height}"
+            return Fault(Cause.WRONG_SIZE, f"{found} is no single joint; a board needs its recipe (--recipe)")
         box = whole_image_roi(pixels)
         roi = np.array([[box.x, box.y, box.width, box.height, box.angle_rad]])
         return Placement(crops_to_image(roi, self._spec), np.ones(1, np.bool_))

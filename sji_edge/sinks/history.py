@@ -169,7 +169,7 @@ class History:
         """Each refdes that ever failed, most FAILs first; then by REVIEW and ERROR."""
         where, values = _where(wanted, joints=True)
         rows = self._rows(
-            "SELECT j.refdes, count(*) AS judged, sum(j.verdict = 'FAIL') AS fails, "
+            "SELECT j.refdes, sum(j.verdict <> 'ERROR') AS judged, sum(j.verdict = 'FAIL') AS fails, "
             "sum(j.verdict = 'REVIEW') AS reviews, sum(j.verdict = 'ERROR') AS errors "
             f"FROM joints j JOIN boards b ON b.id = j.board_id {where} GROUP BY j.refdes "
             "HAVING fails + reviews + errors > 0 ORDER BY fails DESC, reviews DESC, errors DESC, j.refdes",

@@ -168,3 +168,12 @@ def test_engine_that_contradicts_its_card_is_refused(tmp_path):
     ):
         with pytest.raises(EngineInputError, match="card"):
             BoardJudge(open_engine(tmp_path), model, layout, CountingClock(), "run")
+
+
+def test_a_whole_camera_frame_is_no_joint(tmp_path):
+    judge = image_judge(tmp_path)
+    judgement = judge.judge(frame_of(np.full((480, 640), 40, np.uint8)))
+    assert judgement.record.verdict is Verdict.ERROR
+    assert judgement.cause is Cause.WRONG_SIZE
+    assert "--recipe" in judgement.record.cause
+    assert judge.judge(frame_of(np.full((190, 190), 40, np.uint8))).record.verdict is Verdict.PASS
