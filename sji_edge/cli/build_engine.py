@@ -25,6 +25,11 @@ def build_engine(
     weight_bits: Annotated[
         int, typer.Option(help="8, or 7 for CPUs that saturate; 0: as this CPU needs.")
     ] = 0,
+    qat: Annotated[
+        Path | None,
+        typer.Option(help="Dataset: fine-tune INT8 on its training split first (PyTorch, minutes)."),
+    ] = None,
+    qat_epochs: Annotated[int, typer.Option(min=1, help="Passes over the split, with --qat.")] = 4,
     max_batch: Annotated[int, typer.Option(min=1, help="Most crops at once.")] = 128,
     name: Annotated[
         str, typer.Option(help="Name of the bundle; default: model, backend and precision.")
@@ -66,6 +71,8 @@ def build_engine(
     An engine for a card that is not here is kept but not released: sji-edge engine release proves it there.
 
     Example: `sji-edge build-engine runs/demo --precision auto`
+
+    Example: `sji-edge build-engine runs/demo --precision int8 --qat data/solder-joints`
     """
     from sji_edge.core.extras import require
 
@@ -101,6 +108,7 @@ def build_engine(
         threads=threads,
         engines=engines,
         tensorrt=tensorrt,
+        qat=None if qat is None else {"data": qat, "epochs": qat_epochs},
     )
     with console().status("building") as status:
         built = build(settings, lambda step: status.update(step))

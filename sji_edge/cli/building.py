@@ -4,12 +4,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from sji_edge.cli.fine_tuning import QatJob, QatSettings, with_fine_tuning
 from sji_edge.cli.release import release
 from sji_edge.cli.trials import Trial, Workbench, best
 from sji_edge.core.errors import UsageError
@@ -51,6 +52,13 @@ class BuildSettings(BaseModel):
     threads: int
     engines: Path
     tensorrt: TensorRtOptions | None = None
+    qat: QatSettings | None = None
+
+    @model_validator(mode="after")
+    def _qat_is_int8(self) -> Self:
+        if self.qat is not None and self.precision not in ("auto", "int8"):
+            raise ValueError(f"--qat makes INT8 engines; --precision is {self.precision}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -155,17 +163,30 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
     if settings.precision in ("auto", "int8"):
         crops, calibration = _calibration_crops(settings, bench)
         calibration["weight_bits"] = weight_bits
-    return calibration, candidates(
+    scheme = scheme_for(settings.backend, weight_bits)
+    ladder = candidates(
         settings.model,
         settings.precision,
         crops=crops,
         card=bench.card,
-        scheme=scheme_for(settings.backend, weight_bits),
+        scheme=scheme,
         method=settings.method,
         halves=_halves(bench.backend),
         folder=bench.folder,
         step=bench.step,
     )
+    if settings.qat is not None:
+        job = QatJob(
+            settings=settings.qat,
+            model=settings.model,
+            card=bench.card,
+            crops=crops,
+            scheme=scheme,
+            folder=bench.folder,
+            step=bench.step,
+        )
+        ladder = with_fine_tuning(job, ladder)
+    return calibration, ladder
 
 
 def _halves(backend: Backend) -> tuple[str, ...]:

@@ -185,3 +185,38 @@ def test_a_run_that_was_not_exported_says_so(workshop, capsys):
 def test_misspelt_options_are_usage_errors(workshop, capsys, words, hint):
     assert command("build-engine", *words) == 2
     assert hint in capsys.readouterr().err
+
+
+def test_qat_fine_tunes_the_int8_graph_and_the_manifest_says_so(workshop):
+    assert command("calibrate", "data", "--count", 32) == 0
+    words = ("build-engine", "--precision", "int8", "--qat", "data", "--qat-epochs", 2, "--name", "e")
+    assert command(*words) in (0, 3)
+    folder = workshop / "engines" / "e"
+    facts = manifest(folder)
+    assert [attempt["label"] for attempt in facts["tried"]] == ["int8", "int8, QAT"]
+    for name in ("model.onnx", "golden.npz"):
+        assert (folder / name).read_bytes() == (workshop / "runs" / "small" / name).read_bytes()
+    kept = next(attempt["label"] for attempt in facts["tried"] if attempt["kept"])
+    told = facts["build"].get("qat")
+    assert (told is not None) == (kept == "int8, QAT")
+    if told is not None:
+        assert (told["epochs"], told["images"]) == (2, 40)
+        after, before = told["held_out_rms_by_epoch"], told["held_out_rms_before"]
+        assert len(after) == 2
+        assert told["best_epoch"] == (after.index(min(after)) + 1 if min(after) < before else None)
+
+
+def test_auto_with_qat_goes_on_to_the_wider_types(workshop):
+    assert command("calibrate", "data", "--count", 32) == 0
+    assert command("build-engine", "--qat", "data", "--qat-epochs", 1, "--name", "e") == 0
+    tried = [attempt["label"] for attempt in manifest(workshop / "engines" / "e")["tried"]]
+    assert tried[:2] == ["int8", "int8, QAT"]
+    assert tried[-1] == "fp32"
+
+
+def test_qat_is_for_int8_and_needs_a_training_split(workshop, capsys):
+    assert command("calibrate", "data", "--count", 32) == 0
+    assert command("build-engine", "--precision", "fp32", "--qat", "data") == 2
+    assert "--qat makes INT8 engines" in capsys.readouterr().err
+    assert command("build-engine", "--qat", "data/train") == 2
+    assert "no train split" in capsys.readouterr().err
