@@ -102,7 +102,8 @@ def infer(
 ) -> Any:
     """Judge a stream: a verdict for each joint and each board, recorded in SQLite and JSONL.
 
-    Ctrl-C finishes the frames in flight and ends with exit code 130; a second one stops at once.
+    Ctrl-C finishes the frames in flight and ends with exit code 130; a second one stops at once. A run in which
+    no joint got a verdict ends with exit code 3.
 
     Example: `sji-edge infer --stream frames/ --recipe boards/amplifier`
     """

@@ -7,7 +7,7 @@
     │   ├── DataError                 a dataset, an image
     │   └── RecipeError               a board description
     │       └── RoiOutsideFrameError
-    ├── GateError                 3   a quality or parity gate failed
+    ├── GateError                 3   a quality or parity gate failed, or a run judged nothing
     ├── LatencyGateError          4   a latency gate failed
     ├── EnvironmentMismatchError  5   this machine cannot do that
     │   ├── MissingExtraError         a package of an extra is not installed

@@ -29,6 +29,8 @@ class ProcessAlarm:
         if not due:
             return None
         return GateError(
-            f"process alarm: {', '.join(due)} failed on {self._limit} boards in a row",
-            hint="look at the soldering process before the next board",
+            f"process alarm: {', '.join(due)} failed on {self._limit} boards in a row, "
+            f"the last of them {record.frame_name}; the run was stopped",
+            hint=f"look at the soldering process before the next board, or whether these are false calls: "
+            f"sji-edge inspections joints --refdes {due[0]}",
         )

@@ -76,9 +76,11 @@ class Channel(Generic[T]):
             self._closed = True
             self._condition.notify_all()
 
-    def abort(self) -> None:
-        """Take nothing more, and let go of what is in it."""
+    def abort(self) -> int:
+        """Take nothing more, and let go of what is in it; returns how many items that were."""
         with self._condition:
             self._closed = True
+            dropped = len(self._items)
             self._items.clear()
             self._condition.notify_all()
+            return dropped

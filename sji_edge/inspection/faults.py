@@ -24,6 +24,8 @@ class Cause(StrEnum):
     """The device took it and it never came here, by the device's numbering; counted, and not on record."""
     DISPLACED = "displaced"
     """A newer frame took its place before anything looked at it; counted, and not on record."""
+    NOT_BEGUN = "not-begun"
+    """Waiting when the process alarm ended the run; counted, and not on record."""
     NOT_RECORDED = "not-recorded"
     ABANDONED = "abandoned"
     """In flight when the run was broken off; counted, and not on record."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import SourceError
+from sji_edge.core.errors import GateError, SourceError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
 from sji_edge.inspection.alarm import ProcessAlarm
 from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judge import BoardJudge
+from sji_edge.inspection.nothing_judged import nothing_judged
 from sji_edge.inspection.recorder import OnBoard, Recorder
 from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary, Tally
@@ -86,7 +87,7 @@ class Inspection:
         alarm = ProcessAlarm(self._settings.stop_on)
         self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board, space)
         self._at_source = False
-        self._ending = False
+        self._ending = self._alarmed = False
         self._error: BaseException | None = None
         self._broken: Fault | None = None
         self._started_ns = self._ended_ns = clock.monotonic_ns()
@@ -106,7 +107,8 @@ class Inspection:
             SourceError: the source was lost, or gave no frame at all.
             OutputError: a sink failed, and the boards in flight are counted as not recorded; or the disk is
                 nearly full, and they are on record.
-            GateError: a joint failed on ``stop_on`` boards in a row.
+            GateError: a joint failed on ``stop_on`` boards in a row; frames that waited are not judged, and
+                counted. Or no joint at all got a verdict.
             Exception: what the engine raised; the boards in flight are on record as ERROR.
         """
         self._started_ns = self._clock.monotonic_ns()
@@ -126,7 +128,10 @@ class Inspection:
             raise self._error
         if not left.captured and not self._stop():
             raise SourceError("the stream ended without a frame, so nothing was judged")
-        return self.summary()
+        summary = self.summary()
+        if not self._stop_asked() and (empty := nothing_judged(summary)) is not None:
+            raise empty
+        return summary
 
     def summary(self) -> RunSummary:
         """Return what was counted so far; from any thread, and after an exception too."""
@@ -171,7 +176,9 @@ class Inspection:
                 self._at_source = True
                 frame = next(frames, None)
                 self._at_source = False
-                if frame is None or not self._take((frame, self._clock.monotonic_ns() - asked_ns)):
+                if frame is None or self._alarmed:
+                    break
+                if not self._take((frame, self._clock.monotonic_ns() - asked_ns)):
                     break
                 captured += 1
         except SourceError as error:
@@ -191,7 +198,9 @@ class Inspection:
             taken, displaced = self._frames.put_latest(captured)
             if displaced is not None:
                 self._tally.add_unrecorded(Cause.DISPLACED)
-        if not taken and self._stop():
+        if not taken and self._alarmed:
+            self._tally.add_unrecorded(Cause.NOT_BEGUN)
+        elif not taken and self._stop():
             self._tally.capture(-1)
         return taken
 
@@ -250,3 +259,7 @@ class Inspection:
             if ending is not None:
                 self._error = self._error or ending
                 self._ending = True
+                if isinstance(ending, GateError):
+                    # Work that was begun is finished; a board that only waits is not judged after the alarm.
+                    self._alarmed = True
+                    self._tally.add_unrecorded(Cause.NOT_BEGUN, self._frames.abort())

@@ -25,8 +25,9 @@ class FailedJoint:
 class RunSummary:
     """A run in figures. ``captured`` equals ``judged`` plus all of ``errors``, and what is still in flight.
 
-    ``boards`` and ``joints`` count by verdict, ``errors`` counts boards by cause; ``joints_per_s`` counts
-    joints with a verdict other than ERROR over the whole run's wall time, reading frames included.
+    ``boards`` and ``joints`` count by verdict, ``errors`` counts boards by cause, ``examples`` says of each
+    cause on record what was found first; ``joints_per_s`` counts joints with a verdict other than ERROR over
+    the whole run's wall time, reading frames included.
     """
 
     captured: int
@@ -38,6 +39,7 @@ class RunSummary:
     joints_per_s: float
     latency: dict[str, LatencySummary]
     first_fails: tuple[FailedJoint, ...]
+    examples: dict[Cause, str]
 
     @property
     def in_flight(self) -> int:
@@ -55,6 +57,7 @@ class Tally:
         self._boards: Counter[Verdict] = Counter()
         self._joints: Counter[Verdict] = Counter()
         self._errors: Counter[Cause] = Counter()
+        self._examples: dict[Cause, str] = {}
         self._latency: dict[str, LatencyHistogram] = {}
         self._first_fails: list[FailedJoint] = []
 
@@ -73,6 +76,8 @@ class Tally:
                 self._judged += 1
             else:
                 self._errors[judgement.cause] += 1
+                found = record.cause.removeprefix(f"{judgement.cause}: ")
+                self._examples.setdefault(judgement.cause, f"{record.frame_name}: {found}")
             self._keep_fails(record)
             stages = dict(record.latency_ns)
             stages["verdict"] = stages.pop("since_capture", 0)
@@ -107,4 +112,5 @@ class Tally:
                 joints_per_s=judged / wall_s if wall_s > 0 else 0.0,
                 latency={stage: log.summary() for stage, log in self._latency.items()},
                 first_fails=tuple(self._first_fails),
+                examples=dict(self._examples),
             )

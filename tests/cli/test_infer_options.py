@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sji_edge.cli.infer import infer
+from sji_edge.cli.main import run as main_run
 from sji_edge.cli.replay import replay_golden
 from sji_edge.cli.show_live import Watch
 from sji_edge.core.errors import GateError, SjiError, UsageError
@@ -88,17 +89,22 @@ def test_wrong_setting_is_a_usage_error_before_anything_is_opened(tmp_path, word
         run("--stream", tmp_path / "none", *words)
 
 
-def test_late_verdicts_are_errors_on_record(tmp_path, crops, engines):
+def test_late_verdicts_are_errors_on_record_and_a_run_of_them_fails(tmp_path, crops, engines, capsys):
     words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
-    done = run(*words, "--takt-ms", "0.000001", "--low-latency")
-    assert "ERROR late: 6 boards" in done.output
+    with pytest.raises(SystemExit) as stop:
+        main_run(["infer", *map(str, words), "--takt-ms", "0.000001", "--low-latency"])
+    assert stop.value.code == 3
+    shown = capsys.readouterr()
+    assert "ERROR late: 6 boards" in shown.out
+    assert "no joint was judged: 6 of 6 boards are ERROR late; the first: pad0.png: " in shown.err
+    assert "hint: raise --takt-ms" in shown.err
     lines = next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines()
     assert {json.loads(line)["verdict"] for line in lines} == {"ERROR"}
 
 
 def summary():
     counts = dict.fromkeys(VERDICTS, 1)
-    return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, ())
+    return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, (), {})
 
 
 def test_terminal_gets_one_screen(engines):

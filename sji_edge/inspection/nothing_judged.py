@@ -1,0 +1,41 @@
+"""A run that gave no joint a verdict has shown nothing, and does not end as if it had."""
+
+from sji_edge.core.errors import GateError
+from sji_edge.core.verdict import VERDICTS, Verdict
+from sji_edge.inspection.faults import Cause
+from sji_edge.inspection.tally import RunSummary
+
+NEXT_STEP = {
+    Cause.UNREADABLE: "look at the files that the stream names: they are damaged, or no images",
+    Cause.SOURCE_AWAY: "look at the camera and its cable, then run it again",
+    Cause.WRONG_SIZE: "name the recipe of these frames with --recipe",
+    Cause.BLACK: "look at the lamp, the lens cap and the exposure",
+    Cause.SATURATED: "lower the exposure or the light, or raise max_saturated_share in board.json",
+    Cause.FROZEN: "look at the camera: it gives the same frame again and again",
+    Cause.BLURRED: "focus the camera, or take golden.png again with the optics as they are now",
+    Cause.TOO_OLD: "raise --max-age-ms, or make the work faster: sji-edge bench shows what the engine takes",
+    Cause.ALIGNMENT: "see where the fiducials are looked for: sji-edge recipe draw RECIPE",
+    Cause.OUTSIDE_FRAME: "see where the joints are looked for: sji-edge recipe draw RECIPE",
+    Cause.NOT_FINITE: "prove the engine: sji-edge engine verify BUNDLE",
+    Cause.LATE: "raise --takt-ms, or make the work faster: sji-edge bench shows what the engine takes",
+}
+"""What helps against a cause that all boards share; a cause that ends the run itself says more elsewhere."""
+
+
+def nothing_judged(summary: RunSummary) -> GateError | None:
+    """Return why a run whose frames all came to nothing fails, naming the commonest cause; None for any other run.
+
+    No evidence is a failure: a line whose every board is ERROR has not been inspected, and what follows the
+    command must not take it for one that was.
+    """
+    if not summary.errors or any(
+        summary.joints[verdict] for verdict in VERDICTS if verdict is not Verdict.ERROR
+    ):
+        return None
+    cause, boards = max(summary.errors.items(), key=lambda item: item[1])
+    example = summary.examples.get(cause, "")
+    first = f"; the first: {example}" if example else ""
+    return GateError(
+        f"no joint was judged: {boards} of {summary.captured} boards are ERROR {cause}{first}",
+        hint=NEXT_STEP.get(cause, ""),
+    )
