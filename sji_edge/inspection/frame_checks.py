@@ -1,5 +1,6 @@
 """The checks of a frame before anything is looked for in it."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,7 @@ BLACK_LEVEL = 8
 """A frame without a pixel above this grey level shows nothing."""
 WHITE_LEVEL = 250
 GRID = np.s_[::8, ::8]
+"""What most checks look at: a sixty-fourth of the pixels, an eighth of the memory."""
 LINES_PX = 64
 """Detail is measured on one row and one column of so many."""
 
@@ -33,9 +35,9 @@ class FrameChecks:
     ) -> None:
         self._size = size
         self._limits = limits
-        self._white = 0.0 if golden is None else white_share(golden)
+        self._white = 0.0 if golden is None else _white_share(_grid(golden))
         self._detail = None if golden is None else detail(golden)
-        self._last: Image | None = None
+        self._last: tuple[Image, Image] | None = None
 
     def fault(self, frame: Frame) -> Fault | None:
         """Say what is wrong with a frame, or return None; frames come in the order of their capture."""
@@ -45,16 +47,19 @@ class FrameChecks:
         height, width = frame.pixels.shape[:2]
         if self._size is not None and (width, height) != self._size:
             return Fault(Cause.WRONG_SIZE, f"{width}x{height}, {self._size[0]}x{self._size[1]} was wanted")
-        brightest = int(frame.pixels.max(initial=0))
-        if brightest <= BLACK_LEVEL:
-            return Fault(Cause.BLACK, f"no pixel is brighter than {brightest}")
-        return None if self._limits is None else self._limit_fault(frame.pixels, self._limits)
+        grid = _grid(frame.pixels)
+        # Only a frame that is dark on the grid is looked at whole.
+        if grid.max(initial=0) <= BLACK_LEVEL:
+            brightest = int(frame.pixels.max(initial=0))
+            if brightest <= BLACK_LEVEL:
+                return Fault(Cause.BLACK, f"no pixel is brighter than {brightest}")
+        return None if self._limits is None else self._limit_fault(frame.pixels, grid, self._limits)
 
-    def _limit_fault(self, pixels: Image, limits: FrameLimits) -> Fault | None:
-        frozen, self._last = self._is_last(pixels), pixels
+    def _limit_fault(self, pixels: Image, grid: Image, limits: FrameLimits) -> Fault | None:
+        frozen, self._last = self._is_last(pixels, grid), (pixels, grid)
         if frozen:
             return Fault(Cause.FROZEN, "it equals the frame before it in every pixel")
-        white = white_share(pixels)
+        white = _white_share(grid)
         if white - self._white > limits.max_saturated_share:
             return Fault(
                 Cause.SATURATED, f"{white:.0%} of it is white, {self._white:.0%} of the golden image is"
@@ -67,17 +72,11 @@ class FrameChecks:
             return Fault(Cause.BLURRED, f"it has {share:.0%} of golden's fine detail, {wanted}")
         return None
 
-    def _is_last(self, pixels: Image) -> bool:
-        last = self._last
-        if last is None or last.shape != pixels.shape:
+    def _is_last(self, pixels: Image, grid: Image) -> bool:
+        if self._last is None or self._last[0].shape != pixels.shape:
             return False
         # A live sensor's noise differs somewhere on the grid; only then is every pixel looked at.
-        return np.array_equal(last[GRID], pixels[GRID]) and np.array_equal(last, pixels)
-
-
-def white_share(pixels: Image) -> float:
-    """Share of pixels that are white, on a grid of every eighth."""
-    return float((_grey(pixels)[GRID] >= WHITE_LEVEL).mean())
+        return np.array_equal(self._last[1], grid) and np.array_equal(self._last[0], pixels)
 
 
 def detail(pixels: Image) -> float:
@@ -87,16 +86,30 @@ def detail(pixels: Image) -> float:
     energy it hardly depends on what a board shows.
     """
     grey = _grey(pixels)
-    rows = grey[LINES_PX // 2 :: LINES_PX].astype(np.float32)
-    columns = np.ascontiguousarray(grey[:, LINES_PX // 2 :: LINES_PX].T).astype(np.float32)
-    if rows.size == 0 or columns.size == 0:
+    rows = np.ascontiguousarray(grey[LINES_PX // 2 :: LINES_PX])
+    columns = np.ascontiguousarray(grey[:, LINES_PX // 2 :: LINES_PX])
+    if rows.shape[0] == 0 or rows.shape[1] < 3 or columns.shape[0] < 3 or columns.shape[1] == 0:
         return 0.0
-    return min(_curvature(rows), _curvature(columns))
+    wide, tall = rows.astype(np.int16), columns.astype(np.int16)
+    along_rows = wide[:, :-2] + wide[:, 2:] - 2 * wide[:, 1:-1]
+    along_columns = tall[:-2] + tall[2:] - 2 * tall[1:-1]
+    return min(_energy(along_rows) / _variance(rows), _energy(along_columns) / _variance(columns))
 
 
-def _curvature(lines: NDArray[np.float32]) -> float:
-    bend = 2 * lines[:, 1:-1] - lines[:, :-2] - lines[:, 2:]
-    return float(np.vdot(bend, bend)) / bend.size / max(float(lines.var()), 1e-6)
+def _energy(bend: NDArray[np.int16]) -> float:
+    return cv2.norm(bend, cv2.NORM_L2SQR) / bend.size
+
+
+def _variance(lines: Image) -> float:
+    return max(float(cv2.meanStdDev(lines)[1][0, 0]) ** 2, 1e-6)
+
+
+def _white_share(grid: Image) -> float:
+    return np.count_nonzero(grid >= WHITE_LEVEL) / max(grid.size, 1)
+
+
+def _grid(pixels: Image) -> Image:
+    return np.ascontiguousarray(_grey(pixels)[GRID])
 
 
 def _grey(pixels: Image) -> Image:

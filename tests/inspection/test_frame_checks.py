@@ -6,7 +6,7 @@ from bright_model import frame_of
 from sji_edge.core.preprocess import read_image
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.faults import Cause
-from sji_edge.inspection.frame_checks import FrameChecks
+from sji_edge.inspection.frame_checks import FrameChecks, detail
 from sji_edge.recipe.board import FrameLimits, Recipe
 
 SIZE = (320, 240)
@@ -41,6 +41,36 @@ def test_black_white_small_and_unreadable_frames():
     fault = FrameChecks(SIZE).fault(Frame(0, "x", 0, None, "camera away", away=True))
     assert fault is not None
     assert fault.cause is Cause.SOURCE_AWAY
+
+
+def test_one_bright_pixel_anywhere_keeps_a_frame_from_being_black():
+    for row, column in ((0, 0), (8, 16), (3, 5), (239, 319)):
+        spot = np.zeros(SIZE[::-1], np.uint8)
+        spot[row, column] = 9
+        assert FrameChecks(SIZE).fault(frame_of(spot)) is None
+        blue = np.zeros((*SIZE[::-1], 3), np.uint8)
+        blue[row, column, 0] = 9
+        assert FrameChecks(SIZE).fault(frame_of(blue)) is None
+
+
+@pytest.mark.parametrize("top", [256, 2])
+def test_detail_is_the_second_differences_energy_over_the_variance(top):
+    pixels = np.random.default_rng(4).integers(0, top, SIZE[::-1], np.uint8)
+
+    def curvature(lines):
+        bends = [np.convolve(line.astype(float), [1, -2, 1], "valid") for line in lines]
+        return np.mean(np.square(bends)) / np.var(lines)
+
+    wanted = min(curvature(pixels[32::64]), curvature(pixels[:, 32::64].T))
+    assert detail(pixels) == pytest.approx(wanted, rel=1e-9)
+    assert detail(pixels[:, :2]) == 0.0
+
+
+def test_camera_that_writes_into_one_buffer_is_not_frozen():
+    checks, buffer = FrameChecks(SIZE, FrameLimits(), scene()), scene(1)
+    assert checks.fault(frame_of(buffer)) is None
+    buffer[:] = scene(2)
+    assert checks.fault(frame_of(buffer)) is None
 
 
 def test_frame_that_equals_the_one_before_in_every_pixel_is_frozen():
