@@ -59,10 +59,18 @@ def infer(
         int | None, typer.Option(min=1, help="Frames that may wait; default: 4, or 1 with latest.")
     ] = None,
     max_age_ms: Annotated[
-        float | None, typer.Option(help="A frame older than this when work on it begins is ERROR.")
+        float | None,
+        typer.Option(
+            help="A frame older than this when work on it begins is ERROR; of files, see --takt-ms."
+        ),
     ] = None,
     takt_ms: Annotated[
-        float | None, typer.Option(help="A verdict later than this after the capture is ERROR.")
+        float | None,
+        typer.Option(
+            help="A verdict later than this after the capture is ERROR, waits included. Image and video "
+            "files have no moment of capture: theirs is ERROR when the work alone takes longer (with "
+            "--policy latest, from reading on, as if a camera gave them)."
+        ),
     ] = None,
     stop_on: Annotated[
         int,

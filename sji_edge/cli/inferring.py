@@ -30,7 +30,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine, open_reference
 from sji_edge.runtime.choice import Choice, choose_engine
 from sji_edge.sinks import SINKS
-from sji_edge.streams.spec import open_source, runs_free
+from sji_edge.streams.spec import is_stored, open_source, runs_free
 
 ENGINES = Path("engines")
 
@@ -102,7 +102,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
         console().print(engine_line(bundle, why))
         engine = stack.enter_context(closing(open_engine(bundle, request.threads)))
         layout = _layout(bundle, recipe)
-        deadlines = request.settings.deadlines
+        deadlines = request.settings.deadlines(is_stored(source))
         # Shadow parity judges the very crops again, so they are then cut where it can see them.
         judge = BoardJudge(
             engine,

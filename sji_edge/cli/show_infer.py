@@ -31,7 +31,7 @@ def engine_line(bundle: Bundle, why: str) -> str:
 def board_line(record: BoardRecord) -> str:
     """One line for a board, plain text."""
     counts = Counter(joint.verdict for joint in record.joints)
-    listed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts)
+    listed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     residual = record.alignment_residual_px
     aligned = "" if residual is None else f"  residual {residual:.2f} px"
     return f"{record.verdict:<6} {record.frame_name}  {record.cause or listed}{aligned}"
@@ -69,12 +69,12 @@ def verdict_table(summary: RunSummary) -> Table:
 
 
 def latency_table(summary: RunSummary) -> Table:
-    """Percentiles of each stage, and from the capture to the record."""
+    """Mean and percentiles of each stage, of the waits between them, and from the capture on; means add up."""
     table = Table(title="Latency a board, ms")
-    for column in ("stage", "p50", "p90", "p99", "p99.9", "max"):
+    for column in ("stage", "mean", "p50", "p90", "p99", "p99.9", "max"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, log in summary.latency.items():
-        values = (log.p50_ms, log.p90_ms, log.p99_ms, log.p999_ms, log.max_ms)
+        values = (log.mean_ms, log.p50_ms, log.p90_ms, log.p99_ms, log.p999_ms, log.max_ms)
         table.add_row(stage, *(f"{value:.2f}" for value in values))
     return table
 

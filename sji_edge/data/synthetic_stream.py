@@ -56,6 +56,7 @@ class SyntheticStream:
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
         self.free_running = options.fps is not None
+        self.stored = not self.free_running
 
     @classmethod
     def open(

@@ -27,6 +27,7 @@ def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
         "errors": {cause.value: count for cause, count in summary.errors.items()},
         "latency_ms": {
             stage: {
+                "mean": latency.mean_ms,
                 "p50": latency.p50_ms,
                 "p90": latency.p90_ms,
                 "p99": latency.p99_ms,

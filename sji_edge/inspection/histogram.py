@@ -26,6 +26,11 @@ class LatencySummary:
     p999_ms: float
     max_ms: float
 
+    @property
+    def mean_ms(self) -> float:
+        """The mean; 0 when nothing was measured."""
+        return self.total_ms / self.count if self.count else 0.0
+
 
 class LatencyHistogram:
     """Counts latencies of one stage."""

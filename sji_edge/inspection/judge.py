@@ -105,9 +105,9 @@ class BoardJudge:
 
     def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
         """Check a frame, find its joints, and cut them into ``buffer``."""
-        watch = Stopwatch(self._clock, acquire_ns)
+        watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)
         work = Work(frame, watch, buffer, buffer[:0])
-        work.fault = self._checks.fault(frame) or self._age_fault(frame)
+        work.fault = self._checks.fault(frame) or self._age_fault(work)
         watch.lap("check")
         if work.fault is not None or frame.pixels is None:
             return work
@@ -126,11 +126,10 @@ class BoardJudge:
     def infer(self, works: Sequence[Work]) -> None:
         """Run the engine on the crops of some frames, all in one batch where they fit."""
         for work in works:
-            if work.fault is None:
-                work.fault = self._age_fault(work.frame)
-        able = [work for work in works if work.fault is None]
-        for work in able:
             work.watch.begin()
+            if work.fault is None:
+                work.fault = self._age_fault(work)
+        able = [work for work in works if work.fault is None]
         try:
             if self._device is not None:
                 self._device.infer(able)
@@ -151,11 +150,11 @@ class BoardJudge:
 
     def decide(self, work: Work) -> Judgement:
         """Turn logits into a record; one that comes after its takt is ERROR."""
+        work.watch.begin()
         if work.fault is not None or work.placement is None or work.logits is None:
             return self._records.error(work, work.fault or Fault(Cause.ENGINE, "it gave no answer"))
-        work.watch.begin()
         judgement = self._records.judged(work, work.placement, work.logits)
-        late = self._over(work.frame, self._deadlines.takt_ns, Cause.LATE)
+        late = self._over(work, self._deadlines.takt_ns, Cause.LATE)
         return self._records.error(work, late) if late else judgement
 
     def _cut(self, frame: Frame, pixels: Image, placement: Placement, buffer: Image) -> Image:
@@ -189,13 +188,15 @@ class BoardJudge:
             logits[start : start + self.max_batch] = answer
         return logits
 
-    def _age_fault(self, frame: Frame) -> Fault | None:
-        return self._over(frame, self._deadlines.max_age_ns, Cause.TOO_OLD)
+    def _age_fault(self, work: Work) -> Fault | None:
+        return self._over(work, self._deadlines.max_age_ns, Cause.TOO_OLD)
 
-    def _over(self, frame: Frame, limit_ns: int | None, cause: Cause) -> Fault | None:
+    def _over(self, work: Work, limit_ns: int | None, cause: Cause) -> Fault | None:
         if limit_ns is None:
             return None
-        age_ns = self._clock.monotonic_ns() - frame.captured_ns
+        waits, waited_ns = self._deadlines.waits, work.watch.stages["wait"]
+        age_ns = work.watch.age_ns() - (0 if waits else waited_ns)
         if age_ns <= limit_ns:
             return None
-        return Fault(cause, f"{age_ns / 1e6:.1f} ms after capture, {limit_ns / 1e6:g} ms are allowed")
+        since = f"after capture, {waited_ns / 1e6:.1f} of them waiting" if waits else "of work"
+        return Fault(cause, f"{age_ns / 1e6:.1f} ms {since}; {limit_ns / 1e6:g} ms are allowed")

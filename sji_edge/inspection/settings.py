@@ -34,7 +34,7 @@ class RunSettings(BaseModel):
             newer one; None takes ``latest`` for a source that runs freely, else ``every``.
         queue: frames that may wait; None takes the policy's own.
         max_age_ms: how old a frame may be when work on it begins; None for any age.
-        takt_ms: how long after its capture a verdict is still good; None for ever.
+        takt_ms: how long after its capture a verdict is still good; None for ever. See ``deadlines``.
         stop_on: end the run when one joint fails on so many boards in a row; 0 never.
         low_latency: one frame at a time in one thread.
         max_frames: end after so many.
@@ -63,10 +63,15 @@ class RunSettings(BaseModel):
             stop_on=self.stop_on,
         )
 
-    @property
-    def deadlines(self) -> Deadlines:
-        """The limits in nanoseconds."""
-        return Deadlines(max_age_ns=_ns(self.max_age_ms), takt_ns=_ns(self.takt_ms))
+    def deadlines(self, stored: bool) -> Deadlines:
+        """Return the limits in nanoseconds.
+
+        Args:
+            stored: the source's frames lie ready, and are read ahead of the engine. Then only the work counts:
+                the waits are of the loop's own making. With ``latest`` a folder plays a camera, and they count.
+        """
+        waits = not stored or self.policy == "latest"
+        return Deadlines(max_age_ns=_ns(self.max_age_ms), takt_ns=_ns(self.takt_ms), waits=waits)
 
 
 def _ns(milliseconds: float | None) -> int | None:

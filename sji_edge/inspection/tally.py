@@ -27,7 +27,8 @@ class RunSummary:
 
     ``boards`` and ``joints`` count by verdict, ``errors`` counts boards by cause, ``examples`` says of each
     cause on record what was found first; ``joints_per_s`` counts joints with a verdict other than ERROR over
-    the whole run's wall time, reading frames included.
+    the whole run's wall time, reading frames included. In ``latency``, ``wait`` and the stages after it add up
+    to ``verdict``, from the capture on; that, ``record wait`` and ``record`` to ``end to end``.
     """
 
     captured: int
@@ -80,7 +81,8 @@ class Tally:
                 self._examples.setdefault(judgement.cause, f"{record.frame_name}: {found}")
             self._keep_fails(record)
             stages = dict(record.latency_ns)
-            stages["verdict"] = stages.pop("since_capture", 0)
+            stages["verdict"] = verdict_ns = stages.pop("since_capture", 0)
+            stages["record wait"] = end_to_end_ns - verdict_ns - record_ns
             for stage, ns in {**stages, "record": record_ns, "end to end": end_to_end_ns}.items():
                 self._latency.setdefault(stage, LatencyHistogram()).add(ns)
 

@@ -30,23 +30,36 @@ class Deadlines:
     """Limits from the moment of capture; None for no limit.
 
     ``max_age_ns`` is how old a frame may be when work on it begins, ``takt_ns`` when its verdict is there.
+    Without ``waits`` the time in channels does not count: an image that lay on a disk was captured at no
+    moment of this run, and how far ahead of the engine it was read says nothing about a line.
     """
 
     max_age_ns: int | None = None
     takt_ns: int | None = None
+    waits: bool = True
 
 
 class Stopwatch:
-    """Nanoseconds by stage, each from the end of the one before or from ``begin``."""
+    """Nanoseconds by stage, each from the end of the one before; ``wait`` is what passed between them.
 
-    def __init__(self, clock: Clock, acquire_ns: int = 0) -> None:
+    From the capture on, the stages and ``wait`` add up; ``acquire`` is what came before.
+    """
+
+    def __init__(self, clock: Clock, captured_ns: int, acquire_ns: int = 0) -> None:
         self._clock = clock
-        self.stages = {"acquire": acquire_ns}
+        self._captured = captured_ns
         self._last = clock.monotonic_ns()
+        self.stages = {"acquire": acquire_ns, "wait": self._last - captured_ns}
 
     def begin(self) -> None:
-        """Leave out the time since the last stage, such as a wait in a channel."""
-        self._last = self._clock.monotonic_ns()
+        """Count the time since the last stage as a wait, such as one in a channel."""
+        now = self._clock.monotonic_ns()
+        self.stages["wait"] += now - self._last
+        self._last = now
+
+    def age_ns(self) -> int:
+        """Time since the capture."""
+        return self._clock.monotonic_ns() - self._captured
 
     def lap(self, stage: str) -> None:
         """End a stage."""

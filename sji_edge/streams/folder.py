@@ -37,6 +37,8 @@ class FolderSource:
         root: frames are named by their path from here; by their file name without it.
     """
 
+    stored = True
+
     def __init__(
         self, paths: list[Path], clock: Clock, colour: bool = True, root: Path | None = None
     ) -> None:

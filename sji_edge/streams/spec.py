@@ -140,3 +140,8 @@ def open_source(
 def runs_free(source: FrameSource) -> bool:
     """Tell whether a source's frames come whether they are taken or not, as a free-running camera's do."""
     return bool(getattr(source, "free_running", False))
+
+
+def is_stored(source: FrameSource) -> bool:
+    """Tell whether a source's frames lie ready, so that reading one is no moment of capture."""
+    return bool(getattr(source, "stored", False))

@@ -20,6 +20,8 @@ MISSING_SHARE, MISSING_FRAMES = 0.02, 2
 class VideoSource:
     """Decodes a video file. A file that ends well before its container says is a lost source."""
 
+    stored = True
+
     def __init__(self, path: Path, capture: cv2.VideoCapture, clock: Clock, colour: bool = True) -> None:
         self._path = path
         self._capture = capture

@@ -154,10 +154,16 @@ def test_without_a_recipe_an_image_is_one_joint_cut_as_in_training(tmp_path, sha
 
 def test_latencies_of_every_stage_are_on_record(tmp_path):
     record = recipe_judge(tmp_path).judge(frame_of(board_image(ALL_GOOD)), acquire_ns=5).record
-    stages = ["acquire", "check", "align", "crop", "infer", "decide", "since_capture"]
+    stages = ["acquire", "wait", "check", "align", "crop", "infer", "decide", "since_capture"]
     assert list(record.latency_ns) == stages
     assert record.latency_ns["acquire"] == 5
-    assert all(record.latency_ns[stage] == 1_000_000 for stage in stages[1:6])
+    assert all(record.latency_ns[stage] == 1_000_000 for stage in stages[2:7])
+    # One look at the clock begins the watch, two end a wait, one is for the record.
+    assert record.latency_ns["wait"] == 3_000_000
+    assert (
+        record.latency_ns["since_capture"]
+        == sum(record.latency_ns[stage] for stage in stages[1:7]) + 1_000_000
+    )
 
 
 def test_engine_that_contradicts_its_card_is_refused(tmp_path):

@@ -58,7 +58,7 @@ def test_status_is_one_line_of_json(summary):
     assert "\n" not in line
     status = json.loads(line)
     assert status["captured"] == status["judged"] == sum(status["boards"].values()) == len(GREYS)
-    assert set(status["latency_ms"]["end to end"]) == {"p50", "p90", "p99", "p99.9", "max"}
+    assert set(status["latency_ms"]["end to end"]) == {"mean", "p50", "p90", "p99", "p99.9", "max"}
     assert status["shadow"]["replayed"] == 2
 
 

@@ -15,9 +15,9 @@ def test_policy_follows_the_source_unless_it_is_given():
 
 
 def test_limits_in_milliseconds_become_nanoseconds():
-    limits = RunSettings(max_age_ms=1.5, takt_ms=2000).deadlines
+    limits = RunSettings(max_age_ms=1.5, takt_ms=2000).deadlines(stored=False)
     assert (limits.max_age_ns, limits.takt_ns) == (1_500_000, 2_000_000_000)
-    assert RunSettings().deadlines.takt_ns is None
+    assert RunSettings().deadlines(stored=False).takt_ns is None
 
 
 @pytest.mark.parametrize("text", ["1/500", "0.002"])

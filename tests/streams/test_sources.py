@@ -7,7 +7,7 @@ import pytest
 from stream_material import CLOCK, read_all, write_images, write_video
 
 from sji_edge.core.errors import SourceError, UsageError
-from sji_edge.streams.spec import SourceSpec, open_source, runs_free
+from sji_edge.streams.spec import SourceSpec, is_stored, open_source, runs_free
 
 
 def test_folder_gives_its_images_in_order_and_nothing_else(tmp_path):
@@ -182,6 +182,15 @@ def test_only_what_comes_untaken_runs_free(tmp_path):
     assert not runs_free(open_source(str(folder), CLOCK))
     assert not runs_free(open_source(f"{folder}?watch=1", CLOCK))
     assert runs_free(open_source("synthetic://?joints=4&fps=10", CLOCK))
+
+
+def test_only_what_lies_ready_is_stored(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png"])
+    video = write_video(tmp_path / "clip.avi", 2)
+    for stream in (folder, f"{folder}/*.png", video, "synthetic://?joints=4"):
+        assert is_stored(open_source(str(stream), CLOCK))
+    for stream in (f"{folder}?watch=1", "synthetic://?joints=4&fps=10"):
+        assert not is_stored(open_source(stream, CLOCK))
 
 
 def test_ignore_existing_is_for_watched_folders(tmp_path):
