@@ -54,12 +54,30 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class FrameEngine(Engine, Protocol):
-    """An engine that cuts a frame's joints on its device: the frame goes there once, the crops never leave it."""
+class PipelinedEngine(Engine, Protocol):
+    """An engine that takes the next batch while it works on the last; answers come in the order of submission."""
 
     @property
     def sets(self) -> int:
-        """How many frames may be under way at once."""
+        """How many batches or frames may be under way at once."""
+
+    def submit(self, crops: NDArray[np.uint8]) -> int:
+        """Start on a batch; returns a ticket for ``collect``. The crops are the caller's again at once.
+
+        Raises:
+            EngineInputError: as ``infer``, or ``sets`` batches are under way already.
+        """
+
+    def collect(self, ticket: int) -> NDArray[np.float32]:
+        """Wait for a batch's or frame's logits, float32 ``(n, classes)``, the caller's to keep."""
+
+    def drop(self, ticket: int) -> None:
+        """Give up what is under way; never raises."""
+
+
+@runtime_checkable
+class FrameEngine(PipelinedEngine, Protocol):
+    """An engine that cuts a frame's joints on its device: the frame goes there once, the crops never leave it."""
 
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
         """Start on a frame; returns a ticket for ``collect``.
@@ -71,12 +89,6 @@ class FrameEngine(Engine, Protocol):
         Raises:
             EngineInputError: what does not fit, or ``sets`` frames are under way already.
         """
-
-    def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for a frame's logits, float32 ``(n, classes)``, the caller's to keep."""
-
-    def drop(self, ticket: int) -> None:
-        """Give up a frame that is under way; never raises."""
 
 
 class Backend(Protocol):

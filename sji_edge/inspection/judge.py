@@ -1,18 +1,18 @@
 """From one frame to one board record: check, place, cut, infer, decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import EngineInputError, SjiError
 from sji_edge.core.preprocess import Image, crops_of_frame
-from sji_edge.core.protocols import Engine, Frame, FrameEngine
-from sji_edge.inspection.device_path import DevicePath
+from sji_edge.core.protocols import Engine, Frame
+from sji_edge.inspection.engine_path import EnginePath
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.layout import Layout, Placement
 from sji_edge.inspection.records import RecordMaker
-from sji_edge.inspection.work import Deadlines, Judgement, Logits, Model, Stopwatch, Work
+from sji_edge.inspection.work import Deadlines, Judgement, Model, Stopwatch, Work
 
 
 class BoardJudge:
@@ -56,11 +56,8 @@ class BoardJudge:
         self._clock = clock
         self._records = RecordMaker(model, layout, clock, run)
         self._deadlines = deadlines or Deadlines()
-        self._span = np.zeros((spec.max_batch, *spec.crop_shape), np.uint8)
         self.own_buffer = self.new_buffer()
-        self._device: DevicePath | None = None
-        if on_device and isinstance(engine, FrameEngine) and self.joints <= spec.max_batch:
-            self._device = DevicePath(engine, spec.classes)
+        self._path = EnginePath(engine, on_device=on_device and self.joints <= spec.max_batch)
 
     @property
     def joints(self) -> int:
@@ -71,6 +68,11 @@ class BoardJudge:
     def max_batch(self) -> int:
         """Crops that one call of the engine takes."""
         return self._engine.spec.max_batch
+
+    @property
+    def depth(self) -> int:
+        """How often ``start`` may go ahead of ``finish`` with profit."""
+        return self._path.depth
 
     def new_buffer(self) -> Image:
         """Return room for the crops of one frame, to be used again and again."""
@@ -84,11 +86,12 @@ class BoardJudge:
         """
         whole, rest = divmod(self.joints, self.max_batch)
         self._engine.prepare([size for size in (self.max_batch if whole else 0, rest) if size])
-        self._run_engine(self.own_buffer)
+        for start in range(0, self.joints, self.max_batch):
+            self._engine.infer(self.own_buffer[start : start + self.max_batch])
         for pixels in frames:
             placement = self._layout.place(pixels)
-            if isinstance(placement, Placement) and self._device is not None:
-                self._device.warm_up(pixels, placement)
+            if isinstance(placement, Placement) and self._path.on_device:
+                self._path.warm_up(pixels, placement)
             elif isinstance(placement, Placement):
                 self._cut(Frame(0, "", 0, pixels), pixels, placement, self.own_buffer)
 
@@ -117,7 +120,7 @@ class BoardJudge:
             work.fault = placement
             return work
         work.placement = placement
-        if self._device is not None:
+        if self._path.on_device:
             return work
         work.crops = self._cut(frame, frame.pixels, placement, buffer)
         watch.lap("crop")
@@ -125,28 +128,30 @@ class BoardJudge:
 
     def infer(self, works: Sequence[Work]) -> None:
         """Run the engine on the crops of some frames, all in one batch where they fit."""
+        self.start(works)
+        self.finish(works)
+
+    def start(self, works: Sequence[Work]) -> None:
+        """Give the engine some frames; ``finish`` them in the order of their start."""
         for work in works:
             work.watch.begin()
             if work.fault is None:
                 work.fault = self._age_fault(work)
+        self._ask(self._path.submit, works)
+
+    def finish(self, works: Sequence[Work]) -> None:
+        """Wait until frames that were started have their logits, or a fault."""
+        self._ask(self._path.answer, works)
+
+    def _ask(self, engine: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
         able = [work for work in works if work.fault is None]
         try:
-            if self._device is not None:
-                self._device.infer(able)
-                return
-            crops = able[0].crops if len(able) == 1 else self._spanned(able)
-            logits = self._run_engine(crops)
+            engine(able)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, the board is on record as ERROR
             found = error.message if isinstance(error, SjiError) else f"{type(error).__name__}: {error}"
             for work in (work for work in able if work.logits is None):
                 work.watch.lap("infer")
                 work.fault, work.failure = Fault(Cause.ENGINE, found), error
-            return
-        start = 0
-        for work in able:
-            work.logits = logits[start : start + len(work.crops)]
-            start += len(work.crops)
-            work.watch.lap("infer")
 
     def decide(self, work: Work) -> Judgement:
         """Turn logits into a record; one that comes after its takt is ERROR."""
@@ -167,26 +172,6 @@ class BoardJudge:
         if names:
             crops_of_frame(pixels, placement.maps[inside], names, self._model.preprocess, crops)
         return crops
-
-    def _spanned(self, works: Sequence[Work]) -> Image:
-        crops: Image = self._span[: sum(len(work.crops) for work in works)]
-        if works:
-            np.concatenate([work.crops for work in works], out=crops)
-        return crops
-
-    def _run_engine(self, crops: Image) -> Logits:
-        """Run the engine in batches of at most its ``max_batch``."""
-        logits = np.empty((len(crops), len(self._model.classes)), np.float32)
-        for start in range(0, len(crops), self.max_batch):
-            batch = crops[start : start + self.max_batch]
-            answer = self._engine.infer(batch)
-            if answer.shape != (len(batch), len(self._model.classes)):
-                raise EngineInputError(
-                    f"the engine gave logits of shape {answer.shape} for {len(batch)} crops "
-                    f"and {len(self._model.classes)} classes"
-                )
-            logits[start : start + self.max_batch] = answer
-        return logits
 
     def _age_fault(self, work: Work) -> Fault | None:
         return self._over(work, self._deadlines.max_age_ns, Cause.TOO_OLD)

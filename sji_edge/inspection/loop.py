@@ -6,6 +6,7 @@ decide → record. The engine has one owner, the infer stage; recording happens 
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,7 @@ from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.nothing_judged import nothing_judged
+from sji_edge.inspection.pauses import short_pauses
 from sji_edge.inspection.recorder import OnBoard, Recorder
 from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary, Tally
@@ -98,7 +100,7 @@ class Inspection:
         self._prepared: Channel[Work] = Channel(max(2, self._span))
         self._inferred: Channel[Work] = Channel(max(2, self._span))
         self._judged: Channel[tuple[Frame, Judgement]] = Channel(max(2, self._span))
-        self._buffers: Channel[Image] = Channel(2 * self._span + 1)
+        self._buffers: Channel[Image] = Channel((judge.depth + 1) * self._span)
 
     def run(self) -> RunSummary:
         """Judge until the source ends, ``max_frames`` is reached, or ``stop`` says so.
@@ -111,6 +113,19 @@ class Inspection:
                 counted. Or no joint at all got a verdict.
             Exception: what the engine raised; the boards in flight are on record as ERROR.
         """
+        with short_pauses():
+            left = self._run_stages()
+        if self._error is not None:
+            raise self._error
+        if not left.captured and not self._stop():
+            raise SourceError("the stream ended without a frame, so nothing was judged")
+        summary = self.summary()
+        if not self._stop_asked() and (empty := nothing_judged(summary)) is not None:
+            raise empty
+        return summary
+
+    def _run_stages(self) -> RunSummary:
+        """Returns what was counted before the frames that nobody will record were."""
         self._started_ns = self._clock.monotonic_ns()
         stages = self._start()
         try:
@@ -124,14 +139,7 @@ class Inspection:
             self._ended_ns = self._clock.monotonic_ns()
             left = self.summary()
             self._tally.add_unrecorded(Cause.ABANDONED, left.in_flight)
-        if self._error is not None:
-            raise self._error
-        if not left.captured and not self._stop():
-            raise SourceError("the stream ended without a frame, so nothing was judged")
-        summary = self.summary()
-        if not self._stop_asked() and (empty := nothing_judged(summary)) is not None:
-            raise empty
-        return summary
+        return left
 
     def summary(self) -> RunSummary:
         """Return what was counted so far; from any thread, and after an exception too."""
@@ -145,7 +153,7 @@ class Inspection:
         if self._settings.low_latency:
             stages = [self._acquire, self._judge_each]
         else:
-            for _ in range(2 * self._span + 1):
+            for _ in range((self._judge.depth + 1) * self._span):
                 self._buffers.put(self._judge.new_buffer())
             stages = [self._acquire, self._prepare, self._infer, self._decide]
         threads = [
@@ -207,7 +215,7 @@ class Inspection:
     def _judge_each(self) -> None:
         while (captured := self._frames.get()) is not None:
             work = self._judge.prepare(captured[0], self._judge.own_buffer, captured[1])
-            self._infer_works([work])
+            self._finish_works(self._start_works([work]))
             self._judged.put((work.frame, self._judge.decide(work)))
         self._judged.close()
 
@@ -220,20 +228,36 @@ class Inspection:
         self._prepared.close()
 
     def _infer(self) -> None:
-        while (first := self._prepared.get()) is not None:
-            works = [first]
-            while len(works) < self._span and (more := self._prepared.get_waiting()) is not None:
-                works.append(more)
-            self._infer_works(works)
-            for work in works:
-                self._buffers.put(work.buffer)
-                self._inferred.put(work)
+        under_way: deque[list[Work]] = deque()
+        while True:
+            # What is under way is waited for only when nothing else can be given to the engine meanwhile.
+            first = self._prepared.get_waiting() if under_way else self._prepared.get()
+            if first is not None:
+                under_way.append(self._start_works(self._with_waiting(first)))
+            elif not under_way:
+                break
+            if first is None or len(under_way) >= self._judge.depth:
+                works = under_way.popleft()
+                self._finish_works(works)
+                for work in works:
+                    self._buffers.put(work.buffer)
+                    self._inferred.put(work)
         self._inferred.close()
 
-    def _infer_works(self, works: list[Work]) -> None:
+    def _with_waiting(self, first: Work) -> list[Work]:
+        works = [first]
+        while len(works) < self._span and (more := self._prepared.get_waiting()) is not None:
+            works.append(more)
+        return works
+
+    def _start_works(self, works: list[Work]) -> list[Work]:
         for work in works:
             work.fault = work.fault or self._broken
-        self._judge.infer(works)
+        self._judge.start(works)
+        return works
+
+    def _finish_works(self, works: list[Work]) -> None:
+        self._judge.finish(works)
         for work in works:
             if work.failure is not None:
                 self._broken = work.fault
