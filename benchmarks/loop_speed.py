@@ -3,8 +3,7 @@
     python benchmarks/loop_speed.py --engine engines/NAME
 
 The loop aligns, cuts, infers, decides and records to SQLite, from decoded frames in memory; the bare engine
-gets ready-made batches of one frame's joints, with the same threads. The CPU time of a block of the loop counts
-its judge's warm-up too, some two frames: take blocks of 40 frames or more.
+gets ready-made batches of one frame's joints, with the same threads. Neither side's time holds its warm-up.
 """
 
 import statistics
@@ -40,13 +39,14 @@ def main() -> None:
         # A B, then B A: whatever drifts falls on both sides.
         for side in ("engine", "loop") if number % 2 else ("loop", "engine"):
             time.sleep(SETTLE_S)
-            begun = time.process_time()
             if side == "engine":
-                rates[side].append(bare_rate(rig, crops, given.frames))
+                rate, used_s = bare_rate(rig, crops, given.frames)
             else:
-                summaries.append(loop_run(rig, given.frames, settings))
-                rates[side].append(summaries[-1].joints_per_s)
-            cpu[side].append(time.process_time() - begun)
+                summary, used_s = loop_run(rig, given.frames, settings)
+                summaries.append(summary)
+                rate = summary.joints_per_s
+            rates[side].append(rate)
+            cpu[side].append(used_s)
         one, two = rates["engine"][-1], rates["loop"][-1]
         print(f"round {number}: engine {one:.0f}, loop {two:.0f} joints/s: {two / one:.3f}")
     print_ratio("by wall time", [two / one for one, two in zip(rates["engine"], rates["loop"], strict=True)])
@@ -65,25 +65,27 @@ def print_ratio(how: str, ratios: list[float]) -> None:
     )
 
 
-def bare_rate(rig: Rig, crops, calls: int) -> float:
-    """Joints a second of the engine alone."""
+def bare_rate(rig: Rig, crops, calls: int) -> tuple[float, float]:
+    """Joints a second of the engine alone, and the CPU seconds that it took."""
     rig.engine.infer(crops)
-    started = time.perf_counter()
+    started, begun = time.perf_counter(), time.process_time()
     for _ in range(calls):
         rig.engine.infer(crops)
-    return calls * len(crops) / (time.perf_counter() - started)
+    return calls * len(crops) / (time.perf_counter() - started), time.process_time() - begun
 
 
-def loop_run(rig: Rig, frames: int, settings: LoopSettings) -> RunSummary:
-    """One run of the whole loop, from the first frame asked for to the last on record."""
+def loop_run(rig: Rig, frames: int, settings: LoopSettings) -> tuple[RunSummary, float]:
+    """One run of the whole loop, from the first frame asked for to the last on record, and its CPU seconds."""
     clock = SystemClock()
     judge = rig.judge(clock, f"bench{clock.monotonic_ns()}")
     with tempfile.TemporaryDirectory() as folder, closing(SqliteSink(Path(folder) / "speed.db")) as database:
         source = MemorySource(rig.frames, frames, clock)
+        begun = time.process_time()
         summary = Inspection(source, judge, [database], clock, settings).run()
+        used_s = time.process_time() - begun
     if summary.judged != frames:
         raise SystemExit(f"only {summary.judged} of {frames} frames were judged: {summary.errors}")
-    return summary
+    return summary, used_s
 
 
 def print_stages(summaries: list[RunSummary]) -> None:

@@ -67,6 +67,7 @@ class EnginePath:
         self._engine = engine if isinstance(engine, PipelinedEngine) else _AtOnce(engine)
         self._span = np.empty((engine.spec.max_batch, *engine.spec.crop_shape), np.uint8)
         self._under_way: deque[_Batch] = deque()
+        self._failure: BaseException | None = None
 
     @property
     def on_device(self) -> bool:
@@ -90,8 +91,8 @@ class EnginePath:
                     self._submit_frame(self._frames, work)
             else:
                 self._submit_crops(works)
-        except BaseException:
-            self._drop_all()
+        except BaseException as error:
+            self._drop_all(error)
             raise
 
     def answer(self, works: Sequence[Work]) -> None:
@@ -102,11 +103,9 @@ class EnginePath:
         """
         try:
             while any(work.logits is None for work in works):
-                if not self._under_way:
-                    raise EngineInputError("the frame was given up when the engine failed on another one")
                 self._collect()
-        except BaseException:
-            self._drop_all()
+        except BaseException as error:
+            self._drop_all(error)
             raise
 
     def warm_up(self, pixels: Image, placement: Placement) -> None:
@@ -154,6 +153,8 @@ class EnginePath:
             self._collect()
 
     def _collect(self) -> None:
+        if not self._under_way:
+            raise self._failure or EngineInputError("this frame was not given to the engine")
         batch = self._under_way.popleft()
         logits = self._engine.collect(batch.ticket)
         wanted = (batch.stop - batch.start, self._spec.classes)
@@ -176,8 +177,9 @@ class EnginePath:
             start += count
             work.watch.lap("infer")
 
-    def _drop_all(self) -> None:
+    def _drop_all(self, error: BaseException) -> None:
         """Give back every buffer set after an error; what the others hold is not trusted."""
+        self._failure = error
         while self._under_way:
             self._engine.drop(self._under_way.popleft().ticket)
 

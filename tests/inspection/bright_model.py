@@ -59,9 +59,9 @@ def write_graph(path: Path, knee: float = 60.0) -> Path:
     return path
 
 
-def open_engine(folder: Path, max_batch: int = 8, knee: float = 60.0) -> Engine:
+def open_engine(folder: Path, max_batch: int = 8, knee: float = 60.0, backend: str = "onnxruntime") -> Engine:
     graph = write_graph(folder / "bright.onnx", knee)
-    return BACKENDS.get("onnxruntime")().open(graph, precision="fp32", max_batch=max_batch, threads=1)
+    return BACKENDS.get(backend)().open(graph, precision="fp32", max_batch=max_batch, threads=1)
 
 
 def write_recipe(folder: Path, extra: str = "") -> Recipe:

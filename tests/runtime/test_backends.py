@@ -8,6 +8,7 @@ import pytest
 from tiny_bundle import SIDE, crops, formula, write_graph
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
+from sji_edge.core.protocols import PipelinedEngine
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.onnxruntime import read_card
 
@@ -28,14 +29,14 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_graph(tmp_path_factory.mktemp("graph") / "model.onnx")
 
 
-def _open(name: str, graph: Path, precision: str = "fp32", max_batch: int = 32):
+def _open(name: str, graph: Path, precision: str = "fp32", max_batch: int = 32, threads: int = 1):
     kind = BACKENDS.get(name)()
     engine_file = graph
     if name not in GRAPHS:
         engine_file = graph.with_name(f"{name}-{precision}-{max_batch}{kind.suffix}")
         if not engine_file.exists():
             kind.build(graph, engine_file, precision=precision, max_batch=max_batch)
-    return kind.open(engine_file, precision=precision, max_batch=max_batch, threads=1)
+    return kind.open(engine_file, precision=precision, max_batch=max_batch, threads=threads)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,6 +71,51 @@ def test_a_prepared_engine_answers_all_sizes(name: str, graph: Path) -> None:
         engine.prepare([33])
     with pytest.raises(EngineInputError):
         engine.prepare([0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_batch_shared_out_among_threads_keeps_its_order(name: str, threads: int, graph: Path) -> None:
+    engine = _open(name, graph, threads=threads)
+    engine.prepare([8, 13, 32])
+    for size in (8, 13, 32, 11):
+        batch = crops(size, seed=size)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_under_way_together_keep_their_own_answers(name: str, graph: Path) -> None:
+    engine = _open(name, graph, threads=2)
+    if not isinstance(engine, PipelinedEngine):
+        pytest.skip(f"{name} is asked and waited for")
+    assert engine.sets >= 2
+    for first, second in [(8, 8), (32, 3), (5, 8), (1, 32)]:
+        batches = [crops(first, seed=first), crops(second, seed=50 + second)]
+        mine = [batch.copy() for batch in batches]
+        tickets = [engine.submit(batch) for batch in mine]
+        for batch in mine:
+            batch[...] = 0  # the caller's again at once
+        for ticket, batch in zip(tickets, batches, strict=True):
+            np.testing.assert_allclose(engine.collect(ticket), formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_batches_than_sets_are_refused_and_one_given_up_makes_room(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    if not isinstance(engine, PipelinedEngine):
+        pytest.skip(f"{name} is asked and waited for")
+    tickets = [engine.submit(crops(4)) for _ in range(engine.sets)]
+    with pytest.raises(EngineInputError, match="under way"):
+        engine.submit(crops(4))
+    for ticket in tickets:
+        engine.drop(ticket)
+        engine.drop(ticket)
+    with pytest.raises(EngineInputError, match="collected already"):
+        engine.collect(tickets[0])
+    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-5)
+    engine.submit(crops(32))
+    engine.close()
+    engine.drop(0)
 
 
 @pytest.mark.parametrize("name", NAMES)
