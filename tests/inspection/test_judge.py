@@ -158,8 +158,8 @@ def test_latencies_of_every_stage_are_on_record(tmp_path):
     assert list(record.latency_ns) == stages
     assert record.latency_ns["acquire"] == 5
     assert all(record.latency_ns[stage] == 1_000_000 for stage in stages[2:7])
-    # One look at the clock begins the watch, two end a wait, one is for the record.
-    assert record.latency_ns["wait"] == 3_000_000
+    # One look at the clock begins the watch, three end a wait, one is for the record.
+    assert record.latency_ns["wait"] == 4_000_000
     assert (
         record.latency_ns["since_capture"]
         == sum(record.latency_ns[stage] for stage in stages[1:7]) + 1_000_000
