@@ -30,6 +30,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine, open_reference
 from sji_edge.runtime.choice import Choice, choose_engine
 from sji_edge.sinks import SINKS
+from sji_edge.sinks.sqlite import SqliteSink
 from sji_edge.streams.spec import is_stored, open_source, runs_free
 
 ENGINES = Path("engines")
@@ -122,7 +123,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
         if (shortage := space.shortage()) is not None:
             raise shortage
         pictures = _pictures(request, bundle)
-        sinks = _open_sinks(stack, request, places)
+        sinks = _open_sinks(stack, request, places, recipe)
         shadow = _shadow(request, bundle, recipe, layout, places)
         if shadow is not None:
             stack.callback(shadow.close)
@@ -182,10 +183,13 @@ def _open_bundle(request: Request) -> tuple[Bundle, str]:
     return open_bundle(choice.folder, require_signature=request.require_signature), choice.why
 
 
-def _open_sinks(stack: ExitStack, request: Request, places: _Places) -> list[Sink]:
+def _open_sinks(stack: ExitStack, request: Request, places: _Places, recipe: Recipe | None) -> list[Sink]:
     """Open the sinks, the durable one first: what the JSON lines show is in the database already."""
+    database: SqliteSink = stack.enter_context(closing(SINKS.get("sqlite")(places.database)))
+    if recipe is not None:
+        database.keep_packages(recipe.sha256, {joint.refdes: joint.package for joint in recipe.joints})
     opened: list[Sink] = [
-        stack.enter_context(closing(SINKS.get("sqlite")(places.database))),
+        database,
         stack.enter_context(closing(SINKS.get("jsonl")(places.lines, int(request.rotate_mb * 1e6)))),
     ]
     if request.csv:

@@ -1,11 +1,12 @@
 """``sji-edge inspections``: what is on record."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from sji_edge.sinks.counts import By as Way
     from sji_edge.sinks.history import Filter
 
 inspections = typer.Typer(
@@ -23,6 +24,7 @@ Board = Annotated[str, typer.Option(help="Only this board.")]
 Since = Annotated[str, typer.Option(help="From this UTC time on: 2025-01-31 or 2025-01-31T08:00.")]
 Until = Annotated[str, typer.Option(help="Before this UTC time.")]
 Most = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
+By = Annotated[str, typer.Option(help="refdes or package.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -97,21 +99,31 @@ def pareto(
     run: Run = "",
     since: Since = "",
     until: Until = "",
+    by: By = "refdes",
     database: Database = DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """Rank joints by how often they failed, with the cumulative share of all FAILs.
+    """Rank joints, or packages, by how often they failed, with the cumulative share of all FAILs.
 
-    Example: `sji-edge inspections pareto --since 2025-01-31`
+    The package of a joint is the recipe's; records of infer without a recipe have none.
+
+    Example: `sji-edge inspections pareto --by package --since 2025-01-31`
     """
     from contextlib import closing
     from dataclasses import asdict
 
+    from sji_edge.cli.standing_out import known_packages
+    from sji_edge.sinks.counts import pareto as ranked
     from sji_edge.sinks.history import History
 
+    way = _way(by)
     with closing(History(database)) as history:
-        causes = history.pareto(_filter(run=run, since=since, until=until))
-    _print("joints by how often they failed", [asdict(cause) for cause in causes], as_json)
+        found = history.counts(_filter(run=run, since=since, until=until))
+    if way == "package":
+        known_packages(found)
+    rows = [asdict(cause) for cause in ranked(found, way)]
+    named = [{way: row.pop("name"), **row} for row in rows]
+    _print(f"{'joints' if way == 'refdes' else 'packages'} by how often they failed", named, as_json)
 
 
 @inspections.command()
@@ -120,23 +132,41 @@ def candidates(
     run: Run = "",
     since: Since = "",
     until: Until = "",
+    by: By = "refdes",
     most: Most = 50,
     database: Database = DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """List what may be a false call: REVIEW, and FAIL by less than one logit; the likeliest first.
+    """List what may be false calls: joints called far more often than their peers, then single close calls.
+
+    First each joint (or package, with --by package) that is FAIL or REVIEW more often than the other joints of
+    its package: by Fisher's exact test with Holm's correction, 5 % for the whole list. "at least" is how many
+    times as often, by the 95 % limits of both rates. A small margin (in logits above the FAIL limit) speaks for
+    false calls, a large one for a fault of the process. Then single joints: REVIEW, and FAIL by less than one
+    logit, nearest to PASS first.
 
     Example: `sji-edge inspections candidates --run 20250131`
     """
+    import json
     from contextlib import closing
     from dataclasses import asdict
 
+    from sji_edge.cli.standing_out import standing_out
     from sji_edge.sinks.history import History
 
     wanted = _filter(refdes=refdes, run=run, since=since, until=until)
+    way = _way(by)
     with closing(History(database)) as history:
-        found = history.candidates(wanted, most)
-    _print("may be false calls, the likeliest first", [asdict(one) for one in found], as_json)
+        often = standing_out(history, wanted, way, most)
+        close = [asdict(one) for one in history.candidates(wanted, most)]
+    if as_json:
+        typer.echo(json.dumps({"standing_out": often, "close_calls": close}, allow_nan=False))
+        return
+    who = "joints" if way == "refdes" else "packages"
+    _print(
+        f"{who} called more often than their peers", often, False, f"no {who[:-1]} stands out from its peers"
+    )
+    _print("close calls, the nearest to PASS first", close, False, "no close calls")
 
 
 @inspections.command()
@@ -173,7 +203,17 @@ def _filter(**values: str) -> "Filter":
     return settings_or_usage_error(Filter, **values)
 
 
-def _print(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+def _way(by: str) -> "Way":
+    from sji_edge.core.errors import UsageError
+
+    if by not in ("refdes", "package"):
+        raise UsageError(f"--by {by!r} is neither refdes nor package", hint="choose one of the two")
+    return cast("Way", by)
+
+
+def _print(
+    title: str, rows: list[dict[str, Any]], as_json: bool, nothing: str = "nothing on record fits"
+) -> None:
     import json
 
     from rich.markup import escape
@@ -186,7 +226,7 @@ def _print(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
         typer.echo(json.dumps(rows, allow_nan=False))
         return
     if not rows:
-        console().print("nothing on record fits")
+        console().print(nothing)
         return
     hidden = {"engine_sha256", "recipe_sha256"}
     table = Table(title=title)
@@ -200,9 +240,17 @@ def _print(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     console().print(table)
 
 
+def _shown(name: str, value: float) -> str:
+    if name in ("share", "cumulative", "rate", "fail_rate", "peers_rate"):
+        return f"{value:.1%}"
+    if name == "at_least":
+        return f"{value:.1f} ×"
+    return f"{value:.2g}" if name == "p" else f"{value:.4f}"
+
+
 def _cell(name: str, value: Any) -> str:
-    if value is None:
+    if value is None or (name == "package" and not value):
         return "–"
     if isinstance(value, float):
-        return f"{value:.1%}" if name in ("share", "cumulative") else f"{value:.4f}"
+        return _shown(name, value)
     return str(value)

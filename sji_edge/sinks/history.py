@@ -3,7 +3,7 @@
 import math
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,11 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sji_edge.core.errors import UsageError
+from sji_edge.sinks.counts import Course, JointCounts
 from sji_edge.sinks.sqlite import APPLICATION_ID, SCHEMA_VERSION
 
+PACKAGES_SINCE = 3
+"""The schema that knows a recipe's packages."""
 NEAR_LOGITS = 1.0
 """A FAIL within so many logits of its limit may be a false call."""
 _EDGE = 1e-9
@@ -70,19 +73,6 @@ class Filter(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """One refdes of a Pareto: how often it was judged, and how often each way; ``cumulative`` of all FAILs."""
-
-    refdes: str
-    judged: int
-    fails: int
-    reviews: int
-    errors: int
-    share: float
-    cumulative: float
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A joint that may have been called falsely: ``margin`` is how far, in logits, it lies above its FAIL limit."""
 
@@ -123,6 +113,7 @@ class History:
         with self._reading():
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            self._packages = version >= PACKAGES_SINCE
         # Later schemas only add to the first; infer brings an older database up to date.
         if application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
             found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
@@ -165,23 +156,39 @@ class History:
                 f"{_JOINTS} {where} ORDER BY b.id DESC, j.position LIMIT ?", [*values, most]
             )
 
-    def pareto(self, wanted: Filter) -> list[Cause]:
-        """Each refdes that ever failed, most FAILs first; then by REVIEW and ERROR."""
+    def counts(self, wanted: Filter) -> list[JointCounts]:
+        """How often each joint of each recipe got which verdict, with its package where that is on record."""
         where, values = _where(wanted, joints=True)
+        package = (
+            "coalesce((SELECT p.package FROM packages p "
+            "WHERE p.recipe_sha256 = g.recipe AND p.refdes = g.refdes), '')"
+        )
         rows = self._rows(
-            "SELECT j.refdes, sum(j.verdict <> 'ERROR') AS judged, sum(j.verdict = 'FAIL') AS fails, "
-            "sum(j.verdict = 'REVIEW') AS reviews, sum(j.verdict = 'ERROR') AS errors "
-            f"FROM joints j JOIN boards b ON b.id = j.board_id {where} GROUP BY j.refdes "
-            "HAVING fails + reviews + errors > 0 ORDER BY fails DESC, reviews DESC, errors DESC, j.refdes",
+            f"SELECT g.recipe, g.refdes, {package if self._packages else repr('')} AS package, "
+            "g.judged, g.fails, g.reviews, g.errors FROM ("
+            "SELECT b.recipe_sha256 AS recipe, j.refdes AS refdes, sum(j.verdict <> 'ERROR') AS judged, "
+            "sum(j.verdict = 'FAIL') AS fails, sum(j.verdict = 'REVIEW') AS reviews, "
+            "sum(j.verdict = 'ERROR') AS errors "
+            f"FROM joints j JOIN boards b ON b.id = j.board_id {where} GROUP BY recipe, j.refdes) g",
             values,
         )
-        total = sum(row["fails"] for row in rows)
-        seen, causes = 0, []
+        return [JointCounts(**row) for row in rows]
+
+    def course(self, wanted: Filter, refdes: Collection[str]) -> dict[tuple[str, str], Course]:
+        """How the calls of some joints came one after the other, by recipe and refdes."""
+        where, values = _where(wanted, joints=True)
+        some = f"j.verdict <> 'ERROR' AND j.refdes IN ({', '.join('?' * len(refdes))})"
+        rows = self._rows(
+            "SELECT b.recipe_sha256, j.refdes, j.verdict, j.score, j.upper "
+            "FROM joints j JOIN boards b ON b.id = j.board_id "
+            f"{where} {'AND' if where else 'WHERE'} {some} ORDER BY b.id",
+            [*values, *refdes],
+        )
+        seen: dict[tuple[str, str], list[float | None]] = {}
         for row in rows:
-            seen += row["fails"]
-            share = row["fails"] / total if total else 0.0
-            causes.append(Cause(**row, share=share, cumulative=seen / total if total else 0.0))
-        return causes
+            margin = None if row["verdict"] == "PASS" else _logit(row["score"]) - _logit(row["upper"])
+            seen.setdefault((row["recipe_sha256"], row["refdes"]), []).append(margin)
+        return {joint: Course.of(margins) for joint, margins in seen.items()}
 
     def candidates(self, wanted: Filter, most: int) -> list[Candidate]:
         """Joints worth a second look before the line is stopped: FAIL barely, or REVIEW, nearest to PASS first.

@@ -2,17 +2,19 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import readable
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.sinks.fit import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -46,6 +48,11 @@ CREATE INDEX joints_to_look_at ON joints (verdict, refdes) WHERE verdict <> 'PAS
 MIGRATIONS = {
     # inspections asks for boards by time.
     2: ("CREATE INDEX boards_by_time ON boards (utc)",),
+    # inspections asks for joints of one package: a recipe is written down once, not with every board.
+    3: (
+        "CREATE TABLE packages (recipe_sha256 TEXT NOT NULL, refdes TEXT NOT NULL, package TEXT NOT NULL, "
+        "PRIMARY KEY (recipe_sha256, refdes)) WITHOUT ROWID",
+    ),
 }
 """What brings a database from the version before to each later one; ``SCHEMA`` is that of version 1."""
 
@@ -137,6 +144,21 @@ class SqliteSink:
         except BaseException:
             self._roll_back()
             raise
+
+    def keep_packages(self, recipe_sha256: str, packages: Mapping[str, str]) -> None:
+        """Write down which package each joint of a recipe has; boards name the recipe by its hash.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        rows = [(recipe_sha256, readable(refdes), readable(package)) for refdes, package in packages.items()]
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR REPLACE INTO packages VALUES (?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise OutputError(f"cannot record the recipe into {self._path}: {error}") from error
 
     def _insert(self, record: BoardRecord) -> None:
         board_id = self._connection.execute(

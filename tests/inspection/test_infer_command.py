@@ -61,6 +61,11 @@ def test_judges_the_frames_of_a_recipes_own_folder_but_not_its_golden_image(tmp_
         assert done.exit_code == 0, done.output
     assert boards_in(output) == [("board0.png",), ("board1.png",), ("board2.png",)] * 2
     assert len(list(output.glob("*.jsonl"))) == 2
+    with closing(sqlite3.connect(output / "inspections.db")) as connection:
+        packages = connection.execute(
+            "SELECT refdes, package FROM packages WHERE recipe_sha256 = (SELECT max(recipe_sha256) FROM boards)"
+        ).fetchall()
+    assert packages == [(name, "rect") for name in sorted(PLACES)]
     assert sorted(path.name for path in pictures.glob("*.jpg")) == ["board0.jpg", "board1.jpg", "board2.jpg"]
     assert "inspections.db" in done.output
     assert "3 frames, 3 judged" in done.output

@@ -10,6 +10,7 @@ from sji_edge.cli.main import run
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import Verdict
+from sji_edge.sinks.counts import pareto
 from sji_edge.sinks.history import JOINT_COLUMNS, Filter, History
 from sji_edge.sinks.sqlite import SqliteSink
 from sji_edge.sinks.tables import export_joints
@@ -102,8 +103,8 @@ def test_a_value_is_never_part_of_the_query(history):
 
 
 def test_pareto_ranks_by_fails_and_adds_them_up(history):
-    causes = history.pareto(Filter())
-    assert [(one.refdes, one.fails, one.reviews, one.errors) for one in causes] == [
+    causes = pareto(history.counts(Filter()))
+    assert [(one.name, one.fails, one.reviews, one.errors) for one in causes] == [
         ("J2", 3, 0, 0),
         ("J1", 1, 0, 1),
         ("J3", 0, 1, 0),
@@ -111,6 +112,7 @@ def test_pareto_ranks_by_fails_and_adds_them_up(history):
     assert [one.share for one in causes] == [0.75, 0.25, 0.0]
     assert causes[-1].cumulative == 1.0
     assert [one.judged for one in causes] == [4, 3, 4]
+    assert [one.fail_rate for one in causes] == [3 / 4, 1 / 3, 0.0]
 
 
 def test_candidates_are_reviews_and_bare_fails_nearest_to_pass_first(history):
