@@ -180,7 +180,7 @@ def export(
     until: Until = "",
     database: Database = DATABASE,
 ) -> None:
-    """Write joints into one table: CSV, or Parquet (extra parquet).
+    """Write joints into one table, with the latencies of their board by stage: CSV, or Parquet (extra parquet).
 
     Example: `sji-edge inspections export fails.csv --verdict FAIL`
     """
@@ -230,7 +230,7 @@ def _print(
         return
     hidden = {"engine_sha256", "recipe_sha256"}
     table = Table(title=title)
-    names = [name for name in rows[0] if name not in hidden]
+    names = [name for name in rows[0] if name not in hidden and not name.endswith("_ms")]
     for name in names:
         number = isinstance(rows[0][name], int | float)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")

@@ -9,6 +9,7 @@ from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.sinks.appending import AppendedFile
 from sji_edge.sinks.fit import fit
+from sji_edge.sinks.latencies import LATENCY_COLUMNS, in_ms
 
 COLUMNS = (
     "board",
@@ -22,7 +23,7 @@ COLUMNS = (
     "upper",
     "label",
     "cause",
-    "latency_ms",
+    *LATENCY_COLUMNS,
     "engine_sha256",
     "recipe_sha256",
 )
@@ -31,8 +32,8 @@ COLUMNS = (
 class CsvSink:
     """Appends to a file that only this run writes; a board's lines go to the system in one piece.
 
-    ``latency_ms`` is from capture to verdict, the same for every joint of a board; a joint without a score has
-    an empty cell.
+    Latencies are the board's, the same for each of its joints; ``since_capture_ms`` is from capture to verdict. A
+    stage that was not reached and a joint without a score have an empty cell.
 
     Args:
         path: the file to make.
@@ -48,7 +49,7 @@ class CsvSink:
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
         record = fit(record)
-        latency = record.latency_ns.get("since_capture")
+        latencies = ["" if value is None else value for value in in_ms(record.latency_ns)]
         rows = [
             (
                 record.board,
@@ -62,7 +63,7 @@ class CsvSink:
                 joint.upper,
                 joint.label,
                 joint.cause,
-                "" if latency is None else round(latency / 1e6, 3),
+                *latencies,
                 record.engine_sha256,
                 record.recipe_sha256,
             )

@@ -1,5 +1,6 @@
 """Reading the records back, while a run may be writing: runs, boards, joints, and what fails most."""
 
+import json
 import math
 import re
 import sqlite3
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sji_edge.core.errors import UsageError
 from sji_edge.sinks.counts import Course, JointCounts
+from sji_edge.sinks.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.sinks.sqlite import APPLICATION_ID, SCHEMA_VERSION
 
 PACKAGES_SINCE = 3
@@ -37,10 +39,11 @@ JOINT_COLUMNS = (
     "board_verdict",
     "engine_sha256",
     "recipe_sha256",
+    *LATENCY_COLUMNS,
 )
 _JOINTS = """
 SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, j.label, j.cause,
-       b.verdict, b.engine_sha256, b.recipe_sha256
+       b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
 FROM joints j JOIN boards b ON b.id = j.board_id
 """
 
@@ -151,10 +154,14 @@ class History:
     def joints(self, wanted: Filter, most: int = -1) -> Iterator[tuple[Any, ...]]:
         """Yield joints as ``JOINT_COLUMNS``, newest board first; ``most`` -1 for all."""
         where, values = _where(wanted, joints=True)
+        query = f"{_JOINTS} {where} ORDER BY b.id DESC, j.position LIMIT ?"
+        text, latencies = "", in_ms({})
         with self._reading():
-            yield from self._connection.execute(
-                f"{_JOINTS} {where} ORDER BY b.id DESC, j.position LIMIT ?", [*values, most]
-            )
+            for *row, found in self._connection.execute(query, [*values, most]):
+                if found != text:
+                    # One board's joints come together.
+                    text, latencies = found, in_ms(json.loads(found))
+                yield (*row, *latencies)
 
     def counts(self, wanted: Filter) -> list[JointCounts]:
         """How often each joint of each recipe got which verdict, with its package where that is on record."""

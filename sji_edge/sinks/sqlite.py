@@ -85,6 +85,7 @@ class SqliteSink:
 
     def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
+        self._waits_s = busy_timeout_s
         self._open = True
         try:
             self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
@@ -94,9 +95,7 @@ class SqliteSink:
             self._prepare()
         except sqlite3.Error as error:
             self._connection.close()
-            raise OutputError(
-                f"cannot record into {path}: {error}", hint="choose another --output"
-            ) from error
+            raise self._refusal(f"into {path}", error) from error
         except OutputError:
             self._connection.close()
             raise
@@ -140,7 +139,7 @@ class SqliteSink:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise OutputError(f"cannot record board {record.board} into {self._path}: {error}") from error
+            raise self._refusal(f"board {record.board} into {self._path}", error) from error
         except BaseException:
             self._roll_back()
             raise
@@ -158,7 +157,7 @@ class SqliteSink:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise OutputError(f"cannot record the recipe into {self._path}: {error}") from error
+            raise self._refusal(f"the recipe into {self._path}", error) from error
 
     def _insert(self, record: BoardRecord) -> None:
         board_id = self._connection.execute(
@@ -196,6 +195,17 @@ class SqliteSink:
                     )
                 ],
             )
+
+    def _refusal(self, what: str, error: sqlite3.Error) -> OutputError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return OutputError(f"cannot record {what}: {error}", hint="choose another --output")
+        return OutputError(
+            f"cannot record {what}: another process kept the database locked for the {self._waits_s:g} s "
+            "that were waited",
+            hint=f"end what writes there (fuser {self._path} names it) and run it again, or choose another "
+            "--output; sji-edge inspections only reads, and locks nobody out",
+        )
 
     def _roll_back(self) -> None:
         # The error that led here is the one to report; closing rolls back as well.

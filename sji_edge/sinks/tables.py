@@ -11,9 +11,10 @@ from typing import Any
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.extras import load
 from sji_edge.sinks.history import JOINT_COLUMNS
+from sji_edge.sinks.latencies import LATENCY_COLUMNS
 
 BATCH = 10_000
-FLOATS = ("score", "lower", "upper")
+FLOATS = ("score", "lower", "upper", *LATENCY_COLUMNS)
 
 Rows = Iterator[tuple[Any, ...]]
 

@@ -44,6 +44,7 @@ def board(number: int, name: str) -> BoardRecord:
         joints,
         "e" * 64,
         "r" * 64,
+        latency_ns={"wait": 250_000, "infer": 1_500_000 * number, "since_capture": 9_876_543},
     )
 
 
@@ -167,6 +168,11 @@ def test_both_tables_hold_every_joint(history, tmp_path, suffix):
         rows = parquet.read_table(path).to_pylist()
         scores = [row["score"] for row in rows]
     assert tuple(rows[0]) == JOINT_COLUMNS
+    assert [float(row["infer_ms"]) for row in rows] == [
+        1.5 * number for number in (3, 2, 1, 0) for _ in range(3)
+    ]
+    assert {(float(row["wait_ms"]), float(row["since_capture_ms"])) for row in rows} == {(0.25, 9.877)}
+    assert {row["crop_ms"] or None for row in rows} == {None}
     assert scores == [score for name in reversed(SCORES) for score in SCORES[name]]
 
 

@@ -140,7 +140,8 @@ def test_a_csv_line_a_joint_reads_back_as_it_was(tmp_path):
     assert [row["refdes"] for row in found] == ["J1", 'J"2", ä', "J3"]
     assert found[1]["label"] == "cold\nsolder"
     assert [row["score"] for row in found] == ["0.01", "0.97", ""]
-    assert found[0]["latency_ms"] == "1.235"
+    assert found[0]["since_capture_ms"] == "1.235"
+    assert found[0]["infer_ms"] == ""
     assert found[2]["cause"] == "outside-frame"
 
 
@@ -227,8 +228,13 @@ def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp
     with closing(SqliteSink(path, busy_timeout_s=0.05)) as sink:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(OutputError, match="locked"):
+            with pytest.raises(OutputError, match="locked for the 0.05 s that were waited") as caught:
                 sink.write(record(0))
+            assert f"fuser {path}" in caught.value.hint
+            with pytest.raises(OutputError, match=r"locked for the 0.05 s"):
+                sink.keep_packages("r" * 64, {"J1": "rect"})
+            with pytest.raises(OutputError, match=r"locked for the 0.05 s"):
+                SqliteSink(path, busy_timeout_s=0.05)
         sink.write(record(1))
     assert rows(path, "SELECT frame_index FROM boards") == [(1,)]
 
