@@ -105,7 +105,10 @@ def infer(
         float, typer.Option(min=0.0, help="Begin a new JSONL file from this size on; 0: never.")
     ] = 0.0,
     reserve_mb: Annotated[
-        float, typer.Option(min=0.0, help="End the run (exit 7) when less than this is free on the disk.")
+        float,
+        typer.Option(
+            min=0.0, help="End the run (exit 7) when less is free on a disk it writes to, pictures included."
+        ),
     ] = 100.0,
 ) -> Any:
     """Judge a stream: a verdict for each joint and each board, recorded in SQLite and JSONL.

@@ -14,12 +14,13 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.exposition import prometheus_text
+from sji_edge.inspection.joint_crops import JointCrops
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout, Layout, RecipeLayout
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.metrics_server import MetricsServer
 from sji_edge.inspection.overlay import save_picture
-from sji_edge.inspection.pictures import JointCrops, PictureFolder
+from sji_edge.inspection.pictures import PictureFolder
 from sji_edge.inspection.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.inspection.shadow import Shadow
@@ -119,10 +120,11 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             proof = replay_golden(bundle, engine, batch=min(judge.joints, judge.max_batch))
             console().print(proof)
         _make_folder(request.output)
-        space = FreeSpace(request.output, int(request.reserve_mb * 1e6))
+        pictures = _pictures(request, bundle)
+        written = [request.output, request.save_images, request.save_crops]
+        space = FreeSpace([folder for folder in written if folder], int(request.reserve_mb * 1e6))
         if (shortage := space.shortage()) is not None:
             raise shortage
-        pictures = _pictures(request, bundle)
         sinks = _open_sinks(stack, request, places, recipe)
         shadow = _shadow(request, bundle, recipe, layout, places)
         if shadow is not None:

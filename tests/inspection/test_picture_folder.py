@@ -1,4 +1,8 @@
 import csv
+import os
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 
 import cv2
@@ -7,8 +11,10 @@ import pytest
 from bright_model import MODEL, PLACES, SPEC, board_image, frame_of, recipe_judge
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import write_atomic
 from sji_edge.core.preprocess import crops_to_image, sample_crop
-from sji_edge.inspection.pictures import LIST, JointCrops, PictureFolder
+from sji_edge.inspection.joint_crops import JointCrops
+from sji_edge.inspection.pictures import LIST, PictureFolder
 
 
 def names(store: PictureFolder) -> list[str]:
@@ -115,3 +121,116 @@ def test_a_board_without_places_has_no_crops(tmp_path):
     store = PictureFolder(tmp_path / "crops")
     JointCrops(store, SPEC).keep(frame, judge.judge(frame))
     assert names(store) == []
+
+
+KILLED = """
+    import os, pathlib, sys
+    from sji_edge.inspection.pictures import PictureFolder
+    store = PictureFolder(pathlib.Path(sys.argv[1]))
+    store.write("FAIL/whole.png", bytes(100))
+    pathlib.Path.replace = lambda *names: os.kill(os.getpid(), 9)
+    store.write("FAIL/half.png", bytes(100))
+"""
+
+
+def left_by_a_killed_run(folder):
+    child = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(folder)], check=False)
+    assert child.returncode == -9
+    [left] = folder.glob("FAIL/.half.png.*")
+    return left
+
+
+def test_what_a_killed_run_left_half_written_is_deleted_once_it_is_surely_nobodys(tmp_path):
+    left = left_by_a_killed_run(tmp_path)
+    own = tmp_path / "FAIL" / ".mine.png.a2345678"
+    own.write_bytes(bytes(900))
+    PictureFolder(tmp_path)
+    assert left.exists()
+    # Two more starts: it is on the list by its own name now.
+    for path in (left, own):
+        os.utime(path, (0, 0))
+    for _ in range(2):
+        store = PictureFolder(tmp_path)
+        assert names(store) == ["FAIL/.mine.png.a2345678", "FAIL/whole.png"]
+
+
+def test_until_then_it_counts_and_makes_room_like_a_picture(tmp_path):
+    left = left_by_a_killed_run(tmp_path)
+    os.utime(tmp_path / "FAIL" / "whole.png", (2e9, 2e9))
+    store = PictureFolder(tmp_path, quota_bytes=350)
+    store.write("a.png", bytes(150))
+    assert left.exists()
+    store.write("b.png", bytes(50))
+    assert not left.exists()
+    assert names(store) == ["FAIL/whole.png", "a.png", "b.png"]
+
+
+def test_the_list_of_pictures_is_bounded_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("sji_edge.inspection.pictures.FEW_LINES", 10)
+    made_anew = []
+    monkeypatch.setattr(
+        "sji_edge.inspection.pictures.write_atomic",
+        lambda path, *rest, **how: (made_anew.append(path.name), write_atomic(path, *rest, **how)),
+    )
+    store = PictureFolder(tmp_path, quota_bytes=300)
+    for number in range(200):
+        store.write(f"{number}.png", bytes(100))
+        assert len((tmp_path / LIST).read_text().splitlines()) <= 2 * 3 + 10
+    assert names(PictureFolder(tmp_path)) == ["197.png", "198.png", "199.png"]
+    # Not at each picture: that would be a look at all of them.
+    assert 10 <= made_anew.count(LIST) <= 2 + 200 / 10
+
+
+def crops_of(folder, quota, boards, first=0):
+    """Keep one crop of each board: J2 fails."""
+    judge = recipe_judge(folder.parent)
+    frame = frame_of(board_image(dict.fromkeys(PLACES, 40) | {"J2": 80}))
+    judgement = judge.judge(frame)
+    crops = JointCrops(PictureFolder(folder, quota), SPEC)
+    for number in range(first, first + boards):
+        crops.keep(frame, replace(judgement, record=replace(judgement.record, board=f"run-{number:06d}")))
+
+
+def table(folder):
+    with (folder / "crops.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_table_of_crops_is_bounded_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("sji_edge.inspection.joint_crops.FEW_LINES", 10)
+    folder = tmp_path / "crops"
+    crops_of(folder, None, 1)
+    [size] = [path.stat().st_size for path in folder.glob("FAIL/*.png")]
+    crops_of(folder, 4 * size, 120, first=1)
+    rows = table(folder)
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.glob("FAIL/*.png"))
+    assert [row["file"] for row in rows][-4:] == there
+    assert len(rows) <= 2 * 4 + 10
+    assert {row["refdes"] for row in rows} == {"J2"}
+    # The next start leaves nothing but what is there.
+    crops_of(folder, 4 * size, 0)
+    assert [row["file"] for row in table(folder)] == there
+
+
+def test_a_persons_lines_and_columns_of_the_table_stay(tmp_path):
+    folder = tmp_path / "crops"
+    crops_of(folder, None, 3)
+    text = (folder / "crops.csv").read_bytes().splitlines()
+    noted = [text[0] + b",note", text[1] + b",caf\xe9", text[2] + b",bad", text[3] + b","]
+    (folder / "crops.csv").write_bytes(b"\r\n".join(noted) + b"\r\n")
+    (folder / "FAIL" / "run-000001_J2.png").unlink()
+    crops_of(folder, None, 0)
+    assert len((folder / "crops.csv").read_bytes().splitlines()) == 4
+    crops_of(folder, 10**6, 0)
+    assert (folder / "crops.csv").read_bytes().splitlines() == [noted[0], noted[1], noted[3]]
+
+
+def test_a_table_that_is_none_is_said_so(tmp_path):
+    folder = tmp_path / "crops"
+    crops_of(folder, None, 1)
+    (folder / "crops.csv").write_text("x" * 200_000)
+    with pytest.raises(OutputError, match="cannot use"):
+        crops_of(folder, 10**6, 1)
+    (folder / "crops.csv").write_text("")
+    crops_of(folder, 10**6, 2)
+    assert [row["board"] for row in table(folder)] == ["run-000000", "run-000001"]

@@ -84,22 +84,26 @@ def test_a_disk_that_is_full_ends_the_run_with_all_it_reported_on_record(
     assert free > 100_000 if reserve_mb != "0" else free < 100_000
 
 
-def test_a_full_disk_of_pictures_ends_the_run_and_costs_no_record(kill_nine, small_disk, tmp_path):
+@pytest.mark.parametrize(("reserve_mb", "said"), [("0", "cannot write"), ("0.7", "nearly full")])
+def test_a_full_disk_of_pictures_ends_the_run_and_costs_no_record(
+    kill_nine, small_disk, tmp_path, reserve_mb, said
+):
     words = kill_nine.prepare(tmp_path)
-    with start(kill_nine, words, "--save-images", str(small_disk)) as child:
+    with start(kill_nine, words, "--save-images", str(small_disk), "--reserve-mb", reserve_mb) as child:
         out, err = child.communicate(timeout=60)
     assert child.returncode == 7, err
-    assert "cannot write" in err.decode()
+    assert said in err.decode()
+    assert str(small_disk) in err.decode()
     assert_all_is_on_record(kill_nine, tmp_path / "out", out.splitlines())
 
 
 def test_a_quota_keeps_pictures_off_the_full_disk(kill_nine, small_disk, tmp_path):
     words = kill_nine.prepare(tmp_path)
-    more = ("--save-images", str(small_disk), "--quota-mb", "1", "--max-frames", "150")
+    more = ("--save-images", str(small_disk), "--quota-mb", "1", "--max-frames", "150", "--reserve-mb", "0")
     with start(kill_nine, words, *more) as child:
         _, err = child.communicate(timeout=60)
     assert child.returncode == 0, err
-    sizes = [path.stat().st_size for path in small_disk.iterdir()]
+    sizes = [path.stat().st_size for path in small_disk.glob("*.jpg")]
     assert 0.8e6 < sum(sizes) <= 1e6
     assert rows(tmp_path / "out" / "inspections.db", "SELECT count(*) FROM boards") == [(150,)]
 

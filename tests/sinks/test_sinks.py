@@ -228,12 +228,12 @@ def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp
     with closing(SqliteSink(path, busy_timeout_s=0.05)) as sink:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(OutputError, match="locked for the 0.05 s that were waited") as caught:
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s that were waited") as caught:
                 sink.write(record(0))
             assert f"fuser {path}" in caught.value.hint
-            with pytest.raises(OutputError, match=r"locked for the 0.05 s"):
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
                 sink.keep_packages("r" * 64, {"J1": "rect"})
-            with pytest.raises(OutputError, match=r"locked for the 0.05 s"):
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
                 SqliteSink(path, busy_timeout_s=0.05)
         sink.write(record(1))
     assert rows(path, "SELECT frame_index FROM boards") == [(1,)]
