@@ -7,7 +7,7 @@ device's primary context is the one that PyTorch uses in the same process; a con
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -35,21 +35,32 @@ class CudaContext:
     def __init__(self, index: int = 0) -> None:
         try:
             self.cuda: Any = load("pycuda.driver", "running on a GPU")
-            self.cuda.init()
-            self._thread = threading.get_ident()
-            self._context: Any = self.cuda.Device(index).retain_primary_context()
         except ImportError as error:
             raise EnvironmentMismatchError(
                 f"pycuda is installed, but does not load: {one_line(error)}",
                 hint="build it against this machine's CUDA; see docs/tensorrt.md",
             ) from error
-        except RuntimeError as error:  # pycuda.driver.Error and its kinds
+        self.errors: tuple[type[Exception], ...] = (self.cuda.Error, RuntimeError)
+        """What a call on the GPU may raise. pycuda's errors are plain exceptions, its ``RuntimeError`` as well;
+        TensorRT's and cuda-python's are Python's ``RuntimeError``."""
+        try:
+            self.cuda.init()
+            self._thread = threading.get_ident()
+            self._context: Any = self.cuda.Device(index).retain_primary_context()
+        except self.errors as error:
             raise EnvironmentMismatchError(f"GPU {index} cannot be used: {one_line(error)}") from error
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context current in this thread: an engine may be opened in one and used in another."""
-        self._context.push()
+        """Make the context current in this thread: an engine may be opened in one and used in another.
+
+        Raises:
+            EnvironmentMismatchError: the GPU failed.
+        """
+        try:
+            self._context.push()
+        except self.errors as error:
+            raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
         try:
             yield
         finally:
@@ -67,7 +78,7 @@ class CudaContext:
         """Allocate bytes on the GPU; raises ``EnvironmentMismatchError`` when it has no room."""
         try:
             return self.cuda.mem_alloc(size)
-        except RuntimeError as error:
+        except self.errors as error:
             raise EnvironmentMismatchError(
                 f"the GPU has no room for {size} bytes: {one_line(error)}",
                 hint="build the engine with a smaller --batch, or end other programs on this GPU",
@@ -75,7 +86,13 @@ class CudaContext:
 
     def host_memory(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
         """Allocate page-locked memory: from any other a copy cannot run beside the computation."""
-        array: NDArray[Any] = self.cuda.pagelocked_empty(shape, dtype)
+        try:
+            array: NDArray[Any] = self.cuda.pagelocked_empty(shape, dtype)
+        except self.errors as error:
+            raise EnvironmentMismatchError(
+                f"no page-locked memory of {shape}: {one_line(error)}",
+                hint="the system's limit of locked memory, or its memory, is used up",
+            ) from error
         return array
 
     def copy_in(self, device: Any, host: NDArray[Any], stream: Any) -> None:
@@ -95,7 +112,7 @@ class CudaContext:
         """Load the crop kernel now; raises ``EnvironmentMismatchError`` where this GPU has no code in it."""
         try:
             self._crop_kernel  # noqa: B018 - loading it is the point
-        except RuntimeError as error:
+        except self.errors as error:
             raise EnvironmentMismatchError(
                 f"the crop kernel does not load here: {one_line(error)}"
             ) from error
@@ -110,8 +127,11 @@ class CudaContext:
         """Release the primary context; PyTorch keeps its own hold on it.
 
         pycuda pushes the context to release it, and a primary context is not popped by its release. In another
-        thread than the one that retained it pycuda leaves it retained until the process ends.
+        thread than the one that retained it pycuda leaves it retained until the process ends. The kernel's module
+        is unloaded before, and that in the context: PyTorch's hold on it would keep the module too.
         """
+        with suppress(EnvironmentMismatchError), self.current():
+            self.__dict__.pop("_crop_kernel", None)
         self._context.detach()
         if threading.get_ident() == self._thread:
             pop_context()

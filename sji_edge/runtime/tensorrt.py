@@ -19,9 +19,10 @@ from sji_edge.core.registry import nearest
 from sji_edge.runtime.cuda_driver import CudaDriver, ask_driver
 from sji_edge.runtime.graph import LAYERS_SUFFIX, LOG_SUFFIX, one_line
 from sji_edge.runtime.tensorrt_build import Built, Job, build_plan
+from sji_edge.runtime.tensorrt_calls import undisturbed
 from sji_edge.runtime.tensorrt_compatibility import environment_of, plan_incompatibility
 from sji_edge.runtime.tensorrt_layers import count_types, layer_table, unfused
-from sji_edge.runtime.tensorrt_log import BuildLog, logger_of
+from sji_edge.runtime.tensorrt_log import BuildLog, runtime_of
 from sji_edge.runtime.tensorrt_options import AHEAD_OF_TIME, DEFAULTS, TensorRtOptions, check_options
 from sji_edge.runtime.tensorrt_package import TENSORRT, TENSORRT_RTX, Package, check_device
 
@@ -133,12 +134,8 @@ class TensorRtBackend:
         # A plan that is asked for its layers is loaded, and that needs the GPU that it is for.
         if self.driver().missing or self._targets():
             return {"layer_types": {}, "layers": "not inspected: that needs the GPU that the engine is for"}
-        log = BuildLog()
-        runtime = trt.Runtime(logger_of(trt, log))
-        engine = runtime.deserialize_cuda_engine(built.plan)
-        if engine is None:
-            raise BundleError(f"the new plan does not load: {log.reason()}")
-        text = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        with undisturbed():
+            text = _layers_of(trt, built.plan)
         try:
             table = layer_table(text)
         except ValueError as error:
@@ -158,6 +155,16 @@ class TensorRtRtxBackend(TensorRtBackend):
 
     name: ClassVar[str] = "tensorrt-rtx"
     package: ClassVar[Package] = TENSORRT_RTX
+
+
+def _layers_of(trt: Any, plan: bytes) -> str:
+    log = BuildLog()
+    runtime = runtime_of(trt, log)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise BundleError(f"the new plan does not load: {log.reason()}")
+    text: str = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    return text
 
 
 def check_precision(precision: str) -> None:

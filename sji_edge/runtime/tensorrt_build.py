@@ -11,8 +11,9 @@ from typing import Any
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, OutputError, UsageError
 from sji_edge.core.files import write_atomic
 from sji_edge.runtime.graph import INPUT_NAME, check_names, one_line, spec_of
+from sji_edge.runtime.tensorrt_calls import interruptible, monitor_of, undisturbed
 from sji_edge.runtime.tensorrt_graph import without_gemm
-from sji_edge.runtime.tensorrt_log import BuildLog, logger_of, monitor_of, parser_error
+from sji_edge.runtime.tensorrt_log import BuildLog, logger_of, parser_error
 from sji_edge.runtime.tensorrt_options import TensorRtOptions
 from sji_edge.runtime.tensorrt_package import capability_values, network_flags, precision_flags
 
@@ -58,9 +59,15 @@ def build_plan(trt: Any, job: Job, backend: str) -> Built:
         BundleError: not a graph of ours, an operator that TensorRT lacks, or the build failed.
         UsageError: a compute capability or batch that cannot be.
         EnvironmentMismatchError: no builder or no DLA core here.
+        KeyboardInterrupt: Ctrl-C; the build was given up.
     """
     if not job.graph.is_file():
         raise BundleError(f"{job.graph} is not there")
+    with interruptible() as stop, undisturbed():
+        return _build(trt, job, backend, stop)
+
+
+def _build(trt: Any, job: Job, backend: str, stop: Callable[[], bool]) -> Built:
     start_ns = time.perf_counter_ns()
     log = BuildLog()
     logger = logger_of(trt, log)
@@ -70,7 +77,7 @@ def build_plan(trt: Any, job: Job, backend: str) -> Built:
     batches = job.options.batches(job.max_batch)
     _check_network(job, network, backend)
     config, fallen = _config(trt, builder, network, job, log, batches)
-    monitor = monitor_of(trt, job.step)
+    monitor = monitor_of(trt, job.step, stop)
     if monitor is not None:
         config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
@@ -162,6 +169,10 @@ def _config(
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
         # A bundle holds no code: the lean runtime stays out of the plan.
         config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
+    user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+    if user_allocation is not None:
+        # TensorRT for RTX: without it an engine may allocate while it runs, and then it cannot be recorded.
+        config.set_flag(user_allocation)
     if options.hardware_compatible:
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if job.targets:

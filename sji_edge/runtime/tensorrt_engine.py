@@ -6,42 +6,25 @@ last. ``infer`` is both at once.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from traceback import clear_frames
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
+from sji_edge.runtime.buffer_set import BufferSet, new_set
 from sji_edge.runtime.cuda_device import CudaContext
-from sji_edge.runtime.cuda_graph import GraphRecorder, load_cuda_bindings
+from sji_edge.runtime.cuda_graph import load_cuda_bindings
 from sji_edge.runtime.cuda_kernel import launch_of
-from sji_edge.runtime.device_buffers import BufferSizes, Turns
-from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME, check_crops
+from sji_edge.runtime.device_buffers import Turns
+from sji_edge.runtime.graph import check_crops, one_line
+from sji_edge.runtime.tensorrt_calls import undisturbed
 from sji_edge.runtime.tensorrt_plan import LoadedPlan, load_plan
 
 SETS = 2
-
-
-@dataclass(slots=True, eq=False)
-class BufferSet:
-    """One batch's memory, on both sides, and what works on it."""
-
-    stream: Any
-    graphs: GraphRecorder
-    execution: Any
-    crops_host: NDArray[np.uint8]
-    logits_host: NDArray[np.float32]
-    maps_host: NDArray[np.float64]
-    crops: Any
-    logits: Any
-    maps: Any
-    begun: Any
-    done: Any
-    frame_host: NDArray[np.uint8] | None = None
-    frame: Any = None
-    count: int = field(default=0)
+Given = TypeVar("Given")
 
 
 class TensorRtEngine:
@@ -53,12 +36,11 @@ class TensorRtEngine:
         self.gpu_ms = 0.0
         """Time on the GPU of the batch that was collected last, its copies included."""
         self._context: CudaContext | None = context
-        # The runtime must outlive its plan.
-        self._runtime, self._plan = loaded.runtime, loaded.plan
-        self._sizes = BufferSizes.of(spec, profile)
+        # Runtimes must outlive their plan.
+        self._loaded: LoadedPlan | None = loaded
         bindings = load_cuda_bindings()
         with context.current():
-            self._turns = Turns([self._new_set(context, bindings) for _ in range(SETS)])
+            self._turns = Turns([new_set(context, loaded, spec, profile, bindings) for _ in range(SETS)])
             self._all = [self._turns.take()[1] for _ in range(SETS)]
             for turn in range(SETS):
                 self._turns.give_back(turn)
@@ -102,11 +84,10 @@ class TensorRtEngine:
         check_crops(crops, self.spec)
         ticket, one = self._turns.take()
         one.count = len(crops)
-        batch = self.profile.run_batch(one.count)
 
-        def enqueue() -> None:
+        def enqueue(execution: Any) -> None:
             context.copy_in(one.crops, one.crops_host[: one.count], one.stream)
-            self._compute(context, one, batch)
+            self._compute(context, one, execution)
 
         one.crops_host[: one.count] = crops
         self._start(ticket, one, ("crops", one.count), enqueue)
@@ -127,18 +108,17 @@ class TensorRtEngine:
         launch = launch_of(frame, maps, self.spec.crop_shape, self.spec.max_batch)
         ticket, one = self._turns.take()
         one.count = len(maps)
-        batch = self.profile.run_batch(one.count)
 
-        def enqueue() -> None:
+        def enqueue(execution: Any) -> None:
             context.copy_in(one.frame, one.frame_host, one.stream)  # type: ignore[arg-type]
             context.copy_in(one.maps, one.maps_host[: one.count], one.stream)
             context.cut(launch, one.frame, one.maps, one.crops, one.stream)
-            self._compute(context, one, batch)
+            self._compute(context, one, execution)
 
         try:
             with context.current():
                 context.load_kernel()
-                self._room_for_frame(context, one, frame)
+                one.room_for_frame(context, frame)
         except BaseException:
             self._turns.give_back(ticket)
             raise
@@ -148,16 +128,18 @@ class TensorRtEngine:
         return ticket
 
     def bare_ms(self, crops: int) -> float:
-        """Run the network alone on what the buffers hold and return its time on the GPU, for comparison."""
+        """Run the network alone on what the buffers hold and return its time on the GPU, for comparison.
+
+        Raises:
+            EngineInputError: more crops than the engine takes, or none.
+        """
         context = self._open_context()
+        self.profile.run_batch(crops)
         ticket, one = self._turns.take()
         one.count = crops
-        batch = self.profile.run_batch(crops)
-        self._start(ticket, one, ("bare", crops), lambda: self._execute(one, batch))
+        self._start(ticket, one, ("bare", crops), lambda execution: self._execute(one, execution))
         self._turns.give_back(ticket)
-        self._on_gpu(context, one.stream.synchronize)
-        elapsed: float = one.done.time_since(one.begun)
-        return elapsed
+        return self._finished_ms(context, one)
 
     def collect(self, ticket: int) -> NDArray[np.float32]:
         """Wait for a batch and return its logits, float32 ``(n, classes)``, the caller's to keep.
@@ -168,8 +150,7 @@ class TensorRtEngine:
         """
         context = self._open_context()
         one = self._turns.give_back(ticket)
-        self._on_gpu(context, one.stream.synchronize)
-        self.gpu_ms = one.done.time_since(one.begun)
+        self.gpu_ms = self._finished_ms(context, one)
         return one.logits_host[: one.count].copy()
 
     def drop(self, ticket: int) -> None:
@@ -178,23 +159,16 @@ class TensorRtEngine:
             self.collect(ticket)
 
     def close(self) -> None:
-        """Give back the GPU's memory; a second call does nothing."""
+        """Give back the GPU's memory, even of one that failed; a second call does nothing."""
         context, self._context = self._context, None
         if context is None:
             return
-        with context.current():
+        with suppress(SjiError), context.current():
             for one in self._all:
-                one.stream.synchronize()
-                one.graphs.clear()
-                one.execution = None
-                for memory in (one.crops, one.logits, one.maps, one.frame):
-                    if memory is not None:
-                        memory.free()
-            # Streams, events and page-locked memory are freed with their last reference, and that in the context.
-            del one
+                one.free(context.errors)
             self._all.clear()
             self._turns.clear()
-            self._plan = self._runtime = None
+            self._loaded = None
         context.close()
 
     def _open_context(self) -> CudaContext:
@@ -202,82 +176,66 @@ class TensorRtEngine:
             raise EngineInputError("this engine is closed")
         return self._context
 
-    def _compute(self, context: CudaContext, one: BufferSet, batch: int) -> None:
-        self._execute(one, batch)
+    def _compute(self, context: CudaContext, one: BufferSet, execution: Any) -> None:
+        self._execute(one, execution)
         context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
 
-    def _execute(self, one: BufferSet, batch: int) -> None:
-        if not one.execution.set_input_shape(INPUT_NAME, (batch, *self.spec.crop_shape)):
-            raise EnvironmentMismatchError(f"TensorRT takes no batch of {batch}")
-        if not one.execution.execute_async_v3(one.stream.handle):
-            raise EnvironmentMismatchError("TensorRT could not start the batch")
+    def _execute(self, one: BufferSet, execution: Any) -> None:
+        if not execution.execute_async_v3(one.stream.handle):
+            why = "it gave no reason" if self._loaded is None else self._loaded.log.latest()
+            raise EnvironmentMismatchError(f"TensorRT could not start the batch: {why}")
 
-    def _start(self, ticket: int, one: BufferSet, key: tuple[Any, ...], enqueue: Callable[[], None]) -> None:
+    def _start(
+        self, ticket: int, one: BufferSet, key: tuple[Any, ...], enqueue: Callable[[Any], None]
+    ) -> None:
         context = self._open_context()
 
         def timed() -> None:
+            execution, stays = one.executions.of(self.profile.run_batch(one.count))
             one.begun.record(one.stream)
-            one.graphs.run(key, enqueue, one.stream.synchronize)
+            one.graphs.run(key if stays else None, lambda: enqueue(execution), one.stream.synchronize)
             one.done.record(one.stream)
 
         try:
             self._on_gpu(context, timed)
         except BaseException:
+            # What was enqueued before it failed still reads the page-locked memory.
+            with suppress(SjiError):
+                self._on_gpu(context, one.stream.synchronize)
             self._turns.give_back(ticket)
             raise
 
+    def _finished_ms(self, context: CudaContext, one: BufferSet) -> float:
+        """Wait for a set's work and return its time on the GPU."""
+
+        def waited() -> float:
+            one.stream.synchronize()
+            return float(one.done.time_since(one.begun))
+
+        return self._on_gpu(context, waited)
+
     @staticmethod
-    def _on_gpu(context: CudaContext, work: Callable[[], Any]) -> None:
+    def _on_gpu(context: CudaContext, work: Callable[[], Given]) -> Given:
         with context.current():
             try:
-                work()
-            except RuntimeError as error:  # pycuda.driver.Error and its kinds
-                raise EnvironmentMismatchError(f"the GPU failed: {error}") from error
-
-    def _room_for_frame(self, context: CudaContext, one: BufferSet, frame: NDArray[np.uint8]) -> None:
-        if one.frame_host is not None and one.frame_host.shape == frame.shape:
-            return
-        # Recordings hold the old address.
-        one.graphs.clear()
-        if one.frame is not None:
-            one.frame.free()
-        one.frame_host, one.frame = None, None
-        one.frame_host = context.host_memory(frame.shape, np.uint8)
-        one.frame = context.device_memory(frame.nbytes)
-
-    def _new_set(self, context: CudaContext, bindings: Any | None) -> BufferSet:
-        batch = self.profile.run_batch(self.spec.max_batch)
-        stream = context.stream()
-        execution = self._plan.create_execution_context()
-        if execution is None:
-            raise EnvironmentMismatchError("TensorRT gave no execution context: the GPU has no room for it")
-        crops = context.device_memory(self._sizes.crops)
-        logits = context.device_memory(self._sizes.logits)
-        for name, memory in ((INPUT_NAME, crops), (OUTPUT_NAME, logits)):
-            if not execution.set_tensor_address(name, int(memory)):
-                raise EnvironmentMismatchError(f"TensorRT takes no address for {name}")
-        return BufferSet(
-            stream=stream,
-            graphs=GraphRecorder(int(stream.handle), bindings),
-            execution=execution,
-            crops_host=context.host_memory((batch, *self.spec.crop_shape), np.uint8),
-            logits_host=context.host_memory((batch, self.spec.classes), np.float32),
-            maps_host=context.host_memory((batch, 2, 3), np.float64),
-            crops=crops,
-            logits=logits,
-            maps=context.device_memory(self._sizes.maps),
-            begun=context.event(),
-            done=context.event(),
-        )
+                return work()
+            except context.errors as error:
+                # Its frames hold streams and page-locked memory, which would outlive the context with it.
+                clear_frames(error.__traceback__)
+                raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
 
 
 def open_plan(trt: Any, engine_file: Path, *, max_batch: int, backend: str, precision: str) -> TensorRtEngine:
     """Load a plan on the first GPU; see ``TensorRtBackend.open``."""
     context = CudaContext()
+
+    def opened() -> TensorRtEngine:
+        return TensorRtEngine(context, load_plan(trt, engine_file, max_batch, backend, precision))
+
     try:
-        with context.current():
-            loaded = load_plan(trt, engine_file, max_batch, backend, precision)
-        return TensorRtEngine(context, loaded)
+        # After an error what was made on the GPU is freed at once, while its context is current.
+        with context.current(), undisturbed():
+            return opened()
     except BaseException:
         context.close()
         raise

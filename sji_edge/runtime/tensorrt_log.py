@@ -1,14 +1,17 @@
-"""What TensorRT says while it builds: kept for the bundle, shown as steps, and errors in one line."""
+"""What TensorRT says while it builds and runs: kept for the bundle, and errors in one line."""
 
 import time
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sji_edge.core.errors import BundleError
+from sji_edge.core.errors import BundleError, EnvironmentMismatchError
 from sji_edge.runtime.graph import one_line
 
 MAX_LINES = 20_000
+MAX_NOTED = 1_000
+"""Errors, and warnings, that are told apart from the lines: an engine may run for months."""
+
 KEPT = 4
 """Errors, warnings and information; TensorRT's verbose lines are left out."""
 
@@ -28,10 +31,9 @@ class BuildLog:
         seconds = (time.perf_counter_ns() - self._start_ns) / 1e9
         if len(self.lines) < MAX_LINES:
             self.lines.append(f"{seconds:9.3f} {level:<14} {line}")
-        if level in ("ERROR", "INTERNAL_ERROR"):
-            self.errors.append(line)
-        elif level == "WARNING":
-            self.warnings.append(line)
+        noted = {"ERROR": self.errors, "INTERNAL_ERROR": self.errors, "WARNING": self.warnings}.get(level)
+        if noted is not None and len(noted) < MAX_NOTED:
+            noted.append(line)
 
     def text(self) -> str:
         """Return the log as a file's content."""
@@ -39,53 +41,53 @@ class BuildLog:
 
     def reason(self) -> str:
         """Return the first error, without the places in TensorRT's own source, or that there was none."""
+        return self._error(0)
+
+    def latest(self) -> str:
+        """Return the last error in the manner of ``reason``."""
+        return self._error(-1)
+
+    def _error(self, place: int) -> str:
         if not self.errors:
             return "it gave no reason"
-        return one_line(ValueError(self.errors[0].partition(" In ")[0]))
+        return one_line(ValueError(self.errors[place].partition(" In ")[0]))
 
 
 def logger_of(trt: Any, log: BuildLog) -> Any:
-    """Return a logger of the package that writes into ``log``, and nothing on the terminal."""
+    """Return the process's one logger of the package; what it is told goes into ``log`` from now on.
 
+    TensorRT keeps the first logger that it is given, as long as any of its objects lives, whatever it is given
+    later: a second one would be told little, and the first one must not be freed.
+    """
+    logger = _one_logger(trt)
+    logger.heard_by = log
+    return logger
+
+
+@cache
+def _one_logger(trt: Any) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.heard_by = BuildLog()
 
         def log(self, severity: Any, message: str) -> None:
             if int(severity) < KEPT:
-                log.add(str(severity.name), message)
+                self.heard_by.add(str(severity.name), message)
 
     return Logger()
 
 
-def monitor_of(trt: Any, step: Callable[[str], None]) -> Any | None:
-    """Return a progress monitor that tells ``step`` what is being done, or None where the package has none."""
-    if not hasattr(trt, "IProgressMonitor"):
-        return None
+def runtime_of(trt: Any, log: BuildLog) -> Any:
+    """Return a runtime of the package.
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self._totals: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            del parent_phase
-            self._totals[phase_name] = num_steps
-            step(phase_name)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            self._say(phase_name, step)
-            return True
-
-        def _say(self, phase_name: str, done: int) -> None:
-            total = self._totals.get(phase_name, 0)
-            if total > 1:
-                step(f"{phase_name}: {done + 1} of {total}")
-
-        def phase_finish(self, phase_name: str) -> None:
-            self._totals.pop(phase_name, None)
-
-    return Monitor()
+    Raises:
+        EnvironmentMismatchError: it has none here.
+    """
+    try:
+        return trt.Runtime(logger_of(trt, log))
+    except TypeError as error:  # its factory gave a null pointer
+        raise EnvironmentMismatchError(f"TensorRT has no runtime here: {log.reason()}") from error
 
 
 def parser_error(parser: Any, graph: Path) -> BundleError:

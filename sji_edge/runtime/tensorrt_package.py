@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
@@ -47,6 +49,19 @@ TENSORRT_RTX = Package("tensorrt-rtx", "tensorrt_rtx_bindings", "TensorRT for RT
 def version_of(trt: Any) -> tuple[int, ...]:
     """Return the package's version in numbers."""
     return tuple(int(part) for part in str(trt.__version__).split(".") if part.isdigit())
+
+
+def lean_library(trt: Any) -> str:
+    """Return the lean runtime's library, which loads version-compatible plans of its own version.
+
+    Its place in the ``tensorrt-lean-*-libs`` package where that is installed, else its name for the system's loader.
+    """
+    name = f"libnvinfer_lean.so.{version_of(trt)[0]}"
+    spec = find_spec("tensorrt_lean_libs")
+    for folder in [] if spec is None else spec.submodule_search_locations or []:
+        if (Path(folder) / name).is_file():
+            return str(Path(folder) / name)
+    return name
 
 
 def check_device(package: Package, what: str, driver: CudaDriver | None = None) -> CudaDriver:

@@ -1,6 +1,6 @@
 """A plan as it is loaded: what it takes and gives, and its optimisation profile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,20 @@ from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime.device_buffers import Profile
 from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME, check_names, spec_of
 from sji_edge.runtime.tensorrt_build import dimensions, type_name
-from sji_edge.runtime.tensorrt_log import BuildLog, logger_of
+from sji_edge.runtime.tensorrt_log import BuildLog, runtime_of
+from sji_edge.runtime.tensorrt_package import lean_library
 
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """A plan and the runtime that must outlive it."""
+    """A plan of a package, the runtimes that must outlive it, and what TensorRT says of it from now on."""
 
-    runtime: Any
+    trt: Any
+    runtimes: tuple[Any, ...]
     plan: Any
     spec: EngineSpec
     profile: Profile
+    log: BuildLog = field(default_factory=BuildLog)
 
 
 def load_plan(trt: Any, engine_file: Path, max_batch: int, backend: str, precision: str) -> LoadedPlan:
@@ -27,17 +30,24 @@ def load_plan(trt: Any, engine_file: Path, max_batch: int, backend: str, precisi
 
     Raises:
         BundleError: not readable, not a plan of this package's version, or of another input.
+        EnvironmentMismatchError: TensorRT has no runtime here.
     """
     try:
         data = engine_file.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read {engine_file}: {error.strerror}") from error
     log = BuildLog()
-    runtime = trt.Runtime(logger_of(trt, log))
-    plan = runtime.deserialize_cuda_engine(data)
+    runtimes: tuple[Any, ...] = (runtime_of(trt, log),)
+    plan = runtimes[0].deserialize_cuda_engine(data)
+    if plan is None:
+        # A version-compatible plan of another version: a bundle holds no code, so its lean runtime is installed here.
+        lean = runtimes[0].load_runtime(lean_library(trt))
+        if lean is not None:
+            runtimes, plan = (*runtimes, lean), lean.deserialize_cuda_engine(data)
     if plan is None:
         raise BundleError(f"TensorRT cannot load {engine_file}: {log.reason()}")
-    return LoadedPlan(runtime, plan, *described(plan, engine_file, max_batch, backend, precision))
+    spec, profile = described(plan, engine_file, max_batch, backend, precision)
+    return LoadedPlan(trt, runtimes, plan, spec, profile, log)
 
 
 def described(

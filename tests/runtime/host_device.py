@@ -13,11 +13,18 @@ from types import SimpleNamespace
 import numpy as np
 from tiny_bundle import formula
 
+from sji_edge.core.errors import EnvironmentMismatchError
+
 STREAMS: dict[int, "HostStream"] = {}
+
+
+class HostError(Exception):
+    """As pycuda's errors: no ``RuntimeError``."""
 
 
 class HostStream:
     def __init__(self) -> None:
+        self.fails = False
         self.handle = 1000 + len(STREAMS)
         self.work: list = []
         self.capture: list | None = None
@@ -28,6 +35,9 @@ class HostStream:
 
     def synchronize(self) -> None:
         assert self.capture is None, "a capture was broken by a wait"
+        if self.fails:
+            self.work.clear()
+            raise HostError("an illegal address was used")
         while self.work:
             self.work.pop(0)()
 
@@ -62,8 +72,12 @@ class HostMemory:
 class HostContext:
     """What ``cuda_device.CudaContext`` offers."""
 
-    def __init__(self, cut=None) -> None:
+    errors = (HostError, RuntimeError)
+
+    def __init__(self, cut=None, room: int | None = None) -> None:
         self.depth = 0
+        self.room = room
+        self.streams: list[HostStream] = []
         self.memories: list[HostMemory] = []
         self.page_locked: list[weakref.ref] = []
         self.closed = False
@@ -72,17 +86,23 @@ class HostContext:
     @contextmanager
     def current(self):
         self.depth += 1
-        yield
-        self.depth -= 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def event(self):
         return HostEvent()
 
     def stream(self):
-        return HostStream()
+        self.streams.append(HostStream())
+        return self.streams[-1]
 
     def device_memory(self, size: int) -> HostMemory:
         assert self.depth
+        assert size > 0
+        if self.room is not None and len(self.memories) >= self.room:
+            raise EnvironmentMismatchError("the GPU has no room")
         self.memories.append(HostMemory(size))
         return self.memories[-1]
 
@@ -117,13 +137,21 @@ class HostContext:
 
 
 class HostExecution:
-    """An execution context: computes a function of the crops, through addresses as TensorRT does."""
+    """An execution context: computes a function of the crops, through addresses as TensorRT does.
 
-    def __init__(self, compute) -> None:
+    What was recorded from it is worth nothing after another shape, and its scratch memory is given to it.
+    """
+
+    def __init__(self, plan: "HostPlan", scratch: bool) -> None:
+        self.plan = plan
         self.addresses: dict[str, int] = {}
         self.shape = (0,)
-        self.compute = compute
-        self.fails = False
+        self.memory = (0, 0)
+        self.wants_memory = scratch
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert self.wants_memory
+        self.memory = (memory, size)
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -136,26 +164,58 @@ class HostExecution:
 
     def execute_async_v3(self, handle: int) -> bool:
         shape, source, target = self.shape, self.addresses["crops"], self.addresses["logits"]
+        assert not self.wants_memory or (self.memory[0] and self.memory[1] >= self.plan.device_memory_size_v2)
+        recording = STREAMS[handle].capture is not None
 
         def run() -> None:
+            assert not recording or self.shape == shape, "recorded, and then set to another shape"
             crops = np.frombuffer(ctypes.string_at(source, int(np.prod(shape))), np.uint8).reshape(shape)
-            logits = self.compute(crops).astype(np.float32)
+            logits = self.plan.compute(crops).astype(np.float32)
             ctypes.memmove(target, logits.ctypes.data, logits.nbytes)
 
-        if self.fails:
+        if self.plan.fails:
             return False
         STREAMS[handle].put(run)
         return True
 
 
 class HostPlan:
+    device_memory_size_v2 = 1000
+
     def __init__(self, compute=formula) -> None:
         self.compute = compute
+        self.fails = False
         self.executions: list[HostExecution] = []
 
-    def create_execution_context(self) -> HostExecution:
-        self.executions.append(HostExecution(self.compute))
+    def create_execution_context(self, how=None) -> HostExecution:
+        # 8.6 has no strategies, TensorRT for RTX takes one in a configuration.
+        if isinstance(how, HostRuntimeConfig):
+            assert how.dynamic_shapes_kernel_specialization_strategy == "eager"
+            how = how.strategy
+        assert how in (None, "user managed")
+        self.executions.append(HostExecution(self, scratch=how is not None))
         return self.executions[-1]
+
+    def create_runtime_config(self) -> "HostRuntimeConfig":
+        return HostRuntimeConfig()
+
+
+class HostRuntimeConfig:
+    strategy = dynamic_shapes_kernel_specialization_strategy = ""
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+
+STRATEGIES = {"ExecutionContextAllocationStrategy": SimpleNamespace(USER_MANAGED="user managed")}
+PACKAGES = {
+    "8.6": SimpleNamespace(),
+    "10": SimpleNamespace(**STRATEGIES),
+    "rtx": SimpleNamespace(
+        **STRATEGIES, DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager")
+    ),
+}
+"""What the packages differ in where execution contexts are made."""
 
 
 class HostBindings:

@@ -1,10 +1,11 @@
 """The engine's host side, on a stand-in for the GPU in host memory (``host_device``)."""
 
 import ctypes
+from pathlib import Path
 
 import numpy as np
 import pytest
-from runtime.host_device import HostBindings, HostContext, HostPlan
+from runtime.host_device import PACKAGES, HostBindings, HostContext, HostPlan
 from runtime.test_crop_kernel import kernel  # noqa: F401 - a fixture
 from tiny_bundle import SIDE, crops, formula
 
@@ -12,10 +13,10 @@ from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.core.preprocess import crops_of_frame, crops_to_image
 from sji_edge.core.protocols import EngineSpec
-from sji_edge.runtime import tensorrt_engine
+from sji_edge.runtime import buffer_set, tensorrt_engine
 from sji_edge.runtime.cuda_graph import load_cuda_bindings
 from sji_edge.runtime.device_buffers import Profile
-from sji_edge.runtime.tensorrt_engine import TensorRtEngine
+from sji_edge.runtime.tensorrt_engine import TensorRtEngine, open_plan
 from sji_edge.runtime.tensorrt_plan import LoadedPlan
 
 MAX_BATCH = 12
@@ -25,11 +26,11 @@ MAX_BATCH = 12
 def parts(monkeypatch):
     """``(profile, bindings) -> engine, context, plan``."""
 
-    def make(profile: Profile | None = None, bindings: HostBindings | None = None, cut=None):
+    def make(profile: Profile | None = None, bindings: HostBindings | None = None, cut=None, package="10"):
         monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
         context, plan = HostContext(cut), HostPlan()
         spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32")
-        loaded = LoadedPlan(object(), plan, spec, profile or Profile(1, 4, MAX_BATCH))
+        loaded = LoadedPlan(PACKAGES[package], (), plan, spec, profile or Profile(1, 4, MAX_BATCH))
         return TensorRtEngine(context, loaded), context, plan
 
     return make
@@ -37,9 +38,10 @@ def parts(monkeypatch):
 
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("profile", [Profile(1, 4, 32), Profile(16, 16, 16)])
-def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Profile) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Profile, package: str) -> None:
     bindings = HostBindings() if graphs else None
-    engine, _, _ = parts(profile, bindings)
+    engine, _, _ = parts(profile, bindings, package=package)
     kept = []
     for size in [1, 5, 3, 12, 2, 9, 1, 5, 12, 3, 1, 1]:
         batch = crops(size, seed=len(kept))
@@ -101,15 +103,95 @@ def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: s
 
 
 def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> None:
-    engine, _, plan = parts()
-    for execution in plan.executions:
-        execution.fails = True
+    engine, context, plan = parts()
+    plan.fails = True
     for _ in range(3):
-        with pytest.raises(EnvironmentMismatchError, match="could not start"):
+        with pytest.raises(EnvironmentMismatchError, match="could not start the batch: it gave no reason"):
             engine.infer(crops(2))
-    for execution in plan.executions:
-        execution.fails = False
+    # Nothing that was enqueued before it failed still reads the page-locked memory.
+    assert not [stream for stream in context.streams if stream.work]
+    plan.fails = False
     np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+def test_errors_of_pycuda_are_translated_and_closing_a_dead_gpu_gives_back_the_rest(parts) -> None:
+    engine, context, _ = parts()
+    ticket = engine.submit(crops(2))
+    for stream in context.streams:
+        stream.fails = True
+    for failing in (lambda: engine.collect(ticket), lambda: engine.bare_ms(3)):
+        with pytest.raises(EnvironmentMismatchError, match="the GPU failed: an illegal address was used"):
+            failing()
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+    assert context.closed
+
+
+def test_a_batch_that_cannot_be_takes_no_turn(parts) -> None:
+    engine, _, _ = parts()
+    for wrong in (0, MAX_BATCH + 1):
+        for _ in range(3):
+            with pytest.raises(EngineInputError, match="crops in one batch"):
+                engine.bare_ms(wrong)
+            with pytest.raises(EngineInputError):
+                engine.submit(np.zeros((wrong, SIDE, SIDE, 1), np.uint8))
+    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_recorded_batch_size_has_an_execution_context_of_its_own(parts, package: str) -> None:
+    bindings = HostBindings()
+    engine, _, plan = parts(Profile(1, 4, 64), bindings, package=package)
+    engine.prepare(range(1, MAX_BATCH + 1))
+    for seed in range(3):
+        for size in range(1, MAX_BATCH + 1):
+            batch = crops(size, seed=seed)
+            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == 2 * MAX_BATCH
+    # Those of one set share their memory; where the package cannot do that, each has its own.
+    assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
+
+
+def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None:
+    monkeypatch.setattr(buffer_set, "MAX_OWN", 3)
+    bindings = HostBindings()
+    engine, _, plan = parts(None, bindings)
+    engine.prepare([MAX_BATCH, 3, 1])
+    for seed in range(3):
+        for size in range(MAX_BATCH, 0, -1):
+            batch = crops(size, seed=seed)
+            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == 2 * (3 + 1)
+    assert bindings.alive == 2 * 3
+    assert engine.graph_failure == ""
+
+
+def test_where_nothing_is_recorded_one_execution_context_a_set_serves(parts) -> None:
+    engine, _, plan = parts()
+    for size in (1, 5, 3, 12):
+        engine.infer(crops(size))
+    assert len(plan.executions) == 2
+
+
+@pytest.mark.parametrize("room", range(10))
+def test_a_gpu_without_room_is_said_at_once_and_nothing_is_kept(room: int, monkeypatch) -> None:
+    monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: None)
+    context = HostContext(room=room)
+    monkeypatch.setattr(tensorrt_engine, "CudaContext", lambda: context)
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32")
+    monkeypatch.setattr(
+        tensorrt_engine,
+        "load_plan",
+        lambda *_: LoadedPlan(PACKAGES["10"], (), HostPlan(), spec, Profile(1, 4, MAX_BATCH)),
+    )
+    how = {"max_batch": MAX_BATCH, "backend": "tensorrt", "precision": "fp32"}
+    if room >= 8:
+        open_plan(PACKAGES["10"], Path("x.plan"), **how).close()
+    else:
+        with pytest.raises(EnvironmentMismatchError, match="no room"):
+            open_plan(PACKAGES["10"], Path("x.plan"), **how)
+    # It checks that no page-locked memory outlives it.
+    assert context.closed
 
 
 def test_closing_gives_everything_back_once(parts) -> None:

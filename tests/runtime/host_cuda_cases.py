@@ -1,0 +1,259 @@
+"""The engine with the real pycuda and the real cuda-bindings, on a CUDA driver in host memory (``host_cuda.c``).
+
+``test_host_cuda`` runs this in a process of its own, with that driver first on the library path.
+"""
+
+import ctypes
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runtime.host_device import PACKAGES
+from tiny_bundle import SIDE, crops, formula
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import EnvironmentMismatchError
+from sji_edge.core.preprocess import crops_of_frame, crops_to_image
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.cuda_device import CudaContext
+from sji_edge.runtime.cuda_driver import ask_driver
+from sji_edge.runtime.cuda_graph import GraphRecorder, load_cuda_bindings
+from sji_edge.runtime.device_buffers import Profile
+from sji_edge.runtime.tensorrt_engine import TensorRtEngine
+from sji_edge.runtime.tensorrt_plan import LoadedPlan
+
+MAX_BATCH = 12
+LIBRARY = ctypes.CDLL("libcuda.so.1")
+LIBRARY.host_count.restype = ctypes.c_long
+KINDS = [
+    "memory",
+    "pinned",
+    "stream",
+    "event",
+    "module",
+    "graph",
+    "exec",
+    "retained",
+    "pageable",
+    "launched",
+    "replayed",
+]
+CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700
+
+
+def alive() -> dict[str, int]:
+    return {name: LIBRARY.host_count(place) for place, name in enumerate(KINDS)}
+
+
+class Execution:
+    """TensorRT's part: a formula, enqueued on the stream by its handle as ``execute_async_v3`` does it."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, int] = {}
+        self.batch = 0
+        self.calls: list = []
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        assert address % 256 == 0
+        assert size >= 1000
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def set_input_shape(self, name: str, shape) -> bool:
+        self.batch = shape[0]
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        batch = self.batch
+
+        def compute(_: int) -> None:
+            size = batch * SIDE * SIDE
+            given = np.frombuffer(ctypes.string_at(self.addresses["crops"], size), np.uint8)
+            logits = formula(given.reshape(batch, SIDE, SIDE, 1)).astype(np.float32)
+            ctypes.memmove(self.addresses["logits"], logits.ctypes.data, logits.nbytes)
+
+        self.calls.append(CALL(compute))
+        return LIBRARY.host_enqueue(ctypes.c_void_p(stream), self.calls[-1], None) == 0
+
+
+class Plan:
+    device_memory_size_v2 = 1000
+
+    def create_execution_context(self, how=None) -> Execution:
+        return Execution()
+
+
+@pytest.fixture
+def engine():
+    loaded = LoadedPlan(
+        PACKAGES["10"],
+        (),
+        Plan(),
+        EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32"),
+        Profile(1, 4, MAX_BATCH),
+    )
+    made = TensorRtEngine(CudaContext(), loaded)
+    yield made
+    LIBRARY.host_fail(b"", 0, 0)
+    made.close()
+    left = alive()
+    assert not any(left[name] for name in KINDS[:8]), left
+    assert left["pageable"] == 0
+    assert LIBRARY.host_depth() == 0
+
+
+def in_thread(work):
+    """Run in another thread, as the infer stage does with an engine that the main thread opened."""
+    answers: list = []
+
+    def run() -> None:
+        answers.append(work())
+        answers.append(LIBRARY.host_depth())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert answers[1:] == [0], "the thread ends with a context on its stack, or died"
+    return answers[0]
+
+
+def test_the_driver_says_what_is_there() -> None:
+    driver = ask_driver()
+    assert (driver.missing, driver.cuda) == ("", "13.0")
+    assert driver.devices[0].compute_capability == "8.6"
+
+
+def test_batches_are_recorded_and_replayed_and_each_keeps_its_answer(engine) -> None:
+    before = alive()["replayed"]
+    kept = []
+    for seed, size in enumerate([1, 5, 3, 12, 5, 5, 1, 12, 3, 3, 1, 1, 12, 12]):
+        batch = crops(size, seed=seed)
+        kept.append((engine.infer(batch), formula(batch)))
+        assert engine.gpu_ms >= 0
+    for logits, wanted in kept:
+        np.testing.assert_allclose(logits, wanted, atol=2e-5)
+    assert engine.graph_failure == ""
+    assert alive()["replayed"] > before
+
+
+def test_it_works_in_another_thread_than_it_was_opened_in(engine) -> None:
+    batch = crops(7)
+    for _ in range(4):
+        np.testing.assert_allclose(in_thread(lambda: engine.infer(batch)), formula(batch), atol=2e-5)
+    assert in_thread(lambda: engine.bare_ms(7)) >= 0
+
+
+def test_a_frame_is_cut_by_the_kernel_with_the_arguments_that_pycuda_packs(engine) -> None:
+    spec = PreprocessSpec(height=SIDE, width=SIDE, channels=1)
+    rng = np.random.default_rng(0)
+    for number, shape in enumerate([(60, 80)] * 4 + [(50, 90, 3)] * 4 + [(60, 80)] * 2):
+        frame = rng.integers(0, 256, shape, dtype=np.uint8)
+        count = 3 + number % 2
+        boxes = np.column_stack(
+            [rng.uniform(22, 28, (count, 2)), rng.uniform(10, 30, (count, 2)), rng.uniform(-1, 1, count)]
+        )
+        maps = crops_to_image(boxes, spec)
+        wanted = np.empty((count, *spec.shape), np.uint8)
+        crops_of_frame(frame, maps, ["joint"] * count, spec, wanted)
+        logits = in_thread(lambda frame=frame, maps=maps: engine.infer_frame(frame, maps))
+        np.testing.assert_allclose(logits, formula(wanted), atol=0.02)
+    assert alive()["module"] == 1
+    assert engine.graph_failure == ""
+
+
+def test_two_frames_under_way_do_not_mix(engine) -> None:
+    batches = [crops(4, seed=seed) for seed in range(20)]
+    tickets = [engine.submit(batches[0])]
+    for earlier, batch in itertools.pairwise(batches):
+        tickets.append(engine.submit(batch))
+        np.testing.assert_allclose(engine.collect(tickets.pop(0)), formula(earlier), atol=2e-5)
+    engine.drop(tickets.pop())
+
+
+@pytest.mark.parametrize(
+    "call", ["cuStreamSynchronize", "cuMemcpyHtoDAsync_v2", "cuEventRecord", "cuLaunchKernel"]
+)
+def test_a_failing_call_is_one_line_and_not_a_traceback_of_pycuda(engine, call: str) -> None:
+    frame = np.zeros((40, 40), np.uint8)
+    maps = np.array([[[1.0, 0, 5], [0, 1, 5]]])
+    LIBRARY.host_fail(call.encode(), ILLEGAL_ADDRESS, 0)
+    with pytest.raises(EnvironmentMismatchError, match=f"the GPU failed: {call.removesuffix('_v2')}"):
+        in_thread_raising(lambda: engine.infer_frame(frame, maps))
+    LIBRARY.host_fail(b"", 0, 0)
+    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+def in_thread_raising(work) -> None:
+    raised: list[EnvironmentMismatchError] = []
+
+    def run() -> None:
+        try:
+            work()
+        except EnvironmentMismatchError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    raise raised[0]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_recording_that_breaks_leaves_the_answers_right(engine, after: int) -> None:
+    # The first copy is the warm-up's, the second is recorded.
+    LIBRARY.host_fail(b"cuMemcpyHtoDAsync_v2", ILLEGAL_ADDRESS, after)
+    batch = crops(5)
+    if after == 1:
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        LIBRARY.host_fail(b"", 0, 0)
+        assert "cuMemcpyHtoDAsync" in engine.graph_failure
+    LIBRARY.host_fail(b"", 0, 0)
+    np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+
+
+def test_memory_that_runs_out_is_said_with_what_helps() -> None:
+    context = CudaContext()
+    with context.current():
+        LIBRARY.host_fail(b"cuMemAlloc_v2", OUT_OF_MEMORY, 0)
+        with pytest.raises(EnvironmentMismatchError, match="no room for 10 bytes") as caught:
+            context.device_memory(10)
+        LIBRARY.host_fail(b"", 0, 0)
+        assert "smaller --batch" in caught.value.hint
+    context.close()
+    assert alive()["retained"] == 0
+
+
+def test_a_gpu_that_gives_no_context_is_said() -> None:
+    LIBRARY.host_fail(b"cuDevicePrimaryCtxRetain", OUT_OF_MEMORY, 0)
+    with pytest.raises(EnvironmentMismatchError, match="GPU 0 cannot be used"):
+        CudaContext()
+    LIBRARY.host_fail(b"", 0, 0)
+    with pytest.raises(EnvironmentMismatchError, match="GPU 7 cannot be used"):
+        CudaContext(7)
+
+
+def test_cuda_bindings_alone_record_and_replay(tmp_path: Path) -> None:
+    """Without pycuda: a stream by its handle, as the recorder is given it."""
+    LIBRARY.cuCtxPushCurrent_v2(ctypes.c_void_p(1))
+    handle, before = ctypes.c_void_p(), alive()
+    LIBRARY.cuStreamCreate(ctypes.byref(handle), 1)
+    ran: list[int] = []
+    call = CALL(lambda _: ran.append(1))
+    recorder = GraphRecorder(int(handle.value or 0), load_cuda_bindings())
+    for _ in range(4):
+        recorder.run(
+            ("call",),
+            lambda: LIBRARY.host_enqueue(handle, call, None),
+            lambda: LIBRARY.cuStreamSynchronize(handle),
+        )
+        LIBRARY.cuStreamSynchronize(handle)
+    assert (len(ran), recorder.failure, recorder.keys) == (4, "", (("call",),))
+    recorder.clear()
+    assert alive() == {**before, "replayed": before["replayed"] + 3, "stream": before["stream"] + 1}
+    LIBRARY.cuStreamDestroy_v2(handle)
+    LIBRARY.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))

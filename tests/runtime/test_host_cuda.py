@@ -1,0 +1,63 @@
+"""The real pycuda and cuda-bindings on a CUDA driver in host memory, in a process of their own."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sji_edge.runtime.cuda import build as kernel_build
+
+HERE = Path(__file__).parent
+# pycuda refers to more of the driver than is used: what is missing matters when it is called.
+RUN = "import sys, os; sys.setdlopenflags(os.RTLD_LAZY); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+
+
+def has(*modules: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in modules)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("gcc is not installed")
+    folder = tmp_path_factory.mktemp("driver")
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1"]
+    target = str(folder / "libcuda.so.1")
+    source = str(HERE / "host_cuda.c")
+    subprocess.run(
+        [compiler, *flags, f"-I{kernel_build.HERE}", source, "-o", target, "-ldl", "-lm"], check=True
+    )
+    return folder
+
+
+def run(folder: Path, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(HERE / "host_cuda_cases.py"), *words],
+        env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_cuda_bindings_record_on_a_streams_handle(folder: Path) -> None:
+    if not has("cuda", "cuda.bindings"):
+        pytest.skip("cuda-bindings is not installed")
+    run(folder, "-k", "cuda_bindings_alone or driver_says")
+
+
+def test_the_engine_runs_on_pycuda(folder: Path) -> None:
+    if not has("pycuda", "cuda", "cuda.bindings"):
+        pytest.skip(
+            "pycuda and cuda-bindings are not installed: pip install 'sji-edge[cuda]', needs CUDA's headers"
+        )
+    run(folder)
