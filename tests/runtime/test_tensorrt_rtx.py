@@ -1,5 +1,8 @@
 """Real builds by TensorRT for RTX, ahead of time: no GPU is needed for them."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,6 @@ from runtime.real_graphs import SIDE, exported, write_real_graph
 from tiny_bundle import crops, write_graph
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
-from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda_driver import CudaDevice, CudaDriver
 from sji_edge.runtime.tensorrt import TensorRtBackend, TensorRtRtxBackend
@@ -100,6 +102,68 @@ def test_steps_are_told(tmp_path: Path) -> None:
     kind.build(write_graph(tmp_path / "m.onnx"), tmp_path / "m.plan", precision="fp32", max_batch=4)
     assert steps[0] == "parsing"
     assert any("Building engine" in step for step in steps)
+
+
+def test_ctrl_c_ends_a_build_and_nothing_is_written(tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    def step(text: str) -> None:
+        steps.append(text)
+        if len(steps) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    kind = TensorRtRtxBackend(step=step, driver=lambda: NO_GPU)
+    with pytest.raises(KeyboardInterrupt):
+        kind.build(write_graph(tmp_path / "m.onnx"), tmp_path / "m.plan", precision="fp32", max_batch=4)
+    assert len(steps) < 10
+    assert not (tmp_path / "m.plan").exists()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+# A builder that an error's traceback kept alive, freed by a collection while TensorRT, which calls our logger, holds
+# the lock that it wants.
+COLLECTED_INSIDE = """
+import gc, sys
+from pathlib import Path
+from sji_edge.core.errors import UsageError
+from sji_edge.runtime.cuda_driver import CudaDriver
+from sji_edge.runtime.tensorrt import TensorRtRtxBackend
+from sji_edge.runtime.tensorrt_options import TensorRtOptions
+
+graph, plan = map(Path, sys.argv[1:])
+def collect(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == "log":
+        gc.collect()
+
+gc.disable()
+sys.setprofile(collect)
+for round in range(4):
+    for capabilities in (("9.0",), ("8.6",)):
+        options = TensorRtOptions(compute_capabilities=capabilities)
+        backend = TensorRtRtxBackend(options, driver=lambda: CudaDriver("", (), "none"))
+        try:
+            backend.build(graph, plan, precision="fp32", max_batch=4)
+        except UsageError as error:
+            error.cycle = error
+"""
+
+
+def test_no_build_waits_for_itself_after_an_error(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "m.onnx")
+    words = [sys.executable, "-c", COLLECTED_INSIDE, str(graph), str(tmp_path / "m.plan")]
+    assert subprocess.run(words, timeout=60, check=False).returncode == 0
+
+
+def test_an_error_holds_nothing_of_tensorrts(tmp_path: Path) -> None:
+    import tensorrt_rtx_bindings as trt
+
+    with pytest.raises(UsageError) as caught:
+        build(write_graph(tmp_path / "model.onnx"), tmp_path, "9.0")
+    held = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
+    assert not [
+        one for one in held if isinstance(one, trt.Builder | trt.INetworkDefinition | trt.IBuilderConfig)
+    ]
 
 
 def test_an_operator_that_tensorrt_lacks_is_named_with_its_node(tmp_path: Path) -> None:
@@ -245,29 +309,3 @@ def test_tensorrt_itself_builds_nothing_without_a_gpu(tmp_path: Path) -> None:
 def test_the_registry_knows_both_kinds() -> None:
     assert BACKENDS.get("tensorrt")().suffix == BACKENDS.get("tensorrt-rtx")().suffix == ".plan"
     assert BACKENDS.get("tensorrt-rtx")().name == "tensorrt-rtx"
-
-
-def test_every_name_that_running_needs_is_in_the_real_package() -> None:
-    """The part of the API that only a device can run is at least there, under these names."""
-    import tensorrt_rtx_bindings as trt
-
-    used = {
-        trt.Runtime: ["deserialize_cuda_engine"],
-        trt.ICudaEngine: [
-            "create_execution_context",
-            "create_engine_inspector",
-            "num_io_tensors",
-            "get_tensor_name",
-            "get_tensor_dtype",
-            "get_tensor_mode",
-            "get_tensor_shape",
-            "get_tensor_profile_shape",
-        ],
-        trt.IExecutionContext: ["set_input_shape", "set_tensor_address", "execute_async_v3"],
-        trt.EngineInspector: ["get_engine_information"],
-    }
-    for kind, names in used.items():
-        assert not [name for name in names if not hasattr(kind, name)], kind
-    assert trt.LayerInformationFormat.JSON.name == "JSON"
-    assert {trt.TensorIOMode.INPUT.name, trt.TensorIOMode.OUTPUT.name} == {"INPUT", "OUTPUT"}
-    assert EngineSpec((SIDE, SIDE, 1), 2, 4, "tensorrt-rtx", "fp32").max_batch == 4
