@@ -18,7 +18,7 @@ from bright_model import (
     write_recipe,
 )
 from drawn_board import rigid
-from runtime.host_device import HostBindings, HostContext, HostPlan
+from runtime.host_device import PACKAGES, HostBindings, HostContext, HostPlan
 from runtime.test_crop_kernel import kernel  # noqa: F401 - a fixture
 
 from sji_edge.core.errors import EngineInputError
@@ -53,7 +53,9 @@ def device(tmp_path, monkeypatch, kernel):  # noqa: F811
         monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
         plan = HostPlan(open_engine(tmp_path).infer)
         spec = EngineSpec(SPEC.shape, 2, 8, "tensorrt", "fp32")
-        engine = TensorRtEngine(HostContext(cut), LoadedPlan(object(), plan, spec, Profile(1, 8, 8)))
+        engine = TensorRtEngine(
+            HostContext(cut), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))
+        )
         assert isinstance(engine, FrameEngine)
         layout = RecipeLayout(write_recipe(tmp_path / "recipe", extra), SPEC, THRESHOLDS)
         judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run", on_device=on_device)

@@ -144,6 +144,8 @@ class HostExecution:
 
     def __init__(self, plan: "HostPlan", scratch: bool) -> None:
         self.plan = plan
+        self.compute = plan.compute
+        self.fails = False
         self.addresses: dict[str, int] = {}
         self.shape = (0,)
         self.memory = (0, 0)
@@ -170,10 +172,10 @@ class HostExecution:
         def run() -> None:
             assert not recording or self.shape == shape, "recorded, and then set to another shape"
             crops = np.frombuffer(ctypes.string_at(source, int(np.prod(shape))), np.uint8).reshape(shape)
-            logits = self.plan.compute(crops).astype(np.float32)
+            logits = self.compute(crops).astype(np.float32)
             ctypes.memmove(target, logits.ctypes.data, logits.nbytes)
 
-        if self.plan.fails:
+        if self.fails or self.plan.fails:
             return False
         STREAMS[handle].put(run)
         return True
