@@ -50,7 +50,7 @@ def main() -> None:
     channels = 1 if frames[0].ndim == 2 else 3
     spec = PreprocessSpec(height=84, width=84, channels=channels)
     layout = RecipeLayout(recipe, spec, Thresholds(lower=0.3, upper=0.7))
-    taken = measure(layout, recipe.names, spec, frames, given.rounds)
+    taken = measure(layout, spec, frames, given.rounds)
     for name, values in (*zip(("align", "crop"), taken.T, strict=True), ("together", taken.sum(axis=1))):
         p50, p99 = np.percentile(values, [50, 99])
         print(f"{name:9} p50 {p50:6.3f} ms, p99 {p99:6.3f} ms")
@@ -73,11 +73,9 @@ def load(boards: Path | None, folder: Path) -> tuple[Recipe, list[Image]]:
     return recipe, frames
 
 
-def measure(
-    layout: RecipeLayout, names: list[str], spec: PreprocessSpec, frames: list[Image], rounds: int
-) -> np.ndarray:
+def measure(layout: RecipeLayout, spec: PreprocessSpec, frames: list[Image], rounds: int) -> np.ndarray:
     """Milliseconds of alignment and of crops, float64 ``(frames, 2)``; the first round warms up."""
-    buffer = np.empty((len(names), *spec.shape), np.uint8)
+    buffer = np.empty((len(layout.limits.lower), *spec.shape), np.uint8)
     taken = []
     for turn in range(rounds + 1):
         for pixels in frames:
@@ -86,7 +84,7 @@ def measure(
             placed = perf_counter_ns()
             if isinstance(placement, Fault):
                 raise SystemExit(f"a frame cannot be aligned: {placement}")
-            crops_of_frame(pixels, placement.maps, names, spec, buffer)
+            crops_of_frame(pixels, placement.maps, buffer)
             if turn:
                 taken.append(((placed - started) / 1e6, (perf_counter_ns() - placed) / 1e6))
     return np.array(taken)

@@ -6,7 +6,6 @@ training, calibration, parity and the loop see the same pixels. Coordinates foll
 at whole numbers.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.errors import DataError, RoiOutsideFrameError
+from sji_edge.core.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -156,6 +155,9 @@ def outside_frame(maps: Matrix, spec: PreprocessSpec, frame_shape: tuple[int, ..
     return ~inside
 
 
+_RESAMPLING = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+
 def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:
     """Resample one crop through its affine map, bilinear, edge pixels repeated.
 
@@ -164,15 +166,7 @@ def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:
         crop_map: float64 ``(2, 3)``, from crop to image pixels.
         out: uint8 ``(height, width, channels)``, C-contiguous; written in place.
     """
-    target = out[:, :, 0] if out.shape[2] == 1 else out
-    cv2.warpAffine(
-        image,
-        crop_map,
-        (out.shape[1], out.shape[0]),
-        dst=target,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    crops_of_frame(image, crop_map[None], out[None])
 
 
 def crop_of_image(image: Image, spec: PreprocessSpec) -> Image:
@@ -183,28 +177,16 @@ def crop_of_image(image: Image, spec: PreprocessSpec) -> Image:
     return out
 
 
-def crops_of_frame(
-    frame: Image, maps: Matrix, names: Sequence[str], spec: PreprocessSpec, out: Image
-) -> None:
-    """Cut every joint of a frame into the engine's input buffer.
+def crops_of_frame(frame: Image, maps: Matrix, out: Image) -> None:
+    """Cut joints of a frame into the engine's input buffer, each as ``sample_crop`` does.
 
     Args:
-        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; brought to the model's channels once.
-        maps: float64 ``(n, 2, 3)`` of ``crops_to_image``.
-        names: the joints' reference designators, for the error.
-        spec: the crop's size.
+        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; brought to the channels of ``out`` once.
+        maps: float64 ``(n, 2, 3)`` of ``crops_to_image``; the caller has left out joints ``outside_frame``.
         out: uint8 ``(n, height, width, channels)``, C-contiguous; written in place.
-
-    Raises:
-        RoiOutsideFrameError: a box leaves the frame; names the first such joint and their number.
     """
-    leaving = np.flatnonzero(outside_frame(maps, spec, frame.shape))
-    if leaving.size:
-        raise RoiOutsideFrameError(
-            f"joint {names[int(leaving[0])]} leaves the {frame.shape[1]}x{frame.shape[0]} frame"
-            + (f", and {leaving.size - 1} more do" if leaving.size > 1 else ""),
-            hint="correct joints.csv, or check that the recipe belongs to this camera",
-        )
-    prepared = to_channels(frame, spec.channels)
-    for crop_map, crop in zip(maps, out, strict=True):
-        sample_crop(prepared, crop_map, crop)
+    image = to_channels(frame, out.shape[3])
+    size = (out.shape[2], out.shape[1])
+    targets = out[..., 0] if out.shape[3] == 1 else out
+    for crop_map, target in zip(maps, targets, strict=True):
+        cv2.warpAffine(image, crop_map, size, target, _RESAMPLING, cv2.BORDER_REPLICATE)

@@ -93,7 +93,7 @@ class BoardJudge:
             if isinstance(placement, Placement) and self._path.on_device:
                 self._path.warm_up(pixels, placement)
             elif isinstance(placement, Placement):
-                self._cut(Frame(0, "", 0, pixels), pixels, placement, self.own_buffer)
+                self._cut(pixels, placement, self.own_buffer)
 
     def judge(self, frame: Frame, acquire_ns: int = 0) -> Judgement:
         """Judge one frame; what keeps it from a verdict becomes an ERROR record, never an exception.
@@ -122,7 +122,7 @@ class BoardJudge:
         work.placement = placement
         if self._path.on_device:
             return work
-        work.crops = self._cut(frame, frame.pixels, placement, buffer)
+        work.crops = self._cut(frame.pixels, placement, buffer)
         watch.lap("crop")
         return work
 
@@ -162,15 +162,10 @@ class BoardJudge:
         late = self._over(work, self._deadlines.takt_ns, Cause.LATE)
         return self._records.error(work, late) if late else judgement
 
-    def _cut(self, frame: Frame, pixels: Image, placement: Placement, buffer: Image) -> Image:
-        inside = placement.inside
-        if inside.all():
-            crops_of_frame(pixels, placement.maps, self._layout.names(frame), self._model.preprocess, buffer)
-            return buffer
-        names = [name for name, there in zip(self._layout.names(frame), inside, strict=True) if there]
-        crops: Image = buffer[: len(names)]
-        if names:
-            crops_of_frame(pixels, placement.maps[inside], names, self._model.preprocess, crops)
+    def _cut(self, pixels: Image, placement: Placement, buffer: Image) -> Image:
+        maps = placement.maps if placement.inside.all() else placement.maps[placement.inside]
+        crops: Image = buffer[: len(maps)]
+        crops_of_frame(pixels, maps, crops)
         return crops
 
     def _age_fault(self, work: Work) -> Fault | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.preprocess import Image, Matrix, crops_to_image, outside_frame, sample_crop, to_channels
+from sji_edge.core.preprocess import Image, Matrix, crops_of_frame, crops_to_image, outside_frame
 from sji_edge.recipe.board import Refinement
 
 PATCH_PX = 64
@@ -101,10 +101,8 @@ class Refiner:
     def _patches(self, image: Image, alignment: Matrix) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Boxes as float32 ``(n, PATCH_PX, PATCH_PX)``, and which leave the image."""
         maps = crops_to_image(self._rois, _SPEC, alignment)
-        grey = to_channels(image, 1)
         patches = np.empty((len(maps), *_SPEC.shape), np.uint8)
-        for crop_map, patch in zip(maps, patches, strict=True):
-            sample_crop(grey, crop_map, patch)
+        crops_of_frame(image, maps, patches)
         return patches[..., 0].astype(np.float32), outside_frame(maps, _SPEC, image.shape)
 
 

@@ -69,7 +69,7 @@ def test_the_kernel_cuts_as_the_host_does(planes: int, channels: int) -> None:
     )
     maps = crops_to_image(boxes, spec)
     wanted = np.empty((50, *spec.shape), np.uint8)
-    crops_of_frame(frame, maps, ["joint"] * 50, spec, wanted)
+    crops_of_frame(frame, maps, wanted)
     assert np.abs(cut_on_gpu(frame, maps, spec).astype(int) - wanted).max() <= 1
 
 
@@ -81,7 +81,7 @@ def test_the_kernel_cuts_real_frames_as_the_host_does() -> None:
     spec = PreprocessSpec(height=84, width=84, channels=1)
     maps = crops_to_image(Recipe.load(boards).rois, spec)
     wanted = np.empty((len(maps), *spec.shape), np.uint8)
-    crops_of_frame(frame, maps, ["joint"] * len(maps), spec, wanted)
+    crops_of_frame(frame, maps, wanted)
     assert np.abs(cut_on_gpu(frame, maps, spec).astype(int) - wanted).max() <= 1
 
 
@@ -116,7 +116,7 @@ def test_a_frame_gives_the_logits_of_its_crops_and_memory_stays(name: str, tmp_p
     boxes = np.column_stack([rng.uniform(60, 300, (40, 2)), rng.uniform(10, 60, (40, 2)), np.zeros(40)])
     maps = crops_to_image(boxes, spec)
     wanted = np.empty((40, *spec.shape), np.uint8)
-    crops_of_frame(frame, maps, ["joint"] * 40, spec, wanted)
+    crops_of_frame(frame, maps, wanted)
     expected = engine.infer(wanted)
     np.testing.assert_allclose(engine.infer_frame(frame, maps), expected, atol=0.03)
     import pycuda.driver as cuda

@@ -14,7 +14,7 @@ import pytest
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EngineInputError
-from sji_edge.core.preprocess import crops_to_image, sample_crop, to_channels
+from sji_edge.core.preprocess import crops_of_frame, crops_to_image
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.cuda import build as kernel_build
 from sji_edge.runtime.cuda_kernel import BLOCK, SIGNATURE, kernel_code, launch_of
@@ -60,9 +60,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory):
 
 def reference(frame: np.ndarray, maps: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
     out = np.empty((len(maps), *spec.shape), np.uint8)
-    prepared = to_channels(frame, spec.channels)
-    for crop_map, crop in zip(maps, out, strict=True):
-        sample_crop(prepared, crop_map, crop)
+    crops_of_frame(frame, maps, out)
     return out
 
 

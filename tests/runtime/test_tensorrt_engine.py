@@ -230,7 +230,7 @@ def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool
         boxes = np.concatenate([centres, rng.uniform(10, 30, (count, 2)), np.zeros((count, 1))], axis=1)
         maps = crops_to_image(boxes, spec)
         wanted = np.empty((count, *spec.shape), np.uint8)
-        crops_of_frame(frame, maps, [str(n) for n in range(count)], spec, wanted)
+        crops_of_frame(frame, maps, wanted)
         np.testing.assert_allclose(engine.infer_frame(frame, maps), formula(wanted), atol=0.02)
     with pytest.raises(EngineInputError, match="13 crops"):
         engine.infer_frame(frame, np.zeros((13, 2, 3)))
