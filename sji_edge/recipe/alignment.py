@@ -4,7 +4,8 @@ There is no fall-back to the identity: a board whose fiducials are not found whe
 """
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from sji_edge.recipe.fiducials import FiducialFinder
 from sji_edge.recipe.marks import Mark
 
 Points = NDArray[np.float64]
+_COMPLEX = np.array([1, 1j])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +80,8 @@ class Aligner:
         )
         choices = itertools.product(*(found for found in candidates if found))
         fits = [_fit(places, choice, limits, lost) for choice in choices]
-        spread = float(np.hypot(*(places - places.mean(axis=0)).T).max())
         # Several marks in one window: the set that keeps the board's shape is the board's.
-        best = min(fits, key=lambda fit: fit.residual_px + abs(fit.scale - 1.0) * spread)
+        best = fits[0] if len(fits) == 1 else min(fits, key=_misshape(places))
         excess = _excess(best, limits)
         return AlignmentFailure(excess, best.residual_px) if excess else best
 
@@ -92,7 +93,7 @@ def fit_similarity(source: Points, target: Points) -> Matrix:
         source: ``(n, 2)``, n ≥ 2 different points.
         target: ``(n, 2)``, where they were found.
     """
-    p, q = source @ [1, 1j], target @ [1, 1j]
+    p, q = source @ _COMPLEX, target @ _COMPLEX
     centred = p - p.mean()
     turn = np.vdot(centred, q - q.mean()) / np.vdot(centred, centred).real
     shift = q.mean() - turn * p.mean()
@@ -116,22 +117,29 @@ def _fit(places: Points, marks: Sequence[Mark], limits: AlignmentLimits, lost: t
     matrix = (fit_similarity if limits.model == "similarity" else fit_affine)(places, found)
     residual = np.hypot(*(apply(matrix, places) - found).T)
     middle = places.mean(axis=0, keepdims=True)
-    linear = matrix[:, :2]
+    (xx, xy), (yx, yy) = matrix[:, :2].tolist()
     return Alignment(
         matrix=matrix,
         residual_px=float(residual.max()),
         shift_px=float(np.hypot(*(apply(matrix, middle) - middle)[0])),
-        rotation_deg=float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))),
-        scale=_furthest_stretch(linear),
+        rotation_deg=math.degrees(math.atan2(yx - xy, xx + yy)),
+        scale=_furthest_stretch(xx, xy, yx, yy),
         fiducials=tuple(marks),
         lost=lost,
     )
 
 
-def _furthest_stretch(linear: Matrix) -> float:
-    stretches = np.linalg.svd(linear, compute_uv=False)
-    stretch = float(stretches[np.abs(stretches - 1.0).argmax()])
-    return stretch if np.linalg.det(linear) > 0 else -stretch
+def _misshape(places: Points) -> Callable[[Alignment], float]:
+    spread = float(np.hypot(*(places - places.mean(axis=0)).T).max())
+    return lambda fit: fit.residual_px + abs(fit.scale - 1.0) * spread
+
+
+def _furthest_stretch(xx: float, xy: float, yx: float, yy: float) -> float:
+    """The singular value furthest from 1, negative for a map that mirrors."""
+    # Any 2x2 map is a turn that scales plus a mirrored one; their lengths add up to the singular values.
+    turned, mirrored = math.hypot(xx + yy, yx - xy) / 2, math.hypot(xx - yy, xy + yx) / 2
+    stretch = max(turned + mirrored, abs(turned - mirrored), key=lambda length: abs(length - 1.0))
+    return stretch if turned > mirrored else -stretch
 
 
 def _excess(fit: Alignment, limits: AlignmentLimits) -> str:

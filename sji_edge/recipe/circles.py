@@ -38,7 +38,7 @@ Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _ANGLES = np.arange(RAYS, dtype=np.float32) * np.float32(2 * np.pi / RAYS)
-_DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])[:, :, None]
+_DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,20 @@ class _Candidate:
     mark: int
     x: float
     y: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rays:
+    """Where rays are sampled, ``STEP_PX`` apart at most.
+
+    ``lengths`` is float32 ``(n, samples)``, ``offsets`` from the middle ``(n, 2, RAYS, samples)``; samples below
+    ``inner`` are surely on the disc, those from ``outer`` on surely off it.
+    """
+
+    lengths: Floats
+    offsets: Floats
+    inner: int
+    outer: int
 
 
 def find_circles(windows: Sequence[Window], radii: Sequence[float]) -> list[list[Mark]]:
@@ -101,121 +115,111 @@ def _fit_all(
     windows: Sequence[Window], radii: Sequence[float], candidates: list[_Candidate]
 ) -> tuple[Doubles, Doubles, Doubles]:
     """Circles ``(n, 3)`` of x, y and radius, their roughness and contrast ``(n,)``; NaN where there is none."""
-    middles = np.array([(one.x, one.y) for one in candidates])
-    wanted = np.array([radii[one.mark] for one in candidates])
-    lengths = _lengths(tuple(wanted.tolist()))
-    samples, seen = _cast_rays(windows, candidates, lengths)
-    points, kept, contrast = _edges(samples, seen, lengths, middles)
-    return *_fit_circles(points, kept, np.column_stack([middles, wanted])), contrast
+    start = np.array([(one.x, one.y, radii[one.mark]) for one in candidates])
+    rays = _rays(tuple(radii[one.mark] for one in candidates))
+    samples, seen = _cast(rays, windows, candidates)
+    points, kept, contrast = _edges(samples, seen, rays, start[:, :2])
+    return *_fit_circles(points, kept, start), contrast
 
 
 @lru_cache(maxsize=16)
-def _lengths(radii: tuple[float, ...]) -> Floats:
-    """Distances at which rays are sampled, float32 ``(n, samples)``, ``STEP_PX`` apart at most."""
+def _rays(radii: tuple[float, ...]) -> _Rays:
     count = int(np.ceil((RAY_END - RAY_START) * max(radii) / STEP_PX))
     grid = np.linspace(RAY_START, RAY_END, count)
-    lengths: Floats = (np.array(radii)[:, None] * grid).astype(np.float32)
-    return lengths
+    lengths = (np.array(radii)[:, None] * grid).astype(np.float32)
+    offsets = _DIRECTIONS[None, :, :, None] * lengths[:, None, None, :]
+    inner, outer = np.searchsorted(grid, [INNER_END, OUTER_START])
+    return _Rays(lengths, offsets, int(inner), int(outer))
 
 
-def _cast_rays(
-    windows: Sequence[Window], candidates: list[_Candidate], lengths: Floats
-) -> tuple[Floats, Flags]:
+def _cast(rays: _Rays, windows: Sequence[Window], candidates: list[_Candidate]) -> tuple[Floats, Flags]:
     """Grey levels along the rays ``(n, RAYS, samples)``, and whether they lie within the frame."""
-    count, samples = lengths.shape
-    places = _DIRECTIONS[None] * lengths[:, None, None, :]
+    count, _, _, samples = rays.offsets.shape
+    middles = np.array([(one.x, one.y) for one in candidates], np.float32)
+    places = rays.offsets + middles[:, :, None, None]
     grey = np.empty((count, RAYS, samples), np.float32)
-    limits = np.empty((2, count, 2), np.float32)
+    seen = np.ones((count, RAYS, samples), np.bool_)
     for number, one in enumerate(candidates):
-        window = windows[one.mark]
-        places[number, 0] += np.float32(one.x)
-        places[number, 1] += np.float32(one.y)
+        pixels = windows[one.mark].pixels
+        x, y = places[number]
+        flags = cv2.INTER_LINEAR
+        cv2.remap(pixels.astype(np.float32), x, y, flags, dst=grey[number], borderMode=cv2.BORDER_REPLICATE)
         # Only a window side that is the frame's own border cuts a disc; edges there are no edges.
-        limits[0, number] = 1.0, 1.0
-        limits[1, number] = window.pixels.shape[1] - 2.0, window.pixels.shape[0] - 2.0
-        cv2.remap(
-            window.pixels.astype(np.float32),
-            places[number, 0],
-            places[number, 1],
-            cv2.INTER_LINEAR,
-            dst=grey[number],
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    inside = (places >= limits[0][:, :, None, None]) & (places <= limits[1][:, :, None, None])
-    return grey, inside[:, 0] & inside[:, 1]
+        right, bottom, reach = pixels.shape[1] - 2.0, pixels.shape[0] - 2.0, float(rays.lengths[number, -1])
+        if min(one.x, one.y) - reach < 1.0 or one.x + reach > right or one.y + reach > bottom:
+            seen[number] = (x >= 1.0) & (x <= right) & (y >= 1.0) & (y <= bottom)
+    return grey, seen
 
 
-def _edges(samples: Floats, seen: Flags, lengths: Floats, middles: Doubles) -> tuple[Doubles, Flags, Doubles]:
-    """Half-contrast crossings ``(n, RAYS, 2)``, which rays have one, and the contrast ``(n,)``.
+def _edges(samples: Floats, seen: Flags, rays: _Rays, middles: Doubles) -> tuple[Doubles, Flags, Doubles]:
+    """Half-contrast crossings ``(n, 2, RAYS)``, which rays have one, and the contrast ``(n,)``.
 
     No ray has one without a disc's contrast.
     """
-    count, steps = lengths.shape
-    grid = np.linspace(RAY_START, RAY_END, steps)
-    inside = _median(samples, seen, int(np.searchsorted(grid, INNER_END)), inner=True)
-    outside = _median(samples, seen, int(np.searchsorted(grid, OUTER_START)), inner=False)
+    lengths = rays.lengths
+    inside = _median(samples[:, :, : rays.inner], seen[:, :, : rays.inner])
+    outside = _median(samples[:, :, rays.outer :], seen[:, :, rays.outer :])
     half = ((inside + outside) / 2)[:, None]
-    below = samples < half[:, :, None]
-    first = below.argmax(axis=2)
+    first = (samples < half[:, :, None].astype(np.float32)).argmax(axis=2)
     last = np.maximum(first - 1, 0)
-    which, ray = np.arange(count)[:, None], np.arange(RAYS)[None, :]
+    which, ray = np.arange(len(samples))[:, None], np.arange(RAYS)[None, :]
     high, low = samples[which, ray, last], samples[which, ray, first]
     good = (first > 0) & seen[which, ray, first] & seen[which, ray, last]
     good &= (inside - outside >= MIN_CONTRAST)[:, None]
     drop = np.where(good, high - low, 1.0)
     near = lengths[which, last]
     length = near + (high - half) / drop * (lengths[which, first] - near)
-    points = middles[:, None, :] + length[:, :, None] * _DIRECTIONS[:, :, 0].T
+    points = middles[:, :, None] + length[:, None, :] * _DIRECTIONS
     return points, good, inside - outside
 
 
-def _median(samples: Floats, seen: Flags, split: int, *, inner: bool) -> Doubles:
-    """Median grey on the disc or around it, of what the frame shows; NaN where it shows none of it."""
-    part = np.s_[:, :, :split] if inner else np.s_[:, :, split:]
-    grey, there = samples[part], seen[part]
-    if there.all():
-        flat = np.ascontiguousarray(grey).reshape(len(grey), -1)
-        middle = flat.shape[1] // 2
-        return np.partition(flat, middle, axis=1)[:, middle].astype(np.float64)
-    return np.array(
-        [np.median(one[shown]) if shown.any() else np.nan for one, shown in zip(grey, there, strict=True)]
-    )
+def _median(grey: Floats, seen: Flags) -> Doubles:
+    """Median grey of what the frame shows of each candidate's samples, the upper one of two; NaN for none."""
+    shown = seen.sum(axis=(1, 2))
+    levels = np.where(seen, grey, np.inf).reshape(len(grey), -1)
+    levels.sort(axis=1)
+    middle = levels[np.arange(len(grey)), np.minimum(shown // 2, levels.shape[1] - 1)]
+    return np.where(shown > 0, middle, np.nan)
 
 
 def _fit_circles(points: Doubles, good: Flags, start: Doubles) -> tuple[Doubles, Doubles]:
     """Geometric least-squares circles, points beyond three robust deviations left out."""
-    state, kept = start.copy(), good
-    lost = good.sum(axis=1) < MIN_EDGES
-    jacobian = np.ones((*points.shape[:2], 3))
+    state, kept, edges = start.copy(), good, good.sum(axis=1)
+    middle, lost = np.minimum(edges // 2, RAYS - 1), edges < MIN_EDGES
+    offset, distance = _polar(points, state)
+    rises = np.ones((len(points), 3, RAYS))
     for _ in range(8):
-        offset = points - state[:, None, :2]
-        distance = np.sqrt(np.einsum("nrk,nrk->nr", offset, offset))
-        jacobian[:, :, :2] = offset / np.maximum(distance, 1e-9)[:, :, None]
-        weighted = (jacobian * kept[:, :, None]).transpose(0, 2, 1)
-        normal = weighted @ jacobian
-        normal[lost] = np.eye(3)
+        np.divide(offset, np.maximum(distance, 1e-9)[:, None], out=rises[:, :2])
+        weighted = rises * kept[:, None]
+        normal = weighted @ rises.transpose(0, 2, 1)
+        if lost.any():
+            normal[lost] = np.eye(3)
         step = np.linalg.solve(normal, weighted @ (distance - state[:, 2:])[:, :, None])[:, :, 0]
         state += step
-        error = _distances(points, state)
-        kept = _near(error, good)
-        lost = lost | (kept.sum(axis=1) < MIN_EDGES)
-        if lost.all() or np.abs(step[~lost]).max() < SETTLED_PX:
+        offset, distance = _polar(points, state)
+        error = np.abs(distance - state[:, 2:])
+        kept = _near(error, good, middle)
+        edges = kept.sum(axis=1)
+        lost = lost | (edges < MIN_EDGES)
+        if (lost | (np.abs(step).max(axis=1) < SETTLED_PX)).all():
             break
     error = np.where(kept, error, 0.0)
-    roughness = np.sqrt(np.einsum("nr,nr->n", error, error) / np.maximum(kept.sum(axis=1), 1))
+    roughness = np.sqrt(np.einsum("nr,nr->n", error, error) / np.maximum(edges, 1))
     state[lost], roughness[lost] = np.nan, np.nan
     return state, roughness
 
 
-def _distances(points: Doubles, state: Doubles) -> Doubles:
-    offset = points - state[:, None, :2]
-    distances: Doubles = np.abs(np.sqrt(np.einsum("nrk,nrk->nr", offset, offset)) - state[:, 2:])
-    return distances
+def _polar(points: Doubles, state: Doubles) -> tuple[Doubles, Doubles]:
+    """Edges as seen from their circle's middle: offsets ``(n, 2, RAYS)`` and distances ``(n, RAYS)``."""
+    offset = points - state[:, :2, None]
+    return offset, np.sqrt(np.einsum("nkr,nkr->nr", offset, offset))
 
 
-def _near(error: Doubles, good: Flags) -> Flags:
-    """Which edges lie within three robust deviations of the circle, 0.3 px at least."""
-    middle = np.minimum(good.sum(axis=1) // 2, RAYS - 1)
+def _near(error: Doubles, good: Flags, middle: NDArray[np.intp]) -> Flags:
+    """Which edges lie within three robust deviations of the circle, 0.3 px at least.
+
+    ``middle`` is where the median of the good ones is in order, ``(n,)``.
+    """
     spread = np.sort(np.where(good, error, np.inf), axis=1)[np.arange(len(error)), middle]
     near: Flags = good & (error <= np.maximum(3 * 1.4826 * spread, 0.3)[:, None])
     return near

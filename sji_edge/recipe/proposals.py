@@ -23,13 +23,16 @@ def propose(
     Returns:
         At most ``MAX_CANDIDATES`` centres in window pixels, the best first, apart by half a pattern.
     """
-    size = (max(1, round(window.shape[1] / shrink)), max(1, round(window.shape[0] / shrink)))
-    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
+    # Whole blocks of pixels: shrinking by a fraction costs several times as much.
+    more_y, more_x = -window.shape[0] % shrink, -window.shape[1] % shrink
+    whole = cv2.copyMakeBorder(window, 0, more_y, 0, more_x, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // shrink, whole.shape[0] // shrink)
+    small = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
     high, wide = pattern.shape
     top, left = (high - 1) // 2, (wide - 1) // 2
     padded = cv2.copyMakeBorder(small, top, high - 1 - top, left, wide - 1 - left, cv2.BORDER_REPLICATE)
     response = cv2.matchTemplate(padded.astype(np.float32), pattern, cv2.TM_CCOEFF_NORMED)
-    np.nan_to_num(response, copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    response[~np.isfinite(response)] = -1.0
     centre_x, centre_y = (wide - 1) / 2 - left, (high - 1) / 2 - top
     places = []
     for _ in range(MAX_CANDIDATES):
@@ -38,8 +41,8 @@ def propose(
             break
         places.append(
             (
-                (column + centre_x + 0.5) * window.shape[1] / size[0] - 0.5,
-                (row + centre_y + 0.5) * window.shape[0] / size[1] - 0.5,
+                (column + centre_x + 0.5) * shrink - 0.5,
+                (row + centre_y + 0.5) * shrink - 0.5,
             )
         )
         cv2.circle(response, (column, row), max(1, int(np.ceil(min(high, wide) / 3))), -1.0, -1)
