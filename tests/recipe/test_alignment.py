@@ -26,6 +26,22 @@ def misplacement(alignment: Alignment, truth) -> float:
     return float(np.hypot(*(apply(alignment.matrix, CORNERS) - place(truth, CORNERS)).T).max())
 
 
+@pytest.mark.parametrize(("wide", "tall"), [(1.04, 0.99), (0.97, 1.02), (1.001, 1.0)])
+def test_scale_is_the_singular_value_furthest_from_one(wide, tall):
+    turn, middle = rigid(1.5, (0, 0)), np.array(SIZE) / 2
+    linear = turn[:, :2] @ np.diag([wide, tall])
+    truth = np.column_stack([linear, middle - linear @ middle])
+    corners = [(x, y) for x in (80, SIZE[0] - 80) for y in (80, SIZE[1] - 80)]
+    marks = [{"x": x, "y": y, "radius": 12.0} for x, y in corners]
+    limits = {"model": "affine", "max_scale_change": 0.1, "max_shift_px": 40.0}
+    frame = draw([(x, y, 12.0) for x, y in place(truth, np.array(corners, float))])
+    found = align(frame, board(fiducials=marks, alignment=limits))
+    assert isinstance(found, Alignment), found
+    stretches = np.linalg.svd(found.matrix[:, :2], compute_uv=False)
+    assert found.scale == pytest.approx(max(stretches, key=lambda one: abs(one - 1)), abs=1e-12)
+    assert found.scale == pytest.approx(max((wide, tall), key=lambda one: abs(one - 1)), abs=2e-3)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_finds_turned_and_shifted_boards_to_a_tenth_of_a_pixel(seed):
     random = np.random.default_rng(seed)
