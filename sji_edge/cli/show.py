@@ -1,5 +1,6 @@
 """What several commands print, and how settings become a usage error."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
 
 LOG_WIDTH = 160
+MAX_LISTED = 5
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -44,10 +46,27 @@ def newest_run(runs: Path, marker: str = "card.json") -> Path:
 
 def exported_model(path: Path) -> Path:
     """Return the ONNX file that a path names: itself, or a run's; raises ``UsageError`` without one."""
-    model = path / "model.onnx" if path.is_dir() else path
-    if not model.is_file():
-        raise UsageError(f"{model} is not there", hint=f"export the run first: sji-edge export {path}")
-    return model
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UsageError(f"there is no run or model {path}", hint=f"name {_runs_beside(path)}")
+    model = path / "model.onnx"
+    if model.is_file():
+        return model
+    if not (path / "card.json").is_file():
+        raise UsageError(f"{path} is no run: it holds no card.json", hint=f"name {_runs_beside(path / '_')}")
+    raise UsageError(
+        f"the run {path} is not exported: it holds no model.onnx", hint=f"sji-edge export {path}"
+    )
+
+
+def _runs_beside(path: Path) -> str:
+    names = sorted(mark.parent.name for mark in path.parent.glob("*/card.json"))
+    if not names:
+        return "a run of yours, or its model.onnx; make a run with sji-edge train DATA"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    listed = ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
+    return f"a run such as {path.parent / close[0]}" if close else f"a run of {path.parent}: {listed}"
 
 
 def rate(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:

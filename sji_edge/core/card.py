@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.findings import in_words
 from sji_edge.core.verdict import Thresholds
 
 
@@ -115,6 +116,6 @@ class ModelCard(BaseModel):
 def in_one_line(error: ValidationError) -> str:
     """All findings of a pydantic validation on one line."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in finding['loc']) or 'value'}: {finding['msg']}"
+        f"{'.'.join(str(part) for part in finding['loc']) or 'value'}: {in_words(finding['msg'])}"
         for finding in error.errors()
     )

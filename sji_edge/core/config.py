@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.findings import in_words
 
 CONFIG_FILE = Path("sji-edge.toml")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -46,7 +47,7 @@ def load_config(path: Path = CONFIG_FILE) -> Config:
         raise UsageError(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in found['loc'] if part != '[key]')}: {found['msg']}"
+            f"{'.'.join(str(part) for part in found['loc'] if part != '[key]')}: {in_words(found['msg'])}"
             for found in error.errors(include_input=False, include_url=False)
         )
     raise UsageError(f"{path}: {faults}", hint='[streams] holds lines such as line1 = "rtsp://camera/stream"')

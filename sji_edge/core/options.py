@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.findings import in_words
 
 
 def _size(value: Any) -> Any:
@@ -62,8 +63,7 @@ def read_options(model: type[O], options: Mapping[str, str], owner: str) -> O:
         return model.model_validate(dict(options))
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in found['loc'][:1])}: "
-            + found["msg"].removeprefix("Value error, ").lower()
+            f"{'.'.join(str(part) for part in found['loc'][:1])}: " + in_words(found["msg"]).lower()
             for found in error.errors(include_input=False, include_url=False)
         )
     raise UsageError(f"{owner} cannot take its options: {faults}")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
+from sji_edge.core.findings import in_words
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.recipe.fiducials import pattern_of
 from sji_edge.recipe.joints import Finding, Joint, leaves_frame, read_joints
@@ -188,7 +189,7 @@ def _parse_board(data: bytes) -> tuple[Board | None, list[Finding]]:
     except UnicodeDecodeError:
         return None, [Finding(f"{BOARD_FILE}: not UTF-8 text")]
     except ValidationError as error:
-        return None, [_board_finding(text, found["loc"], found["msg"]) for found in error.errors()]
+        return None, [_board_finding(text, found["loc"], in_words(found["msg"])) for found in error.errors()]
 
 
 def _board_finding(text: str, loc: tuple[int | str, ...], message: str) -> Finding:

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sji_edge.core.findings import in_words
 from sji_edge.core.registry import nearest
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
@@ -132,7 +133,7 @@ def _parse_joint(cells: dict[str, str]) -> tuple[Joint | None, list[str]]:
         return Joint.model_validate(given), []
     except ValidationError as error:
         return None, [
-            f"{'.'.join(map(str, found['loc'])) or 'joint'}: {found['msg']} (found {_shown(found['input'])})"
+            f"{'.'.join(map(str, found['loc'])) or 'joint'}: {in_words(found['msg'])} (found {_shown(found['input'])})"
             for found in error.errors()
         ]
 

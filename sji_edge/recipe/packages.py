@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sji_edge.core.findings import in_words
 from sji_edge.core.registry import nearest
 from sji_edge.recipe.joints import Finding
 
@@ -116,7 +117,8 @@ def _parse_box(cells: dict[str, str]) -> PackageBox | list[str]:
         return PackageBox.model_validate(cells)
     except ValidationError as error:
         return [
-            f"{'.'.join(map(str, found['loc'])) or 'package'}: {found['msg']}" for found in error.errors()
+            f"{'.'.join(map(str, found['loc'])) or 'package'}: {in_words(found['msg'])}"
+            for found in error.errors()
         ]
 
 

@@ -25,7 +25,7 @@ from sji_edge.runtime.manifest import (
     ParityRecord,
     read_model,
 )
-from sji_edge.runtime.verification import REBUILD, check_files, check_parity, plain_file
+from sji_edge.runtime.verification import REBUILD, check_files, check_is_bundle, check_parity, plain_file
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ def verify_bundle(
         GateError: the engine has no parity record of its own, or it failed.
         UsageError: ``require_signature`` is no public key.
     """
-    if not folder.is_dir():
-        raise BundleError(f"{folder} is no engine bundle: not a folder", hint="give a folder of engines/")
+    check_is_bundle(folder)
     if require_signature is not None:
         # Before anything in the bundle is parsed; cryptography is loaded only when asked for.
         from sji_edge.runtime.signature import check_signature

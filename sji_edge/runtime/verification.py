@@ -8,7 +8,29 @@ from sji_edge.core.files import sha256_of
 from sji_edge.runtime.manifest import GOLDEN, MANIFEST, PARITY, REFERENCE, SIGNATURE, Manifest, ParityRecord
 
 REBUILD = "build it again with sji-edge build-engine"
+LIST_ENGINES = "see what there is with sji-edge engine list, or make one with sji-edge build-engine"
 MAX_LISTED = 5
+
+
+def check_is_bundle(folder: Path) -> None:
+    """Tell a bundle's folder from what a user names in its place; raises ``BundleError`` with the way from there."""
+    if (folder / MANIFEST).exists():
+        return
+    if (folder / "card.json").is_file():
+        raise BundleError(
+            f"{folder} is a run, no engine bundle", hint=f"make its engine: sji-edge build-engine {folder}"
+        )
+    if folder.is_dir():
+        inside = sorted(mark.parent.name for mark in folder.glob(f"*/{MANIFEST}"))
+        raise BundleError(
+            f"{folder} is no engine bundle: it holds no {MANIFEST}",
+            hint=f"name one of those in it: {_listed(inside)}" if inside else LIST_ENGINES,
+        )
+    if folder.exists():
+        raise BundleError(
+            f"{folder} is no engine bundle: not a folder", hint="name the folder that it lies in"
+        )
+    raise BundleError(f"there is no engine bundle {folder}", hint=LIST_ENGINES)
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

@@ -179,6 +179,27 @@ def test_a_run_that_was_not_exported_says_so(workshop, capsys):
 
 
 @pytest.mark.parametrize(
+    ("named", "said", "hint"),
+    [
+        ("runs/smal", "there is no run or model runs/smal", "name a run such as runs/small"),
+        ("runs/nope", "there is no run or model runs/nope", "name a run of runs: small"),
+        ("runs", "runs is no run: it holds no card.json", "name a run of runs: small"),
+        ("gone/x", "there is no run or model gone/x", "sji-edge train"),
+    ],
+)
+def test_what_is_no_run_leads_to_one(tmp_path, monkeypatch, capsys, named, said, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "small").mkdir(parents=True)
+    (tmp_path / "runs" / "small" / "card.json").write_text("{}")
+    assert command("build-engine", named) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert hint in shown
+    assert command("build-engine", "runs/small") == 2
+    assert "hint: sji-edge export runs/small" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "hint"),
     [(["--backend", "openvono"], "openvino"), (["--precision", "int7"], "int8"), (["--weight-bits", 6], "7")],
 )

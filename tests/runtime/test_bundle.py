@@ -98,7 +98,23 @@ def test_a_missing_parity_record_is_not_released(folder: Path) -> None:
 def test_a_missing_manifest_and_a_missing_folder_are_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "manifest.json").unlink()
     _refused(folder, BundleError, "manifest.json")
-    _refused(tmp_path / "none", BundleError, "not a folder")
+    _refused(tmp_path / "none", BundleError, "there is no engine bundle")
+
+
+def test_what_a_user_names_in_place_of_a_bundle_leads_to_one(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    (run / "card.json").write_text("{}")
+    for named, says, hint in (
+        (run, "is a run", f"sji-edge build-engine {run}"),
+        (folder.parent, "holds no manifest.json", f"name one of those in it: {folder.name}"),
+        (tmp_path / "runs", "holds no manifest.json", "sji-edge engine list"),
+        (folder / "engine.onnx", "not a folder", "the folder that it lies in"),
+        (tmp_path / "none", "there is no engine bundle", "sji-edge engine list"),
+    ):
+        with pytest.raises(BundleError, match=says) as caught:
+            open_bundle(named)
+        assert hint in caught.value.hint
 
 
 def test_a_truncated_manifest_is_refused(folder: Path) -> None:
