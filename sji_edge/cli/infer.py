@@ -74,7 +74,11 @@ def infer(
     ] = None,
     stop_on: Annotated[
         int,
-        typer.Option(min=0, help="Stop (exit 3) when one joint fails on so many boards in a row; 0: never."),
+        typer.Option(
+            min=0,
+            help="Stop (exit 3) when one joint fails on so many boards in a row; frames that wait are counted, "
+            "not judged. 0: never.",
+        ),
     ] = 0,
     low_latency: Annotated[
         bool, typer.Option("--low-latency", help="One frame at a time, without hand-over between threads.")

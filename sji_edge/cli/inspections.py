@@ -15,6 +15,7 @@ inspections = typer.Typer(
     help="List, filter and export what infer recorded; what fails most, and what may be a false call.",
 )
 
+SMALLEST_P = 1e-9
 DATABASE = Path("inspections/inspections.db")
 Database = Annotated[Path, typer.Option(help="Records of infer.")]
 Verdict = Annotated[str, typer.Option(help="PASS, REVIEW, FAIL or ERROR.")]
@@ -245,7 +246,9 @@ def _shown(name: str, value: float) -> str:
         return f"{value:.1%}"
     if name == "at_least":
         return f"{value:.1f} ×"
-    return f"{value:.2g}" if name == "p" else f"{value:.4f}"
+    if name == "p":
+        return f"{value:.2g}" if value >= SMALLEST_P else f"< {SMALLEST_P:.0e}"
+    return f"{value:.4f}"
 
 
 def _cell(name: str, value: Any) -> str:

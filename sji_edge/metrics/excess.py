@@ -1,6 +1,7 @@
 """Whether one of many is called more often than the others: Fisher's exact test, and Holm's correction."""
 
 import math
+import sys
 from collections.abc import Sequence
 
 _NEGLIGIBLE = 1e-18
@@ -20,7 +21,7 @@ def excess_p(called: int, judged: int, peers_called: int, peers_judged: int) -> 
         peers_judged: out of how many.
 
     Returns:
-        P(X ≥ called); 1.0 where either was never judged.
+        P(X ≥ called), never 0; 1.0 where either was never judged.
 
     Raises:
         ValueError: counts out of range.
@@ -45,7 +46,7 @@ def excess_p(called: int, judged: int, peers_called: int, peers_judged: int) -> 
             term, total, log_first = term / _HUGE, total / _HUGE, log_first + math.log(_HUGE)
         if term < _NEGLIGIBLE * total:
             break
-    return min(1.0, math.exp(log_first + math.log(total)))
+    return min(1.0, max(sys.float_info.min, math.exp(log_first + math.log(total))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

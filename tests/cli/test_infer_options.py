@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 from sji_edge.cli.infer import infer
 from sji_edge.cli.main import run as main_run
 from sji_edge.cli.replay import replay_golden
+from sji_edge.cli.show_infer import board_line
 from sji_edge.cli.show_live import Watch
 from sji_edge.core.errors import GateError, SjiError, UsageError
-from sji_edge.core.verdict import VERDICTS
+from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.runtime.bundle import open_bundle, open_engine
 
@@ -128,3 +130,13 @@ def test_elsewhere_a_status_line_comes_every_so_often(engines, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2
     assert {json.loads(line)["captured"] for line in lines} == {4}
+
+
+def test_a_boards_counts_stand_in_the_order_of_verdicts():
+    order = ("FAIL", "PASS", "ERROR", "REVIEW", "PASS")
+    joints = tuple(
+        JointRecord(f"J{number}", Verdict(name), None if name == "ERROR" else 0.5, 0.3, 0.6)
+        for number, name in enumerate(order)
+    )
+    record = BoardRecord("run-0", 0, "a.png", "2025-01-31T08:09:10+00:00", Verdict.ERROR, joints, "", "")
+    assert board_line(record) == "ERROR  a.png  2 PASS, 1 REVIEW, 1 FAIL, 1 ERROR"

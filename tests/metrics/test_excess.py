@@ -34,6 +34,7 @@ def test_scipy_agrees():
 def test_many_boards_neither_overflow_nor_vanish():
     assert excess_p(1, 100_000, 900_000, 1_000_000) == pytest.approx(1.0, abs=1e-6)
     assert 0.0 < excess_p(60, 100_000, 200, 1_000_000) < 1e-6
+    assert 0.0 < excess_p(100_000, 100_000, 0, 1_000_000) < 1e-300
 
 
 @pytest.mark.parametrize("wrong", [(2, 1, 0, 5), (-1, 1, 0, 5), (0, 1, 6, 5)])
