@@ -81,7 +81,7 @@ def build_engine(
     from sji_edge.cli.show import console, exported_model, newest_run, settings_or_usage_error
     from sji_edge.cli.show_parity import print_parity
     from sji_edge.cli.show_tried import print_tried
-    from sji_edge.cli.tensorrt_words import batches_of, say_pending, tensorrt_options
+    from sji_edge.cli.tensorrt_words import batches_of, say_build, say_pending, tensorrt_options
     from sji_edge.core.errors import GateError
 
     tuned, greatest = batches_of(batch, max_batch)
@@ -113,6 +113,7 @@ def build_engine(
     with console().status("building") as status:
         built = build(settings, lambda step: status.update(step))
     print_tried(built.bundle.manifest)
+    say_build(built.bundle.manifest.build)
     print_parity(built.report, built.bundle.manifest.name)
     if built.pending:
         say_pending(built.bundle, built.pending)

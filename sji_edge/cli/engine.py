@@ -110,6 +110,7 @@ def release(
     from sji_edge.cli.adopt import adopt
     from sji_edge.cli.show import console
     from sji_edge.cli.show_parity import print_parity
+    from sji_edge.cli.tensorrt_words import say_build
     from sji_edge.core.errors import GateError
     from sji_edge.core.extras import require
     from sji_edge.runtime.bundle import verify_bundle
@@ -120,6 +121,7 @@ def release(
         built = adopt(
             verified, rebuild=rebuild, name=name, threads=threads, step=lambda text: status.update(text)
         )
+    say_build(built.bundle.manifest.build)
     print_parity(built.report, built.bundle.manifest.name)
     if not built.bundle.manifest.released:
         raise GateError(

@@ -28,7 +28,7 @@ from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.inspection.work import Judgement, Model
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine, open_reference
+from sji_edge.runtime.bundle import Bundle, environment_changes, open_bundle, open_engine, open_reference
 from sji_edge.runtime.choice import Choice, choose_engine
 from sji_edge.sinks import SINKS
 from sji_edge.sinks.sqlite import SqliteSink
@@ -102,6 +102,8 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             recipe = _own_recipe(source)
         bundle, why = _open_bundle(request)
         console().print(engine_line(bundle, why))
+        for change in environment_changes(bundle):
+            console().print(f"  not as where it was proven: {change}", markup=False)
         engine = stack.enter_context(closing(open_engine(bundle, request.threads)))
         layout = _layout(bundle, recipe)
         deadlines = request.settings.deadlines(is_stored(source))

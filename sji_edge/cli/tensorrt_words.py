@@ -1,11 +1,14 @@
-"""``build-engine``'s options for TensorRT, and what is said of an engine that only its device can prove."""
+"""``build-engine``'s options for TensorRT, what its builder had to say, and what only the device can prove."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sji_edge.cli.show import console, settings_or_usage_error
 from sji_edge.core.errors import UsageError
 from sji_edge.runtime.bundle import Bundle
 from sji_edge.runtime.tensorrt_options import DEFAULTS, TensorRtOptions
+
+MAX_NAMED = 3
 
 
 def batches_of(text: str, max_batch: int) -> tuple[int | None, int]:
@@ -31,6 +34,35 @@ def tensorrt_options(**values: Any) -> TensorRtOptions | None:
     """Return the options, or None where none was given."""
     options = settings_or_usage_error(TensorRtOptions, **values)
     return None if options == DEFAULTS else options
+
+
+def say_build(build: Mapping[str, Any]) -> None:
+    """Say what a TensorRT build would rather have had: layers off the DLA, Q/DQ left unfused, its own warnings.
+
+    Args:
+        build: the manifest's ``build``; of other backends it says nothing of these.
+    """
+    for line in _remarks(build):
+        console().print(f"note: {line}", markup=False)
+
+
+def _remarks(build: Mapping[str, Any]) -> Iterator[str]:
+    fallen = build.get("not_on_dla")
+    if fallen:
+        count = f"{len(fallen)} of {build.get('network_layers', '?')} layers"
+        yield f"{count} cannot run on the DLA and fall back to the GPU: {_some(fallen)}"
+    elif fallen is not None:
+        yield "every layer runs on the DLA"
+    if build.get("unfused"):
+        yield str(build["unfused"])
+    warnings = build.get("warnings") or []
+    if warnings:
+        yield f"the builder warned: {_some(warnings, '; ')} (build.log has all it said)"
+
+
+def _some(names: Sequence[object], joint: str = ", ") -> str:
+    more = f"{joint}and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return joint.join(map(str, names[:MAX_NAMED])) + more
 
 
 def say_pending(bundle: Bundle, pending: str) -> None:

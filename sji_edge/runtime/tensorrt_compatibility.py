@@ -55,6 +55,8 @@ def plan_incompatibility(
     device = driver.devices[0]
     if reason := _version_reason(title, version, recorded[backend], "version" in compatible):
         return reason
+    if reason := _cuda_reason(driver.cuda, recorded.get("cuda", NONE)):
+        return reason
     built_for = recorded.get("compute_capability", NONE)
     here = device.compute_capability
     if "hardware" in compatible:
@@ -74,6 +76,13 @@ def _version_reason(title: str, here: str, there: str, compatible: bool) -> str:
     if compatible and _numbers(here)[:1] == _numbers(there)[:1] and _numbers(here) > _numbers(there):
         return ""
     return f"it was built by {title} {there}, and {here} is installed"
+
+
+def _cuda_reason(here: str, there: str) -> str:
+    """A newer driver runs what an older one's machine built; the other way round nothing is promised."""
+    if NONE in (here or NONE, there) or _numbers(here) >= _numbers(there):
+        return ""
+    return f"it was built where the driver serves CUDA {there}, and the driver here serves {here}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cv2 import imwrite
 from tiny_bundle import THRESHOLDS, card, crops, formula, make_bundle, write_graph
 
 from sji_edge.cli.adopt import adopt, adopted_name
 from sji_edge.cli.main import run as sji_edge
-from sji_edge.cli.tensorrt_words import batches_of
+from sji_edge.cli.rebuilding import rebuilt_here
+from sji_edge.cli.tensorrt_words import batches_of, say_build
 from sji_edge.core.errors import BundleError, GateError, UsageError
+from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle import open_bundle, verify_bundle
 from sji_edge.runtime.choice import choose_engine
 from sji_edge.runtime.golden import Golden, write_golden
+from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend
 from sji_edge.runtime.tensorrt import this_driver
 
 RTX = pytest.mark.skipif(not this_driver().missing, reason="there is a GPU: engines are proven at once")
@@ -75,8 +79,6 @@ def test_nothing_uses_it_before_the_device_proved_it(run, tmp_path, capsys, monk
     with pytest.raises(GateError, match="waits for the device"):
         open_bundle(engine)
     (tmp_path / "frames").mkdir()
-    from cv2 import imwrite
-
     imwrite(str(tmp_path / "frames" / "a.png"), crops(1)[0])
     assert command("infer", "--stream", tmp_path / "frames", "--engine", engine) == 3
     assert not (tmp_path / "inspections").exists()
@@ -170,3 +172,98 @@ def test_among_cpu_engines_the_newest_is_chosen(tmp_path: Path) -> None:
     assert first.manifest.created_utc < second.manifest.created_utc
     assert choose_engine(tmp_path).folder == second.folder
     assert first.thresholds == THRESHOLDS
+
+
+class DeviceBound(OnnxRuntimeBackend):
+    """An engine that runs where it was built and nowhere else, as TensorRT's; it computes on this CPU."""
+
+    name = "device-bound"
+    suffix = ".plan"
+    built = 0
+
+    def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int):
+        DeviceBound.built += 1
+        engine_file.write_bytes(graph.read_bytes())
+        engine_file.with_suffix(".log").write_text("built\n")
+        return {"unfused": "2 quantizing nodes were not fused into a layer: a, b"}
+
+    def environment(self):
+        return {**super().environment(), "gpu": "Card Here"}
+
+    def incompatibility(self, precision: str, recorded) -> str:
+        there = recorded.get("gpu", "Card Here")
+        return "" if there == "Card Here" else f"it was built on {there}, and this is Card Here"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch) -> Path:
+    """A released bundle of another device, with the graph that it was made from."""
+    monkeypatch.setitem(BACKENDS._entries, "device-bound", f"{__name__}:DeviceBound")
+    monkeypatch.chdir(tmp_path)
+    DeviceBound.built = 0
+    source = make_bundle(tmp_path / "engines", name="far")
+    plan, graph = source.folder / "engine.plan", source.folder / "graph.onnx"
+    (source.folder / "engine.onnx").rename(plan)
+    graph.write_bytes(plan.read_bytes())
+    path = source.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    entry = content["files"].pop("engine.onnx")
+    content["files"] |= {"engine.plan": entry, "graph.onnx": entry}
+    content |= {"backend": "device-bound", "engine_file": "engine.plan"}
+    content["environment"] |= {"gpu": "Card There"}
+    path.write_text(json.dumps(content))
+    return source.folder
+
+
+def test_an_engine_of_another_device_is_refused_with_what_differs_and_how_to_rebuild(elsewhere) -> None:
+    with pytest.raises(BundleError, match="it was built on Card There, and this is Card Here") as caught:
+        open_bundle(elsewhere)
+    assert f"sji-edge engine release {elsewhere} --rebuild" in caught.value.hint
+
+
+def test_infer_rebuilds_once_and_takes_what_it_kept_ever_after(elsewhere) -> None:
+    first, why = rebuilt_here(elsewhere, elsewhere.parent, None)
+    assert why == "far, rebuilt on this machine now"
+    assert first.folder.name == "far-card-here"
+    assert first.manifest.released
+    assert first.manifest.environment["gpu"] == "Card Here"
+    assert {"graph.onnx", "build.log"} <= set(first.manifest.files)
+    again, why = rebuilt_here(elsewhere, elsewhere.parent, None)
+    assert (again.folder, why) == (first.folder, "far, rebuilt on this machine before")
+    # Without a name the newest is asked for, and that one runs here as it is.
+    newest, why = rebuilt_here(None, elsewhere.parent, None)
+    assert (newest.folder.name, why) == ("far-card-here", "it runs here as it is")
+    assert DeviceBound.built == 1
+    assert choose_engine(elsewhere.parent).folder.name == "far-card-here"
+
+
+def test_infer_with_rebuild_judges_and_says_which_engine_and_why(
+    elsewhere, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "frames").mkdir()
+    imwrite(str(tmp_path / "frames" / "a.png"), crops(1)[0])
+    words = ("infer", "--stream", tmp_path / "frames", "--engine", elsewhere)
+    assert command(*words) == 5
+    assert "--rebuild" in capsys.readouterr().err
+    for said in ("rebuilt on this machine now", "rebuilt on this machine before"):
+        assert command(*words, "--rebuild") == 0
+        assert said in capsys.readouterr().out
+    assert DeviceBound.built == 1
+
+
+def test_release_says_what_the_builder_would_rather_have_had(elsewhere, capsys) -> None:
+    assert command("engine", "release", elsewhere, "--rebuild") == 0
+    assert "note: 2 quantizing nodes were not fused into a layer: a, b" in capsys.readouterr().out
+
+
+def test_layers_off_the_dla_and_warnings_are_said(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    say_build({"not_on_dla": ["a", "b", "c", "d"], "network_layers": 20, "warnings": ["hot", "cold"]})
+    said = capsys.readouterr().out
+    assert "4 of 20 layers cannot run on the DLA and fall back to the GPU: a, b, c, and 1 more" in said
+    assert "the builder warned: hot; cold (build.log has all it said)" in said
+    say_build({"not_on_dla": []})
+    assert capsys.readouterr().out == "note: every layer runs on the DLA\n"
+    say_build({"float_layers": []})
+    assert capsys.readouterr().out == ""

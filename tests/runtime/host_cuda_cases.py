@@ -89,6 +89,15 @@ class Plan:
 
 
 @pytest.fixture
+def another():
+    """Somebody else in the process, such as PyTorch, who holds the primary context as well."""
+    held = ctypes.c_void_p()
+    LIBRARY.cuDevicePrimaryCtxRetain(ctypes.byref(held), 0)
+    yield
+    LIBRARY.cuDevicePrimaryCtxRelease_v2(0)
+
+
+@pytest.fixture
 def engine():
     loaded = LoadedPlan(
         PACKAGES["10"],
@@ -214,6 +223,29 @@ def test_a_recording_that_breaks_leaves_the_answers_right(engine, after: int) ->
         assert "cuMemcpyHtoDAsync" in engine.graph_failure
     LIBRARY.host_fail(b"", 0, 0)
     np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+
+
+def test_who_else_holds_the_primary_context_keeps_it(another) -> None:
+    context = CudaContext()
+    with context.current():
+        context.load_kernel()
+        context.stream()
+    assert alive()["retained"] == 2
+    context.close()
+    left = alive()
+    # Nothing of ours stays in a context that goes on living.
+    assert {name: left[name] for name in KINDS[:8]} == {**dict.fromkeys(KINDS[:8], 0), "retained": 1}
+
+
+def test_the_benchmark_measures(engine) -> None:
+    from benchmarks.gpu_loop import measure
+
+    frames = [np.random.default_rng(seed).integers(0, 256, (60, 80), dtype=np.uint8) for seed in range(3)]
+    maps = np.array([[[1.0, 0, 5], [0, 1, 5]]] * 4)
+    times = measure(engine, frames, maps, 200)
+    assert min(times.bare, times.copy, times.gpu) > 0
+    assert times.p50 <= times.p99
+    assert times.memory_change == 0
 
 
 def test_memory_that_runs_out_is_said_with_what_helps() -> None:

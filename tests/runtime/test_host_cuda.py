@@ -35,9 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> None:
+def run(folder: Path, *words: str, cases: Path = HERE / "host_cuda_cases.py") -> None:
     done = subprocess.run(
-        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(HERE / "host_cuda_cases.py"), *words],
+        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(cases), *words],
         env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
         cwd=HERE.parents[1],
         capture_output=True,
@@ -61,3 +61,5 @@ def test_the_engine_runs_on_pycuda(folder: Path) -> None:
             "pycuda and cuda-bindings are not installed: pip install 'sji-edge[cuda]', needs CUDA's headers"
         )
     run(folder)
+    # Of the GPU's own tests those that need no TensorRT.
+    run(folder, "-m", "gpu", "-k", "kernel", cases=HERE.parent / "gpu")

@@ -1,11 +1,13 @@
 """What the host decides, without a device: options, compatibility, the layer table, buffers, turns."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from sji_edge.core.errors import BundleError, EngineInputError, UsageError
 from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime import tensorrt_plan
 from sji_edge.runtime.cuda_driver import CudaDevice, CudaDriver
 from sji_edge.runtime.device_buffers import BufferSizes, Profile, State, Turns
 from sji_edge.runtime.tensorrt_compatibility import environment_of, plan_incompatibility
@@ -13,10 +15,11 @@ from sji_edge.runtime.tensorrt_layers import count_types, layer_table, unfused
 from sji_edge.runtime.tensorrt_log import BuildLog
 from sji_edge.runtime.tensorrt_options import TensorRtOptions
 from sji_edge.runtime.tensorrt_package import network_flags, precision_flags
+from sji_edge.runtime.tensorrt_plan import load_plan
 
 
-def machine(name: str = "A2000", capability: str = "8.6") -> CudaDriver:
-    return CudaDriver("13.0", (CudaDevice(0, name, capability, 6 << 30),), "")
+def machine(name: str = "A2000", capability: str = "8.6", cuda: str = "13.0") -> CudaDriver:
+    return CudaDriver(cuda, (CudaDevice(0, name, capability, 6 << 30),), "")
 
 
 def recorded(version: str = "10.16.1", driver: CudaDriver | None = None, **options: bool) -> dict[str, str]:
@@ -41,10 +44,17 @@ def test_the_same_machine_runs_its_own_plan() -> None:
         (machine(), "11.4", "11.4 is installed"),
         (machine(capability="8.9"), "10.16.1", "compute capability 8.6, and A2000 has 8.9"),
         (machine(name="A4000"), "10.16.1", "built on A2000, and this is A4000"),
+        (machine(cuda="12.8"), "10.16.1", "driver serves CUDA 13.0, and the driver here serves 12.8"),
     ],
 )
 def test_every_mismatch_is_refused_with_what_differs(here: CudaDriver, version: str, says: str) -> None:
     assert says in reason(here, version, recorded())
+
+
+def test_a_newer_driver_runs_what_an_older_one_built() -> None:
+    assert reason(machine(cuda="13.1"), "10.16.1", recorded()) == ""
+    ahead = {**recorded(), "cuda": "none", "gpu": "none", "compute_capability": "8.6"}
+    assert reason(machine(cuda="12.8"), "10.16.1", ahead) == ""
 
 
 def test_wider_plans_run_where_they_may_and_no_further() -> None:
@@ -127,6 +137,47 @@ def test_the_log_gives_the_first_error_without_tensorrts_own_source_lines() -> N
     assert log.warnings == ["careful now"]
     assert len(log.text().splitlines()) == 4
     assert BuildLog().reason() == "it gave no reason"
+
+
+def test_a_log_of_months_stays_bounded() -> None:
+    log = BuildLog()
+    for number in range(3000):
+        log.add("ERROR", f"error {number}")
+        log.add("WARNING", "careful")
+    assert len(log.errors) == len(log.warnings) == 1000
+    assert (log.reason(), log.latest()) == ("error 0", "error 999")
+
+
+class _Runtime:
+    """A runtime that takes plans of its own version only; it may load the lean one of another."""
+
+    def __init__(self, version: bytes, lean: "_Runtime | None" = None) -> None:
+        self.version, self.lean, self.asked = version, lean, ""
+
+    def deserialize_cuda_engine(self, data: bytes) -> bytes | None:
+        return data if data == self.version else None
+
+    def load_runtime(self, path: str) -> "_Runtime | None":
+        self.asked = path
+        return self.lean
+
+
+@pytest.mark.parametrize("lean", [None, b"10.15"])
+def test_a_version_compatible_plan_is_loaded_by_its_own_lean_runtime(lean, tmp_path, monkeypatch) -> None:
+    runtime = _Runtime(b"10.16", None if lean is None else _Runtime(lean))
+    trt = SimpleNamespace(__version__="10.16.1")
+    monkeypatch.setattr(tensorrt_plan, "runtime_of", lambda *_: runtime)
+    monkeypatch.setattr(tensorrt_plan, "described", lambda plan, *_: ("spec of", plan))
+    plan = tmp_path / "engine.plan"
+    plan.write_bytes(b"10.15")
+    if lean is None:
+        with pytest.raises(BundleError, match=r"cannot load .*engine\.plan"):
+            load_plan(trt, plan, 4, "tensorrt", "fp32")
+    else:
+        loaded = load_plan(trt, plan, 4, "tensorrt", "fp32")
+        assert loaded.plan == b"10.15"
+        assert loaded.runtimes == (runtime, runtime.lean)
+    assert runtime.asked.endswith("libnvinfer_lean.so.10")
 
 
 LAYERS = {

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,11 +15,14 @@ from runtime.real_graphs import SIDE, exported, write_real_graph
 from tiny_bundle import crops, write_graph
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
-from sji_edge.runtime import BACKENDS
+from sji_edge.runtime import BACKENDS, tensorrt_build
 from sji_edge.runtime.cuda_driver import CudaDevice, CudaDriver
 from sji_edge.runtime.tensorrt import TensorRtBackend, TensorRtRtxBackend
+from sji_edge.runtime.tensorrt_build import Job
 from sji_edge.runtime.tensorrt_graph import without_gemm
+from sji_edge.runtime.tensorrt_log import BuildLog, logger_of
 from sji_edge.runtime.tensorrt_options import TensorRtOptions
+from sji_edge.runtime.tensorrt_package import network_flags
 
 pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
 
@@ -136,16 +140,16 @@ def collect(frame, event, argument):
     if event == "call" and frame.f_code.co_name == "log":
         gc.collect()
 
+gc.freeze()
 gc.disable()
 sys.setprofile(collect)
-for round in range(4):
-    for capabilities in (("9.0",), ("8.6",)):
-        options = TensorRtOptions(compute_capabilities=capabilities)
-        backend = TensorRtRtxBackend(options, driver=lambda: CudaDriver("", (), "none"))
-        try:
-            backend.build(graph, plan, precision="fp32", max_batch=4)
-        except UsageError as error:
-            error.cycle = error
+for capability in ("9.0", "8.6"):
+    options = TensorRtOptions(compute_capabilities=(capability,))
+    backend = TensorRtRtxBackend(options, driver=lambda: CudaDriver("", (), "none"))
+    try:
+        backend.build(graph, plan, precision="fp32", max_batch=4)
+    except UsageError as error:
+        error.cycle = error
 """
 
 
@@ -249,6 +253,86 @@ def test_options_reach_the_builder(tmp_path: Path) -> None:
     options = {"opt_batch": 16, "optimization_level": 1, "workspace_mb": 64}
     facts = backend("8.6", **options).build(graph, tmp_path / "e.plan", precision="fp32", max_batch=32)
     assert facts["batches"] == [1, 16, 32]
+
+
+@pytest.fixture
+def parsed(tmp_path: Path):
+    """``options -> config, what fell back, log, package``, by the package's own builder as far as it goes here."""
+    import tensorrt_rtx_bindings as trt
+
+    graph = write_graph(tmp_path / "model.onnx")
+
+    def make(dla_cores: int = 0, timing_cache: Path | None = None, **options: object):
+        log = BuildLog()
+        builder = trt.Builder(logger_of(trt, log))
+        network = builder.create_network(network_flags(trt))
+        wanted = TensorRtOptions(**options)
+        job = Job(graph, "fp32", 32, wanted, (), timing_cache, lambda _: None)
+        tensorrt_build._parse(trt, job, network, logger_of(trt, log))
+        if dla_cores:
+            builder = SimpleNamespace(
+                num_DLA_cores=dla_cores,
+                create_builder_config=builder.create_builder_config,
+                create_optimization_profile=builder.create_optimization_profile,
+            )
+        config, fallen = tensorrt_build._config(
+            trt, builder, network, job, log, wanted.batches(job.max_batch)
+        )
+        return config, fallen, log, trt
+
+    return make
+
+
+def test_every_option_arrives_in_the_builders_configuration(parsed) -> None:
+    config, _, _, trt = parsed(
+        version_compatible=True, workspace_mb=64, optimization_level=1, opt_batch=8, hardware_compatible=True
+    )
+    for flag in ("VERSION_COMPATIBLE", "EXCLUDE_LEAN_RUNTIME", "REQUIRE_USER_ALLOCATION"):
+        assert config.get_flag(getattr(trt.BuilderFlag, flag)), flag
+    assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 64 << 20
+    assert config.builder_optimization_level == 1
+    assert config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+    assert config.num_optimization_profiles == 1
+    plain, _, _, _ = parsed()
+    assert not plain.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    assert plain.builder_optimization_level != 1
+
+
+def test_layers_that_fall_back_from_the_dla_are_named(parsed) -> None:
+    config, fallen, _, trt = parsed(dla_cores=2, dla=1)
+    assert config.default_device_type == trt.DeviceType.DLA
+    assert config.get_flag(trt.BuilderFlag.GPU_FALLBACK)
+    assert len(fallen) > 5  # this package runs nothing there
+    assert all(fallen)
+    with pytest.raises(EnvironmentMismatchError, match="DLA core 0 was asked for, and this device has 0"):
+        parsed(dla=0)
+
+
+# They do nothing in this package, which warns of them; their part of the API is the same in all.
+@pytest.mark.filterwarnings("ignore:.*Timing cache operations:DeprecationWarning")
+@pytest.mark.parametrize("before", [None, b"", b"no timing cache"])
+def test_kernel_times_are_kept_whatever_lay_there(parsed, before: bytes | None, tmp_path: Path) -> None:
+    cache = tmp_path / "caches" / "tensorrt-10-A2000.cache"
+    if before is not None:
+        cache.parent.mkdir()
+        cache.write_bytes(before)
+    config, _, _, _ = parsed(timing_cache=cache)
+    tensorrt_build._keep_timings(config, cache)
+    assert len(cache.read_bytes()) > 20
+    assert cache.read_bytes() != before
+    # What lies there next time is taken or, as here without the device, left with a word in the log.
+    _, _, log, _ = parsed(timing_cache=cache)
+    assert [line for line in log.warnings if "timing cache" in line]
+
+
+def test_timing_caches_are_one_a_version_and_device(tmp_path: Path) -> None:
+    trt = SimpleNamespace(__version__="10.16.1")
+    options = TensorRtOptions(timing_caches=tmp_path)
+    here = TensorRtBackend(options, driver=lambda: AMPERE)
+    assert here._timing_cache(trt) == tmp_path / "tensorrt-10.16.1-NVIDIA-RTX-A2000.cache"
+    assert TensorRtBackend(driver=lambda: AMPERE)._timing_cache(trt) is None
+    # TensorRT for RTX times nothing while it builds.
+    assert TensorRtRtxBackend(options, driver=lambda: AMPERE)._timing_cache(trt) is None
 
 
 def test_opening_without_a_gpu_says_so(tmp_path: Path) -> None:
