@@ -95,6 +95,7 @@ def main() -> None:
 
 def measure(engine, frames: list[np.ndarray], maps: np.ndarray, count: int) -> Times:
     """Judge frames one after the other, as the low-latency loop does."""
+    engine.prepare([len(maps)])
     for frame in (frames * WARM_UP)[:WARM_UP]:
         engine.infer_frame(frame, maps)
     bare = statistics.median(engine.bare_ms(len(maps)) for _ in range(BARE_ROUNDS))

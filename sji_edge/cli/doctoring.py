@@ -18,7 +18,7 @@ from sji_edge.core.extras import EXTRA_OF
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cpu import cpu_facts, saturates_int8
 from sji_edge.runtime.cuda_driver import ask_driver
-from sji_edge.runtime.cuda_kernel import RECORD
+from sji_edge.runtime.cuda_kernel import code_for
 from sji_edge.runtime.gpu_state import driver_release, gpu_states, jetson_facts, run_tool
 from sji_edge.runtime.tensorrt import TensorRtRtxBackend
 
@@ -28,6 +28,11 @@ MODEL = Path("/proc/device-tree/model")
 LOW_DISK_GB = 5.0
 COARSE_CLOCK_NS = 1_000_000
 PYCUDA_HINT = "pip install 'sji-edge[cuda]', built against this machine's CUDA; see docs/tensorrt.md"
+KERNEL_HINTS = {
+    "machine code": "",
+    "PTX": "the crop kernel has no machine code for it; the driver translates PTX, which needs branch 580 or later",
+    "": "the crop kernel has no code for it: TensorRT engines cannot cut joints there",
+}
 
 
 class Finding(BaseModel):
@@ -110,14 +115,14 @@ def _gpu() -> Iterator[Finding]:
         value=f"{driver_release() or 'in use'}, CUDA {driver.cuda}",
     )
     for device in driver.devices:
-        known = f"sm_{device.compute_capability.replace('.', '')}" in RECORD.read_text()
+        code = code_for(device.compute_capability)
         yield Finding(
             area="GPU",
             name=f"GPU {device.index}",
-            state="ok" if known else "note",
+            state={"machine code": "ok", "PTX": "note"}.get(code, "missing"),
             value=f"{device.name}, compute capability {device.compute_capability}, "
             f"{device.memory / (1 << 30):.1f} GiB",
-            hint="" if known else "the crop kernel has no machine code for it; the driver translates PTX",
+            hint=KERNEL_HINTS[code],
         )
     yield from _clocks_and_power()
 

@@ -40,6 +40,23 @@ def kernel_code() -> bytes:
     return code
 
 
+def code_for(capability: str) -> str:
+    """Return what the shipped code has for a compute capability: ``machine code``, ``PTX``, or nothing.
+
+    Machine code runs on its own major version from its minor one on; PTX is translated for later ones.
+
+    Args:
+        capability: such as ``"8.6"``.
+    """
+    record = json.loads(RECORD.read_bytes())
+    major, minor = (int(part) for part in capability.split("."))
+    compiled = [int(name.removeprefix("sm_")) for name in record["machine_code"]]
+    if any(code // 10 == major and code % 10 <= minor for code in compiled):
+        return "machine code"
+    virtual = [int(name.removeprefix("compute_")) for name in record["ptx"]]
+    return "PTX" if any(code <= 10 * major + minor for code in virtual) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A launch's grid and block, and its arguments but for the three addresses."""

@@ -6,6 +6,7 @@ last. ``infer`` is both at once.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any, TypeVar
@@ -61,9 +62,13 @@ class TensorRtEngine:
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
         """
+        context = self._open_context()
         for size in sorted(set(batch_sizes)):
+            batch = self.profile.run_batch(size)
+            for one in self._all:
+                self._on_gpu(context, partial(one.executions.add, batch))
             for _ in range(SETS):
-                self.infer(np.zeros((max(size, 0), *self.spec.crop_shape), np.uint8))
+                self.infer(np.zeros((size, *self.spec.crop_shape), np.uint8))
 
     def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Judge crops; see ``core.protocols.Engine``."""

@@ -15,6 +15,10 @@ from sji_edge.runtime.graph import INPUT_NAME
 MAX_OWN = 16
 """Batch sizes that get a context of their own; others share one, which is never recorded."""
 
+NEAR = 1.25
+"""A batch that nobody prepared for runs as a greater one that was, up to this many times its size: a new context costs
+the line a stop, with TensorRT for RTX one as long as its kernels take to compile."""
+
 LEAST_SCRATCH = 256
 
 
@@ -55,20 +59,29 @@ class Executions:
         self._own: dict[int, Any] = {}
         self._shared: Any = None
 
-    def of(self, batch: int) -> tuple[Any, bool]:
-        """Return a context that is set to a batch size, and whether it stays so: then it may be recorded.
+    def add(self, batch: int) -> None:
+        """Get a context of its own ready for a batch size, where there is room for one more.
 
         Raises:
-            EnvironmentMismatchError: the GPU has no room for a context, or TensorRT takes no such batch.
+            EnvironmentMismatchError: the GPU has no room for it, or TensorRT takes no such batch.
         """
-        own = self._own.get(batch)
-        if own is not None:
-            return own, True
-        if len(self._own) < self._limit:
-            own = self._new()
-            self._set_batch(own, batch)
-            self._own[batch] = own
-            return own, True
+        if batch not in self._own and len(self._own) < self._limit:
+            made = self._new()
+            self._set_batch(made, batch)
+            self._own[batch] = made
+
+    def of(self, batch: int) -> tuple[Any, bool]:
+        """Return a context for a batch size, or for one little greater, and whether it stays so: it may be recorded.
+
+        Raises:
+            EnvironmentMismatchError: as ``add``.
+        """
+        near = [size for size in self._own if batch <= size <= NEAR * batch]
+        if not near:
+            self.add(batch)
+            near = [batch] if batch in self._own else []
+        if near:
+            return self._own[min(near)], True
         if self._shared is None:
             self._shared = self._new()
         self._set_batch(self._shared, batch)

@@ -13,6 +13,7 @@ import pytest
 from runtime.host_device import PACKAGES
 from tiny_bundle import SIDE, crops, formula
 
+from sji_edge.cli.doctoring import examine
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.core.preprocess import crops_of_frame, crops_to_image
@@ -135,6 +136,13 @@ def test_the_driver_says_what_is_there() -> None:
     driver = ask_driver()
     assert (driver.missing, driver.cuda) == ("", "13.0")
     assert driver.devices[0].compute_capability == "8.6"
+
+
+def test_doctor_shows_the_gpu(tmp_path: Path) -> None:
+    found = {(one.area, one.name): one for one in examine(tmp_path)}
+    assert found["GPU", "NVIDIA driver"].value.endswith("CUDA 13.0")
+    assert found["GPU", "GPU 0"].value == "Host CUDA, compute capability 8.6, 1.0 GiB"
+    assert (found["GPU", "GPU 0"].state, found["GPU", "GPU 0"].hint) == ("ok", "")
 
 
 def test_batches_are_recorded_and_replayed_and_each_keeps_its_answer(engine) -> None:

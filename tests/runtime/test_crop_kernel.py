@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sji_edge.core.errors import EngineInputError
 from sji_edge.core.preprocess import crops_of_frame, crops_to_image
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.cuda import build as kernel_build
-from sji_edge.runtime.cuda_kernel import BLOCK, SIGNATURE, kernel_code, launch_of
+from sji_edge.runtime.cuda_kernel import BLOCK, SIGNATURE, code_for, kernel_code, launch_of
 
 HOST = """
 #include "crop_pixel.h"
@@ -127,6 +128,35 @@ def test_the_shipped_code_was_made_from_this_source() -> None:
     assert record["fatbin_sha256"] == hashlib.sha256(kernel_code()).hexdigest()
     assert record["machine_code"] == [f"sm_{code}" for code in (75, 80, 86, 87, 89, 90, 120)]
     assert len(kernel_code()) < 500_000
+
+
+def test_the_shipped_code_holds_every_architecture_that_its_record_names() -> None:
+    """Read off the fat binary's own table: a header, then entries of a kind (1 PTX, 2 machine code) and an SM."""
+    code, record = kernel_code(), json.loads(kernel_build.RECORD.read_text())
+    magic, _, header, size = struct.unpack_from("<IHHQ", code)
+    assert (magic, header + size) == (0xBA55ED50, len(code))
+    found, at = [], header
+    while at < len(code):
+        kind, _, header, size = struct.unpack_from("<HHIQ", code, at)
+        (architecture,) = struct.unpack_from("<I", code, at + 28)
+        found.append(f"{'compute' if kind == 1 else 'sm'}_{architecture}")
+        at += header + size
+    assert sorted(found) == sorted([*record["machine_code"], *record["ptx"]])
+
+
+@pytest.mark.parametrize(
+    ("capability", "code"),
+    [
+        *(
+            (capability, "machine code")
+            for capability in ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "12.0", "12.1")
+        ),
+        *((capability, "PTX") for capability in ("10.0", "10.3", "11.0", "13.0")),
+        *((capability, "") for capability in ("7.0", "7.2", "6.1")),
+    ],
+)
+def test_what_the_shipped_code_has_for_a_card(capability: str, code: str) -> None:
+    assert code_for(capability) == code
 
 
 def test_nvcc_makes_the_shipped_code_again(tmp_path: Path) -> None:

@@ -152,13 +152,27 @@ def test_each_recorded_batch_size_has_an_execution_context_of_its_own(parts, pac
     assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
 
 
+def test_a_batch_that_nobody_prepared_for_runs_as_one_little_greater(parts) -> None:
+    engine, _, plan = parts(None, HostBindings())
+    engine.prepare([5])
+    prepared = len(plan.executions)
+    assert {one.shape[0] for one in plan.executions} == {5, MAX_BATCH}
+    for seed, size in enumerate([5, 4, 12, 11, 10, 4, 5, 11]):
+        batch = crops(size, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == prepared
+    for size in (3, 3):  # 5 is too much more than 3
+        np.testing.assert_allclose(engine.infer(crops(size)), formula(crops(size)), atol=2e-5)
+    assert len(plan.executions) == prepared + 2
+
+
 def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None:
     monkeypatch.setattr(buffer_set, "MAX_OWN", 3)
     bindings = HostBindings()
     engine, _, plan = parts(None, bindings)
     engine.prepare([MAX_BATCH, 3, 1])
     for seed in range(3):
-        for size in range(MAX_BATCH, 0, -1):
+        for size in (MAX_BATCH, *range(9, 0, -1)):
             batch = crops(size, seed=seed)
             np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
     assert len(plan.executions) == 2 * (3 + 1)

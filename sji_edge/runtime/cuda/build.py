@@ -15,8 +15,9 @@ SOURCES = ("crop_pixel.h", "crop_kernel.cu")
 FATBIN = HERE / "crop_kernel.fatbin"
 RECORD = HERE / "crop_kernel.json"
 MACHINE_CODE = ("75", "80", "86", "87", "89", "90", "120")
-VIRTUAL = "120"
-"""For cards to come; PTX is translated by the driver, so it must know this nvcc's."""
+VIRTUAL = ("90", "120")
+"""For cards between and to come: the driver translates PTX for its own architecture and later ones, so that of 12.0
+serves no 10.0 (B200) and no 11.0 (Jetson Thor), and that of 9.0 does. The driver must know this nvcc's PTX."""
 
 
 def source_sha256() -> str:
@@ -27,7 +28,7 @@ def source_sha256() -> str:
 def command(nvcc: str, target: Path) -> list[str]:
     """Return the compiler's command line."""
     codes = [("compute_" + code, "sm_" + code) for code in MACHINE_CODE]
-    codes.append(("compute_" + VIRTUAL, "compute_" + VIRTUAL))
+    codes += [("compute_" + code, "compute_" + code) for code in VIRTUAL]
     generate = [word for arch, code in codes for word in ("-gencode", f"arch={arch},code={code}")]
     # Uncompressed: older drivers do not know every compression.
     return [
@@ -65,7 +66,7 @@ def main() -> None:
         "fatbin_sha256": hashlib.sha256(FATBIN.read_bytes()).hexdigest(),
         "nvcc": compiler_version(nvcc),
         "machine_code": [f"sm_{code}" for code in MACHINE_CODE],
-        "ptx": f"compute_{VIRTUAL}",
+        "ptx": [f"compute_{code}" for code in VIRTUAL],
     }
     RECORD.write_text(json.dumps(record, indent=2) + "\n")
     sys.stdout.write(f"{FATBIN}: {FATBIN.stat().st_size} bytes\n")
