@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
@@ -90,13 +89,16 @@ def detail(pixels: Image) -> float:
     columns = np.ascontiguousarray(grey[:, LINES_PX // 2 :: LINES_PX])
     if rows.shape[0] == 0 or rows.shape[1] < 3 or columns.shape[0] < 3 or columns.shape[1] == 0:
         return 0.0
-    wide, tall = rows.astype(np.int16), columns.astype(np.int16)
-    along_rows = wide[:, :-2] + wide[:, 2:] - 2 * wide[:, 1:-1]
-    along_columns = tall[:-2] + tall[2:] - 2 * tall[1:-1]
-    return min(_energy(along_rows) / _variance(rows), _energy(along_columns) / _variance(columns))
+    along_rows = _energy(rows[:, :-2], rows[:, 1:-1], rows[:, 2:])
+    along_columns = _energy(columns[:-2], columns[1:-1], columns[2:])
+    return min(along_rows / _variance(rows), along_columns / _variance(columns))
 
 
-def _energy(bend: NDArray[np.int16]) -> float:
+def _energy(before: Image, middle: Image, after: Image) -> float:
+    """Mean square of the second difference, in whole numbers."""
+    bend = np.add(before, after, dtype=np.int16)
+    bend -= middle
+    bend -= middle
     return cv2.norm(bend, cv2.NORM_L2SQR) / bend.size
 
 

@@ -174,11 +174,13 @@ def _edges(samples: Floats, seen: Flags, rays: _Rays, middles: Doubles) -> tuple
 
 
 def _median(grey: Floats, seen: Flags) -> Doubles:
-    """Median grey of what the frame shows of each candidate's samples, the upper one of two; NaN for none."""
-    shown = seen.sum(axis=(1, 2))
+    """Median grey of what the frame shows of each candidate's samples; NaN where it shows none."""
+    which, shown = np.arange(len(grey)), seen.sum(axis=(1, 2))
     levels = np.where(seen, grey, np.inf).reshape(len(grey), -1)
     levels.sort(axis=1)
-    middle = levels[np.arange(len(grey)), np.minimum(shown // 2, levels.shape[1] - 1)]
+    upper = np.minimum(shown // 2, levels.shape[1] - 1)
+    lower = np.where(shown < levels.shape[1], np.maximum(shown - 1, 0) // 2, upper)
+    middle = (levels[which, lower] + levels[which, upper]) / 2
     return np.where(shown > 0, middle, np.nan)
 
 

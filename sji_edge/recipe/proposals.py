@@ -23,11 +23,8 @@ def propose(
     Returns:
         At most ``MAX_CANDIDATES`` centres in window pixels, the best first, apart by half a pattern.
     """
-    # Whole blocks of pixels: shrinking by a fraction costs several times as much.
-    more_y, more_x = -window.shape[0] % shrink, -window.shape[1] % shrink
-    whole = cv2.copyMakeBorder(window, 0, more_y, 0, more_x, cv2.BORDER_REPLICATE)
-    size = (whole.shape[1] // shrink, whole.shape[0] // shrink)
-    small = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+    size = (max(1, round(window.shape[1] / shrink)), max(1, round(window.shape[0] / shrink)))
+    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
     high, wide = pattern.shape
     top, left = (high - 1) // 2, (wide - 1) // 2
     padded = cv2.copyMakeBorder(small, top, high - 1 - top, left, wide - 1 - left, cv2.BORDER_REPLICATE)
@@ -41,8 +38,8 @@ def propose(
             break
         places.append(
             (
-                (column + centre_x + 0.5) * shrink - 0.5,
-                (row + centre_y + 0.5) * shrink - 0.5,
+                (column + centre_x + 0.5) * window.shape[1] / size[0] - 0.5,
+                (row + centre_y + 0.5) * window.shape[0] / size[1] - 0.5,
             )
         )
         cv2.circle(response, (column, row), max(1, int(np.ceil(min(high, wide) / 3))), -1.0, -1)
