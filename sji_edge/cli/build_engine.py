@@ -114,7 +114,7 @@ def build_engine(
         built = build(settings, lambda step: status.update(step))
     print_tried(built.bundle.manifest)
     say_build(built.bundle.manifest.build)
-    print_parity(built.report, built.bundle.manifest.name)
+    print_parity(built.report, built.bundle.manifest.name, pending=built.pending)
     if built.pending:
         say_pending(built.bundle, built.pending)
         return

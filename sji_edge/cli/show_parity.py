@@ -29,19 +29,24 @@ def print_proof(proof: Proof) -> None:
         print_bisection(proof.bisection, what)
 
 
-def print_parity(report: ParityReport, what: str, pair: str = "reference → candidate") -> None:
+def print_parity(
+    report: ParityReport, what: str, pair: str = "reference → candidate", pending: str = ""
+) -> None:
     """Print a report: one column a pair, then the judged pair class by class, then the gate's answer.
 
     Args:
         report: the comparisons and the gate's answer.
         what: the engine and the crops, for the title.
         pair: the two sides, where they are not one of ``TITLES``.
+        pending: why the engine could not run here, where its graph passed and nothing else is wrong.
     """
     titles = TITLES | {PAIR: pair}
     judged = titles[report.gated]
     console().print(_figures(report, what, titles))
     console().print(_by_class(report.comparison, judged))
     verdict = "[green]passed[/green]" if report else "[red]failed[/red]"
+    if pending:
+        verdict = "[yellow]passed, and waits for the device[/yellow]"
     console().print(f"gate ({escape(judged)}): {verdict}")
     for failure in report.result.failures:
         console().print(f"  - {failure}", markup=False)

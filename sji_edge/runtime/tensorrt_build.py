@@ -210,7 +210,11 @@ def _use_dla(trt: Any, builder: Any, network: Any, config: Any, core: int) -> li
 
 
 def _take_timings(config: Any, path: Path, log: BuildLog) -> None:
-    data = path.read_bytes() if path.is_file() else b""
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        log.add("WARNING", f"timing cache {path.name} cannot be read: {error.strerror}")
+        data = b""
     cache = config.create_timing_cache(data)
     if cache is None or not config.set_timing_cache(cache, False):
         log.add("WARNING", f"timing cache {path.name} does not serve here; it is made anew")

@@ -68,7 +68,9 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
     assert len(bundle.parity.failures) == 1
     assert "its parity waits for the device" in bundle.parity.failures[0]
     assert [attempt.pending for attempt in manifest.tried] == [True]
-    assert "engine release" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "engine release" in said
+    assert "gate (PyTorch → its graph): passed, and waits for the device" in said
 
 
 @RTX

@@ -1,6 +1,7 @@
 """What only a GPU can show. ``scripts/gpu_check.sh`` runs this; elsewhere every test is skipped with the reason."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,43 @@ def test_a_plan_computes_the_formula_and_says_its_layers(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_recorded_batches_keep_their_answers_in_any_order_and_thread(name: str, tmp_path: Path) -> None:
+    graph = write_real_graph(tmp_path, "efficientnet_lite0", "fp32")
+    engine, _ = opened(BACKENDS.get(name)(), graph)
+    rng = np.random.default_rng(3)
+    sizes = [1, 64, 7, 40, 2]
+    engine.prepare(sizes)
+    batches = {size: rng.integers(0, 256, (size, SIDE, SIDE, 1), dtype=np.uint8) for size in sizes}
+    first = {size: engine.infer(batch) for size, batch in batches.items()}
+
+    def again() -> None:
+        for size in rng.permutation(sizes * 10):
+            np.testing.assert_allclose(engine.infer(batches[int(size)]), first[int(size)], atol=1e-3)
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(again).result()
+    again()
+    assert engine.graph_failure in ("", "cuda-python is not installed")
+    engine.close()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_opening_and_closing_over_and_over_leaves_nothing(name: str, tmp_path: Path) -> None:
+    from sji_edge.runtime.cuda_device import CudaContext
+
+    kind, graph = BACKENDS.get(name)(), write_graph(tmp_path / "model.onnx")
+    held, free = CudaContext(), []
+    for _ in range(6):
+        engine, _ = opened(kind, graph)
+        engine.prepare([1, 30, 64])
+        engine.close()
+        with held.current():
+            free.append(held.cuda.mem_get_info()[0])
+    held.close()
+    assert free[-1] >= free[2]
+
+
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_plan_agrees_with_its_graph_on_the_cpu(name: str, precision: str, tmp_path: Path) -> None:
     graph = write_real_graph(tmp_path, "efficientnet_lite0", precision)
@@ -118,7 +156,8 @@ def test_a_frame_gives_the_logits_of_its_crops_and_memory_stays(name: str, tmp_p
     wanted = np.empty((40, *spec.shape), np.uint8)
     crops_of_frame(frame, maps, wanted)
     expected = engine.infer(wanted)
-    np.testing.assert_allclose(engine.infer_frame(frame, maps), expected, atol=0.03)
+    for _ in range(engine.sets):  # each makes room for the frame
+        np.testing.assert_allclose(engine.infer_frame(frame, maps), expected, atol=0.03)
     import pycuda.driver as cuda
 
     with engine._context.current():

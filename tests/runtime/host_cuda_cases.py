@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runtime.host_device import PACKAGES
+from runtime.host_tensorrt import CALL, LIBRARY, Plan
 from tiny_bundle import SIDE, crops, formula
 
 from sji_edge.cli.doctoring import examine
@@ -26,8 +27,6 @@ from sji_edge.runtime.tensorrt_engine import TensorRtEngine
 from sji_edge.runtime.tensorrt_plan import LoadedPlan
 
 MAX_BATCH = 12
-LIBRARY = ctypes.CDLL("libcuda.so.1")
-LIBRARY.host_count.restype = ctypes.c_long
 KINDS = [
     "memory",
     "pinned",
@@ -41,52 +40,11 @@ KINDS = [
     "launched",
     "replayed",
 ]
-CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700
 
 
 def alive() -> dict[str, int]:
     return {name: LIBRARY.host_count(place) for place, name in enumerate(KINDS)}
-
-
-class Execution:
-    """TensorRT's part: a formula, enqueued on the stream by its handle as ``execute_async_v3`` does it."""
-
-    def __init__(self) -> None:
-        self.addresses: dict[str, int] = {}
-        self.batch = 0
-        self.calls: list = []
-
-    def set_device_memory(self, address: int, size: int) -> None:
-        assert address % 256 == 0
-        assert size >= 1000
-
-    def set_tensor_address(self, name: str, address: int) -> bool:
-        self.addresses[name] = address
-        return True
-
-    def set_input_shape(self, name: str, shape) -> bool:
-        self.batch = shape[0]
-        return True
-
-    def execute_async_v3(self, stream: int) -> bool:
-        batch = self.batch
-
-        def compute(_: int) -> None:
-            size = batch * SIDE * SIDE
-            given = np.frombuffer(ctypes.string_at(self.addresses["crops"], size), np.uint8)
-            logits = formula(given.reshape(batch, SIDE, SIDE, 1)).astype(np.float32)
-            ctypes.memmove(self.addresses["logits"], logits.ctypes.data, logits.nbytes)
-
-        self.calls.append(CALL(compute))
-        return LIBRARY.host_enqueue(ctypes.c_void_p(stream), self.calls[-1], None) == 0
-
-
-class Plan:
-    device_memory_size_v2 = 1000
-
-    def create_execution_context(self, how=None) -> Execution:
-        return Execution()
 
 
 @pytest.fixture
@@ -103,7 +61,7 @@ def engine():
     loaded = LoadedPlan(
         PACKAGES["10"],
         (),
-        Plan(),
+        Plan(formula),
         EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32"),
         Profile(1, 4, MAX_BATCH),
     )
@@ -176,7 +134,7 @@ def test_a_frame_is_cut_by_the_kernel_with_the_arguments_that_pycuda_packs(engin
         )
         maps = crops_to_image(boxes, spec)
         wanted = np.empty((count, *spec.shape), np.uint8)
-        crops_of_frame(frame, maps, ["joint"] * count, spec, wanted)
+        crops_of_frame(frame, maps, wanted)
         logits = in_thread(lambda frame=frame, maps=maps: engine.infer_frame(frame, maps))
         np.testing.assert_allclose(logits, formula(wanted), atol=0.02)
     assert alive()["module"] == 1

@@ -36,13 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *words: str, cases: Path = HERE / "host_cuda_cases.py") -> None:
+    path = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(cases), *words],
-        env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
+        env={**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": path},
         cwd=HERE.parents[1],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,5 +62,11 @@ def test_the_engine_runs_on_pycuda(folder: Path) -> None:
             "pycuda and cuda-bindings are not installed: pip install 'sji-edge[cuda]', needs CUDA's headers"
         )
     run(folder)
-    # Of the GPU's own tests those that need no TensorRT.
-    run(folder, "-m", "gpu", "-k", "kernel", cases=HERE.parent / "gpu")
+
+
+@pytest.mark.slow
+def test_the_gpus_own_tests_run_but_for_the_package_and_the_machine(folder: Path) -> None:
+    if not has("pycuda", "cuda", "cuda.bindings"):
+        pytest.skip("pycuda and cuda-bindings are not installed")
+    words = ("-p", "runtime.host_tensorrt", "-m", "gpu", "-k", "not tensorrt-rtx and not pytorch")
+    run(folder, *words, cases=HERE.parent / "gpu")
