@@ -4,13 +4,14 @@
 # table of times.
 #
 #   scripts/gpu_check.sh --data DIR [--wheels DIR] [--backend tensorrt|tensorrt-rtx] [--out DIR] [--epochs N]
-#                        [--models A,B] [--ahead CAPABILITY]
+#                        [--models A,B] [--frames N] [--ahead CAPABILITY]
 #
 # --data     the real joints: solder-joints/ and boards/ (default: $SJI_DATA)
 # --wheels   folder of local wheels, and of sources for pycuda; they are installed from there and nowhere else. Shared
 #            libraries (libnvinfer*.so*) in it, or in its lib/, are put on the library path
 # --out      where runs, engines and records go (default: gpu-check/)
 # --models   which backbones (default: resnet18,googlenet,efficientnet_lite0)
+# --frames   of each engine in the table (default: 10000)
 # --ahead    without a GPU: build for this compute capability, such as 8.6, and stop there (tensorrt-rtx only)
 # Trained runs found in OUT/runs are used again; others are trained first, which needs the train extra.
 # Exit: 0 all passed, 2 usage, 3 something failed, 5 no GPU.
@@ -19,12 +20,12 @@ cd "$(dirname "$0")/.."
 
 usage() { sed -n '2,/^# Exit/p' "$0" | cut -c3-; }
 
-data="${SJI_DATA:-}" wheels="" backend=tensorrt out=gpu-check epochs=8 ahead=""
+data="${SJI_DATA:-}" wheels="" backend=tensorrt out=gpu-check epochs=8 frames=10000 ahead=""
 models=resnet18,googlenet,efficientnet_lite0
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) usage; exit 0 ;;
-        --data | --wheels | --backend | --out | --epochs | --models | --ahead)
+        --data | --wheels | --backend | --out | --epochs | --models | --frames | --ahead)
             [ $# -ge 2 ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
             printf -v "${1#--}" '%s' "$2"
             ;;
@@ -100,7 +101,7 @@ for engine in "${names[@]}"; do
     sji infer --stream "$data/boards/board0?.png" --recipe "$data/boards" --engine "$engine" \
         --output "$out/inspections" || failed+=("infer $(basename "$engine")")
 done
-"$python" benchmarks/gpu_loop.py --recipe "$data/boards" --runs "$out/runs" "${names[@]}" | tee "$out/table.txt" \
+"$python" benchmarks/gpu_loop.py --frames "$frames" --recipe "$data/boards" --runs "$out/runs" "${names[@]}" | tee "$out/table.txt" \
     || failed+=("benchmark")
 
 if [ ${#failed[@]} -gt 0 ]; then
