@@ -133,18 +133,21 @@ class TensorRtBackend:
     def _inspect(self, trt: Any, built: Built, engine_file: Path) -> dict[str, Any]:
         # A plan that is asked for its layers is loaded, and that needs the GPU that it is for.
         if self.driver().missing or self._targets():
-            return {"layer_types": {}, "layers": "not inspected: that needs the GPU that the engine is for"}
+            return {
+                "layer_types": {},
+                "layer_table": "not inspected: that needs the GPU that the engine is for",
+            }
         with undisturbed():
             text = _layers_of(trt, built.plan)
         try:
             table = layer_table(text)
         except ValueError as error:
-            return {"layer_types": {}, "layers": f"not inspected: {one_line(error)}"}
+            return {"layer_types": {}, "layer_table": f"not inspected: {one_line(error)}"}
         write_atomic(engine_file.with_suffix(LAYERS_SUFFIX), json.dumps(table, indent=1) + "\n")
         warning = unfused(table)
         return {
             "layer_types": count_types(table),
-            "layers": f"{len(table)} layers",
+            "layer_table": f"{len(table)} layers",
             **({"unfused": warning} if warning else {}),
         }
 

@@ -60,6 +60,9 @@ def test_efficientnet_lite0_builds_for_each_card(capability: str, precision: str
     assert facts["batches"] == [1, 32, 32]
     assert facts["compute_capabilities"] == [capability]
     assert (tmp_path / "engine.log").read_text()
+    # Beside "layers", which is how many the candidate has.
+    assert facts["layer_table"].startswith("not inspected")
+    assert "layers" not in facts
 
 
 @pytest.mark.slow
