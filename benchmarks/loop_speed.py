@@ -15,7 +15,7 @@ from pathlib import Path
 from loop_rig import MemorySource, Rig, arguments, open_rig
 
 from sji_edge.core.clock import SystemClock
-from sji_edge.inspection.loop import Inspection, LoopSettings
+from sji_edge.inspection.loop import Inspection, LoopSettings, OnWork
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.sinks.sqlite import SqliteSink
 
@@ -49,19 +49,24 @@ def main() -> None:
             cpu[side].append(used_s)
         one, two = rates["engine"][-1], rates["loop"][-1]
         print(f"round {number}: engine {one:.0f}, loop {two:.0f} joints/s: {two / one:.3f}")
-    print_ratio("by wall time", [two / one for one, two in zip(rates["engine"], rates["loop"], strict=True)])
+    print_ratio(
+        "loop / engine by wall time",
+        [two / one for one, two in zip(rates["engine"], rates["loop"], strict=True)],
+    )
     # A busy machine slows both sides, but charges neither with what others compute.
-    print_ratio("by CPU time", [one / two for one, two in zip(cpu["engine"], cpu["loop"], strict=True)])
+    print_ratio(
+        "loop / engine by CPU time", [one / two for one, two in zip(cpu["engine"], cpu["loop"], strict=True)]
+    )
     print_stages(summaries)
     rig.engine.close()
 
 
-def print_ratio(how: str, ratios: list[float]) -> None:
+def print_ratio(what: str, ratios: list[float], wanted: float = WANTED) -> None:
     """Print the median of the rounds' ratios, and between what the middle half of them lies."""
     low, middle, high = statistics.quantiles(ratios, n=4)
     print(
-        f"loop / engine {how}: median {middle:.3f}, quartiles {low:.3f} and {high:.3f}, "
-        f"{len(ratios)} rounds (wanted by wall time: {WANTED:.3f})"
+        f"{what}: median {middle:.3f}, quartiles {low:.3f} and {high:.3f}, "
+        f"{len(ratios)} rounds (wanted: {wanted:.3f})"
     )
 
 
@@ -74,14 +79,16 @@ def bare_rate(rig: Rig, crops, calls: int) -> tuple[float, float]:
     return calls * len(crops) / (time.perf_counter() - started), time.process_time() - begun
 
 
-def loop_run(rig: Rig, frames: int, settings: LoopSettings) -> tuple[RunSummary, float]:
+def loop_run(
+    rig: Rig, frames: int, settings: LoopSettings, on_work: OnWork | None = None
+) -> tuple[RunSummary, float]:
     """One run of the whole loop, from the first frame asked for to the last on record, and its CPU seconds."""
     clock = SystemClock()
     judge = rig.judge(clock, f"bench{clock.monotonic_ns()}")
     with tempfile.TemporaryDirectory() as folder, closing(SqliteSink(Path(folder) / "speed.db")) as database:
         source = MemorySource(rig.frames, frames, clock)
         begun = time.process_time()
-        summary = Inspection(source, judge, [database], clock, settings).run()
+        summary = Inspection(source, judge, [database], clock, settings, on_work=on_work).run()
         used_s = time.process_time() - begun
     if summary.judged != frames:
         raise SystemExit(f"only {summary.judged} of {frames} frames were judged: {summary.errors}")
