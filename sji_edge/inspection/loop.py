@@ -113,7 +113,7 @@ class Inspection:
                 counted. Or no joint at all got a verdict.
             Exception: what the engine raised; the boards in flight are on record as ERROR.
         """
-        with short_pauses():
+        with short_pauses(alert=self._settings.low_latency):
             left = self._run_stages()
         if self._error is not None:
             raise self._error
