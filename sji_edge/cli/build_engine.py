@@ -14,7 +14,11 @@ def build_engine(
         Path | None, typer.Option(help="Calibration set for INT8; default: the newest one.")
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="auto (the fastest that passes the gate), int8, fp16, bf16 or fp32.")
+        str,
+        typer.Option(
+            help="auto (the fastest that passes the gate), int8 (layers that it harms stay in float), "
+            "fp16, bf16 or fp32."
+        ),
     ] = "auto",
     backend: Annotated[
         str, typer.Option(help="openvino, onnxruntime, tensorrt or tensorrt-rtx.")

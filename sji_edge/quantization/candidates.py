@@ -57,7 +57,7 @@ def candidates(
 
     Args:
         model: the exported FP32 graph.
-        wanted: a precision, or ``auto`` for the whole ladder.
+        wanted: a precision, or ``auto`` for the whole ladder; ``int8`` has rungs of its own.
         crops: calibration crops, for ``int8`` and ``auto``.
         card: the model's, for what its scores decide.
         scheme: how integers stand for reals.
@@ -67,7 +67,7 @@ def candidates(
         step: told what is being done.
     """
     if wanted in ("auto", "int8"):
-        yield from _Int8(model, crops, card, scheme, method, folder, step).climb(ladder=wanted == "auto")
+        yield from _Int8(model, crops, card, scheme, method, folder, step).climb()
     if wanted == "fp16" or (wanted == "auto" and "fp16" in halves):
         graph = folder / "fp16.onnx"
         onnx.save(to_half(onnx.load(model)), graph)
@@ -105,14 +105,14 @@ class _Int8:
             self._quantizer.use(min(scores, key=scores.__getitem__))
         self._measured["ranges"] = self._quantizer.method
 
-    def climb(self, *, ladder: bool) -> Ladder:
+    def climb(self) -> Ladder:
         """Yield INT8, and while it does not do, INT8 with more and more of its noise left in float."""
         if len(self._judged_on):
             self._step("int8: what the ranges clip")
             clipped = sorted(self._quantizer.clipped(self._judged_on).items(), key=lambda item: -item[1])
             self._measured["clipped"] = {name: round(share, 6) for name, share in clipped[:SHOWN_TENSORS]}
         passed = yield self._candidate(())
-        if passed or not ladder or not len(self._judged_on):
+        if passed or not len(self._judged_on):
             return
         noise = layer_noise(
             self._quantizer,
