@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineSpec
-from sji_edge.runtime.device_buffers import Turns
 from sji_edge.runtime.graph import check_crops, one_line
+from sji_edge.runtime.turns import Turns
 
 DEVICE = "CPU"
 SETS = 2

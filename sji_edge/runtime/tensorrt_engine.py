@@ -19,10 +19,10 @@ from sji_edge.runtime.buffer_set import BufferSet, new_set
 from sji_edge.runtime.cuda_device import CudaContext
 from sji_edge.runtime.cuda_graph import load_cuda_bindings
 from sji_edge.runtime.cuda_kernel import launch_of
-from sji_edge.runtime.device_buffers import Turns
 from sji_edge.runtime.graph import check_crops, one_line
 from sji_edge.runtime.tensorrt_calls import undisturbed
 from sji_edge.runtime.tensorrt_plan import LoadedPlan, load_plan
+from sji_edge.runtime.turns import Turns
 
 SETS = 2
 Given = TypeVar("Given")

@@ -1,4 +1,4 @@
-"""What the host decides, without a device: options, compatibility, the layer table, buffers, turns."""
+"""What the host decides, without a device: options, compatibility, the layer table, buffers."""
 
 import json
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from sji_edge.core.errors import BundleError, EngineInputError, UsageError
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime import tensorrt_plan
 from sji_edge.runtime.cuda_driver import CudaDevice, CudaDriver
-from sji_edge.runtime.device_buffers import BufferSizes, Profile, State, Turns
+from sji_edge.runtime.device_buffers import BufferSizes, Profile
 from sji_edge.runtime.tensorrt_compatibility import environment_of, plan_incompatibility
 from sji_edge.runtime.tensorrt_layers import count_types, layer_table, unfused
 from sji_edge.runtime.tensorrt_log import BuildLog
@@ -98,24 +98,6 @@ def test_buffers_hold_the_greatest_batch_that_runs() -> None:
     assert (sizes.crops, sizes.logits, sizes.maps) == (16 * 84 * 80 * 3, 16 * 2 * 4, 16 * 48)
     # A plan of one batch size always runs that many, however few crops come.
     assert BufferSizes.of(spec, Profile(32, 32, 32)).logits == 32 * 2 * 4
-
-
-def test_buffer_sets_take_turns_and_are_never_used_twice_at_once() -> None:
-    turns = Turns(["one", "two"])
-    first, second = turns.take(), turns.take()
-    assert [first[1], second[1]] == ["one", "two"]
-    assert turns.states == (State.BUSY, State.BUSY)
-    with pytest.raises(EngineInputError, match="2 batches are under way"):
-        turns.take()
-    # Collected out of order: the turn is still the first one's.
-    turns.give_back(second[0])
-    with pytest.raises(EngineInputError, match="under way"):
-        turns.take()
-    turns.give_back(first[0])
-    assert turns.take()[1] == "one"
-    for wrong in (first[0] + 1, 2, -1):
-        with pytest.raises(EngineInputError, match="collected already"):
-            turns.give_back(wrong)
 
 
 def test_dla_has_one_batch_and_others_a_range() -> None:
