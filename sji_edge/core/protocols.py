@@ -40,6 +40,7 @@ class Engine(Protocol):
 
         Raises:
             EngineInputError: another shape, dtype or batch size.
+            EnvironmentMismatchError: the runtime or the device failed; a batch after it may succeed.
         """
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
@@ -69,7 +70,12 @@ class PipelinedEngine(Engine, Protocol):
         """
 
     def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for a batch's or frame's logits, float32 ``(n, classes)``, the caller's to keep."""
+        """Wait for a batch's or frame's logits, float32 ``(n, classes)``, the caller's to keep.
+
+        Raises:
+            EngineInputError: nothing of that ticket is under way.
+            EnvironmentMismatchError: as ``infer``; the set is free then, and nothing works on it any more.
+        """
 
     def drop(self, ticket: int) -> None:
         """Give up what is under way; never raises."""

@@ -62,7 +62,11 @@ class OnnxRuntimeEngine:
         if self._session is None:
             raise EngineInputError("this engine is closed")
         check_crops(crops, self.spec)
-        logits: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})[0]
+        # ONNX Runtime's errors share no base class.
+        try:
+            logits: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})[0]
+        except Exception as error:
+            raise EnvironmentMismatchError(f"ONNX Runtime failed: {one_line(error)}") from error
         return logits
 
     def close(self) -> None:

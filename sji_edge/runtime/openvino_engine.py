@@ -1,7 +1,7 @@
 """A graph at work on the CPU through OpenVINO: batches shared out among threads, two of them under way."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +85,7 @@ class OpenVinoEngine:
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
         """
+        self._check_open()
         for size in sorted(set(batch_sizes)):
             if not 1 <= size <= self.spec.max_batch:
                 raise EngineInputError(f"batch size {size}; this engine takes 1 to {self.spec.max_batch}")
@@ -97,8 +98,7 @@ class OpenVinoEngine:
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
         """Start on a batch; see ``core.protocols.PipelinedEngine``."""
-        if self._any_size is None:
-            raise EngineInputError("this engine is closed")
+        self._check_open()
         check_crops(crops, self.spec)
         size = len(crops)
         if size not in self._parts and not self._prepared and len(self._parts) < MAX_OWN_SHAPES:
@@ -108,6 +108,9 @@ class OpenVinoEngine:
             turn.running = self._filled(turn, crops)
             for request in turn.running:
                 request.start_async()
+        except RuntimeError as error:
+            self.drop(ticket)
+            raise _failed(error) from error
         except BaseException:
             self.drop(ticket)
             raise
@@ -115,22 +118,16 @@ class OpenVinoEngine:
 
     def collect(self, ticket: int) -> NDArray[np.float32]:
         """Wait for a batch's logits; see ``core.protocols.PipelinedEngine``."""
-        if self._any_size is None:
-            raise EngineInputError("this engine is closed")
+        self._check_open()
         running = self._turns.give_back(ticket).running
-        for request in running:
-            request.wait()
+        _wait_for(running)
         logits: NDArray[np.float32] = np.concatenate([each.get_output_tensor().data for each in running])
         return logits
 
     def drop(self, ticket: int) -> None:
         """Give up a batch that is under way."""
-        running: list[Any] = []
         with suppress(SjiError):
-            running = self._turns.give_back(ticket).running
-        for request in running:
-            with suppress(RuntimeError):
-                request.wait()
+            _wait_for(self._turns.give_back(ticket).running)
 
     def layer_types(self) -> dict[str, int]:
         """How many layers of the compiled graph are computed in each type (``{"i8": 20, "f32": 6, …}``)."""
@@ -146,6 +143,10 @@ class OpenVinoEngine:
         self._parts.clear()
         self._compiled.clear()
         self._any_size = self._model = None
+
+    def _check_open(self) -> None:
+        if self._any_size is None:
+            raise EngineInputError("this engine is closed")
 
     def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[Any]:
         """Requests that hold the crops, each its part of them."""
@@ -189,3 +190,19 @@ class OpenVinoEngine:
         if taken != wanted:
             raise EnvironmentMismatchError(f"OpenVINO computes in {taken} here; {wanted} was asked for")
         return compiled
+
+
+def _wait_for(running: Sequence[Any]) -> None:
+    """Wait for every request, also after one has failed: only then may their memory be used again."""
+    failure: RuntimeError | None = None
+    for request in running:
+        try:
+            request.wait()
+        except RuntimeError as error:
+            failure = failure or error
+    if failure is not None:
+        raise _failed(failure) from failure
+
+
+def _failed(error: RuntimeError) -> EnvironmentMismatchError:
+    return EnvironmentMismatchError(f"OpenVINO failed: {one_line(error)}")
