@@ -1,19 +1,12 @@
 """Whose turn it is: what several batches under way use, such as buffers or requests, never two of them at once."""
 
+from collections import deque
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 from sji_edge.core.errors import EngineInputError
 
 Resource = TypeVar("Resource")
-
-
-class State(StrEnum):
-    """Of one set."""
-
-    FREE = "free"
-    BUSY = "busy"
 
 
 class Turns(Generic[Resource]):
@@ -27,27 +20,19 @@ class Turns(Generic[Resource]):
         if not resources:
             raise ValueError("no set")
         self._resources = list(resources)
-        self._states = [State.FREE] * len(resources)
-        self._next = 0
-
-    @property
-    def states(self) -> tuple[State, ...]:
-        """The state of each set."""
-        return tuple(self._states)
+        self._free = deque(range(len(resources)))
 
     def take(self) -> tuple[int, Resource]:
-        """Return the number of the set whose turn it is, and the set.
+        """Return the number of the set that has been free for longest, and the set.
 
         Raises:
-            EngineInputError: its batch was not collected yet.
+            EngineInputError: none is free.
         """
-        turn = self._next
-        if self._states[turn] is State.BUSY:
+        if not self._free:
             raise EngineInputError(
                 f"{len(self._resources)} batches are under way already; collect one before the next is given"
             )
-        self._states[turn] = State.BUSY
-        self._next = (turn + 1) % len(self._resources)
+        turn = self._free.popleft()
         return turn, self._resources[turn]
 
     def give_back(self, turn: int) -> Resource:
@@ -56,12 +41,12 @@ class Turns(Generic[Resource]):
         Raises:
             EngineInputError: it is not in use.
         """
-        if not 0 <= turn < len(self._states) or self._states[turn] is not State.BUSY:
+        if turn in self._free or not 0 <= turn < len(self._resources):
             raise EngineInputError("this batch was collected already, or never given")
-        self._states[turn] = State.FREE
+        self._free.append(turn)
         return self._resources[turn]
 
     def clear(self) -> None:
         """Let go of all sets, so that what they hold is freed."""
         self._resources.clear()
-        self._states.clear()
+        self._free.clear()

@@ -119,6 +119,17 @@ def test_more_batches_than_sets_are_refused_and_one_given_up_makes_room(name: st
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_batch_between_two_others_finds_the_set_that_is_free(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    if not isinstance(engine, PipelinedEngine):
+        pytest.skip(f"{name} is asked and waited for")
+    first = engine.submit(crops(8, seed=1))
+    for seed in (2, 3, 4):
+        np.testing.assert_allclose(engine.infer(crops(8, seed=seed)), formula(crops(8, seed=seed)), atol=2e-5)
+    np.testing.assert_allclose(engine.collect(first), formula(crops(8, seed=1)), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_same_crops_give_the_same_bits_and_stay_untouched(name: str, graph: Path) -> None:
     engine = _open(name, graph)
     batch = crops(9)
