@@ -32,7 +32,9 @@ def nothing_judged(summary: RunSummary) -> GateError | None:
         summary.joints[verdict] for verdict in VERDICTS if verdict is not Verdict.ERROR
     ):
         return None
-    cause, boards = max(summary.errors.items(), key=lambda item: item[1])
+    # Frames that nobody looked at say nothing about why the others came to nothing.
+    looked_at = {cause: boards for cause, boards in summary.errors.items() if cause in summary.examples}
+    cause, boards = max((looked_at or summary.errors).items(), key=lambda item: item[1])
     example = summary.examples.get(cause, "")
     first = f"; the first: {example}" if example else ""
     return GateError(

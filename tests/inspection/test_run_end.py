@@ -12,7 +12,8 @@ from sji_edge.core.errors import GateError
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.loop import Inspection, LoopSettings
-from sji_edge.inspection.nothing_judged import NEXT_STEP
+from sji_edge.inspection.nothing_judged import NEXT_STEP, nothing_judged
+from sji_edge.inspection.tally import Tally
 from sji_edge.sinks.sqlite import SqliteSink
 
 QUEUE = 4
@@ -101,6 +102,27 @@ def test_run_without_a_judged_joint_fails_and_names_the_commonest_cause(tmp_path
     )
     assert caught.value.hint == NEXT_STEP[Cause.WRONG_SIZE]
     assert len(indices(tmp_path)) == 3
+
+
+def test_frames_that_nobody_looked_at_do_not_hide_what_was_found_in_the_others(tmp_path):
+    tally = Tally()
+    tally.capture(40)
+    tally.add_unrecorded(Cause.DISPLACED, 37)
+    for frame in frames_of(*[np.zeros((520, 640), np.uint8)] * 3):
+        tally.add(recipe_judge(tmp_path).judge(frame), 0, 0)
+    failure = nothing_judged(tally.summary(1.0))
+    assert failure is not None
+    assert "3 of 40 boards are ERROR black; the first: board00.png" in failure.message
+    assert failure.hint == NEXT_STEP[Cause.BLACK]
+
+
+def test_a_run_of_which_nobody_looked_at_a_frame_says_what_became_of_them():
+    tally = Tally()
+    tally.capture(3)
+    tally.add_unrecorded(Cause.MISSED, 3)
+    failure = nothing_judged(tally.summary(1.0))
+    assert failure is not None
+    assert failure.message == "no joint was judged: 3 of 3 boards are ERROR missed"
 
 
 def test_one_judged_board_is_a_run_that_judged(tmp_path, database):
