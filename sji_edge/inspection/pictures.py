@@ -62,9 +62,8 @@ class PictureFolder:
             return None
         path = self.folder / name
         try:
-            if path.exists():
-                self._bytes -= path.stat().st_size
-                self._kept.pop(path, None)
+            # Of the picture that it replaces only what was counted; another's is none of ours.
+            self._bytes -= self._kept.pop(path, 0)
             while self._quota is not None and self._kept and self._bytes + len(data) > self._quota:
                 oldest, size = self._kept.popitem(last=False)
                 oldest.unlink(missing_ok=True)

@@ -55,6 +55,14 @@ def test_a_picture_that_was_there_before_is_never_deleted(tmp_path):
     assert (tmp_path.parent / "outside.png").exists()
 
 
+def test_a_picture_that_takes_another_ones_name_counts_as_its_own_size_alone(tmp_path):
+    (tmp_path / "0.png").write_bytes(bytes(900))
+    store = PictureFolder(tmp_path, quota_bytes=250)
+    for number in range(4):
+        store.write(f"{number}.png", bytes(100))
+    assert names(store) == ["2.png", "3.png"]
+
+
 def test_joints_of_like_names_keep_a_crop_each(tmp_path):
     like = ("J#1", "J@1", "J 1", "J/1", "J-1", "Ω1", "J%231", "J\udcff1")
     judge = recipe_judge(tmp_path)
