@@ -143,7 +143,9 @@ class EnginePath:
         return job
 
     def _spanned(self, works: Sequence[Work]) -> Image:
-        crops: Image = self._span[: sum(len(work.crops) for work in works)]
+        count = sum(len(work.crops) for work in works)
+        fits = count <= self._spec.max_batch
+        crops: Image = self._span[:count] if fits else np.empty((count, *self._spec.crop_shape), np.uint8)
         if works:
             np.concatenate([work.crops for work in works], out=crops)
         return crops

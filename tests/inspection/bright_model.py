@@ -17,7 +17,7 @@ from sji_edge.core.protocols import Engine, Frame
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout, RecipeLayout
-from sji_edge.inspection.work import Model
+from sji_edge.inspection.work import Deadlines, Model
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
 
@@ -105,10 +105,18 @@ class CountingClock:
 
 
 def recipe_judge(
-    folder: Path, extra: str = "", max_batch: int = 8, clock: CountingClock | None = None
+    folder: Path,
+    extra: str = "",
+    max_batch: int = 8,
+    clock: CountingClock | None = None,
+    *,
+    engine: Engine | None = None,
+    backend: str = "onnxruntime",
+    deadlines: Deadlines | None = None,
 ) -> BoardJudge:
     layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
-    return BoardJudge(open_engine(folder, max_batch), MODEL, layout, clock or CountingClock(), "run")
+    engine = engine or open_engine(folder, max_batch, backend=backend)
+    return BoardJudge(engine, MODEL, layout, clock or CountingClock(), "run", deadlines=deadlines)
 
 
 def image_judge(folder: Path) -> BoardJudge:

@@ -183,3 +183,17 @@ def test_a_whole_camera_frame_is_no_joint(tmp_path):
     assert judgement.cause is Cause.WRONG_SIZE
     assert "--recipe" in judgement.record.cause
     assert judge.judge(frame_of(np.full((190, 190), 40, np.uint8))).record.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_frames_that_do_not_fit_in_one_batch_take_several(tmp_path, backend):
+    judge = recipe_judge(tmp_path, max_batch=8, backend=backend)
+    greys = [dict(zip(PLACES, range(start, start + len(PLACES)), strict=True)) for start in (40, 50, 60, 70)]
+    works = [
+        judge.prepare(frame_of(board_image(these), index), judge.new_buffer())
+        for index, these in enumerate(greys)
+    ]
+    judge.infer(works)
+    for work, these in zip(works, greys, strict=True):
+        scores = {joint.refdes: joint.score for joint in judge.decide(work).record.joints}
+        assert scores == pytest.approx({name: score_of(grey) for name, grey in these.items()}, abs=1e-5)
