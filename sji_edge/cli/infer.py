@@ -122,8 +122,9 @@ def infer(
 
     Example: `sji-edge infer --stream frames/ --recipe boards/amplifier`
     """
-    from sji_edge.cli.inferring import Request, run_inference
+    from sji_edge.cli.inferring import run_inference
     from sji_edge.cli.show import settings_or_usage_error
+    from sji_edge.cli.station import Request
     from sji_edge.core.clock import SystemClock
     from sji_edge.inspection.settings import RunSettings
 
