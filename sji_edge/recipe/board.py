@@ -18,7 +18,8 @@ from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.findings import in_words
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.recipe.fiducials import pattern_of
-from sji_edge.recipe.joints import Finding, Joint, leaves_frame, read_joints
+from sji_edge.recipe.finding import Finding
+from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
 from sji_edge.recipe.shapes import SHAPES, Fiducial
 

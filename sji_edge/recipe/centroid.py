@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sji_edge.recipe.joints import Finding
+from sji_edge.recipe.finding import Finding
 
 Side = Literal["top", "bottom"]
 

@@ -23,7 +23,8 @@ from sji_edge.core.preprocess import Matrix
 from sji_edge.recipe.alignment import apply
 from sji_edge.recipe.board import MAX_LISTED, Board
 from sji_edge.recipe.centroid import Part, Side
-from sji_edge.recipe.joints import OPTIONAL, REQUIRED, Finding, Joint, NumberedJoint, leaves_frame
+from sji_edge.recipe.finding import Finding
+from sji_edge.recipe.joints import OPTIONAL, REQUIRED, Joint, NumberedJoint, leaves_frame
 from sji_edge.recipe.packages import PackageBox, Packages
 from sji_edge.recipe.view import CameraView, Point, anchor_places, as_seen, fit_view
 

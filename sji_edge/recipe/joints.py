@@ -1,26 +1,16 @@
 """``joints.csv``: one joint a line, in pixels of the golden image."""
 
-import csv
-import io
 import math
-from dataclasses import dataclass
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sji_edge.core.findings import in_words
-from sji_edge.core.registry import nearest
+from sji_edge.recipe.csv_rows import Cells, csv_rows
+from sji_edge.recipe.finding import Finding
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
 OPTIONAL = ("rotation", "lower", "upper")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault of a recipe; ``outside`` marks a joint that leaves the frame."""
-
-    text: str
-    outside: bool = False
 
 
 class Joint(BaseModel):
@@ -69,56 +59,20 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Findi
     Returns:
         The joints that are right, and what is wrong with the others, each with its line.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return [], [Finding(f"{name}: not UTF-8 text")]
-    rows = csv.reader(io.StringIO(text), skipinitialspace=True)
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        findings = _header_findings(header, name)
-        if findings:
-            return [], findings
-        return _parse_rows([(rows.line_num, row) for row in rows], header, name)
-    except csv.Error as error:
-        return [], [Finding(f"{name} line {rows.line_num}: {error}")]
-
-
-def _header_findings(header: list[str], name: str) -> list[Finding]:
-    known = [*REQUIRED, *OPTIONAL]
-    missing = [column for column in REQUIRED if column not in header]
-    findings = [Finding(f"{name} line 1: no column {column!r}") for column in missing]
-    findings += [
-        Finding(f"{name} line 1: unknown column {column!r}, {nearest(column, known)}")
-        for column in header
-        if column not in known
-    ]
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    return findings + [Finding(f"{name} line 1: column {column!r} stands twice") for column in repeated]
-
-
-def _parse_rows(
-    rows: list[tuple[int, list[str]]], header: list[str], name: str
-) -> tuple[list[NumberedJoint], list[Finding]]:
     joints: list[NumberedJoint] = []
     findings: list[Finding] = []
     first_line: dict[str, int] = {}
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
+    for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
+        if isinstance(cells, Finding):
+            findings.append(cells)
             continue
-        if len(row) != len(header):
-            findings.append(Finding(f"{name} line {line}: {len(row)} cells, {len(header)} were wanted"))
-            continue
-        joint, faults = _parse_joint(dict(zip(header, (cell.strip() for cell in row), strict=True)))
+        joint, faults = _parse_joint(cells)
         findings += [Finding(f"{name} line {line}: {fault}") for fault in faults]
         if joint is None:
             continue
         if joint.refdes in first_line:
-            findings.append(
-                Finding(
-                    f"{name} line {line}: {joint.refdes} stands on line {first_line[joint.refdes]} already"
-                )
-            )
+            twice = f"{joint.refdes} stands on line {first_line[joint.refdes]} already"
+            findings.append(Finding(f"{name} line {line}: {twice}"))
             continue
         first_line[joint.refdes] = line
         joints.append((line, joint))
@@ -127,10 +81,9 @@ def _parse_rows(
     return joints, findings
 
 
-def _parse_joint(cells: dict[str, str]) -> tuple[Joint | None, list[str]]:
-    given = {column: cell for column, cell in cells.items() if cell or column not in OPTIONAL}
+def _parse_joint(cells: Cells) -> tuple[Joint | None, list[str]]:
     try:
-        return Joint.model_validate(given), []
+        return Joint.model_validate(cells), []
     except ValidationError as error:
         return None, [
             f"{'.'.join(map(str, found['loc'])) or 'joint'}: {in_words(found['msg'])} (found {_shown(found['input'])})"

@@ -1,14 +1,12 @@
 """``packages.csv``: what is looked at of a package, in mm: one box around it, or one box a pin."""
 
-import csv
-import io
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sji_edge.core.findings import in_words
-from sji_edge.core.registry import nearest
-from sji_edge.recipe.joints import Finding
+from sji_edge.recipe.csv_rows import Cells, csv_rows
+from sji_edge.recipe.finding import Finding
 
 REQUIRED = ("package", "width", "height")
 OPTIONAL = ("pin", "dx", "dy")
@@ -55,55 +53,18 @@ def read_packages(data: bytes, name: str) -> tuple[Packages, list[Finding]]:
     Returns:
         The packages that are right, and what is wrong with the others, each with its line.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return {}, [Finding(f"{name}: not UTF-8 text")]
-    rows = csv.reader(io.StringIO(text), skipinitialspace=True)
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        findings = _header_findings(header, name)
-        if findings:
-            return {}, findings
-        return _parse_rows([(rows.line_num, row) for row in rows], header, name)
-    except csv.Error as error:
-        return {}, [Finding(f"{name} line {rows.line_num}: {error}")]
-
-
-def _header_findings(header: list[str], name: str) -> list[Finding]:
-    known = [*REQUIRED, *OPTIONAL]
-    missing = [Finding(f"{name} line 1: no column {column!r}") for column in REQUIRED if column not in header]
-    unknown = [column for column in header if column not in known]
-    doubled = sorted({column for column in header if header.count(column) > 1})
-    return [
-        *missing,
-        *(
-            Finding(f"{name} line 1: unknown column {column!r}, {nearest(column, known)}")
-            for column in unknown
-        ),
-        *(Finding(f"{name} line 1: column {column!r} stands twice") for column in doubled),
-    ]
-
-
-def _parse_rows(
-    rows: list[tuple[int, list[str]]], header: list[str], name: str
-) -> tuple[Packages, list[Finding]]:
     boxes: dict[str, list[PackageBox]] = {}
     findings: list[Finding] = []
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
+    for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
+        if isinstance(cells, Finding):
+            findings.append(cells)
             continue
-        if len(row) != len(header):
-            findings.append(Finding(f"{name} line {line}: {len(row)} cells, {len(header)} were wanted"))
-            continue
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
-        box = _parse_box({key: cell for key, cell in cells.items() if cell or key not in OPTIONAL})
+        box = _parse_box(cells)
         if isinstance(box, list):
             findings += [Finding(f"{name} line {line}: {fault}") for fault in box]
             continue
         earlier = boxes.setdefault(box.package, [])
-        clash = _clash(box, earlier)
-        if clash:
+        if clash := _clash(box, earlier):
             findings.append(Finding(f"{name} line {line}: {box.package}: {clash}"))
         else:
             earlier.append(box)
@@ -112,7 +73,7 @@ def _parse_rows(
     return {package: tuple(those) for package, those in boxes.items()}, findings
 
 
-def _parse_box(cells: dict[str, str]) -> PackageBox | list[str]:
+def _parse_box(cells: Cells) -> PackageBox | list[str]:
     try:
         return PackageBox.model_validate(cells)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from sji_edge.core.errors import RecipeError
 from sji_edge.core.preprocess import Matrix
 from sji_edge.recipe.alignment import apply, fit_similarity
 from sji_edge.recipe.centroid import Part, Side
-from sji_edge.recipe.joints import Finding
+from sji_edge.recipe.finding import Finding
 
 MAX_DISAGREEMENT_PX = 3.0
 MAX_SCALE_DISAGREEMENT = 0.02
