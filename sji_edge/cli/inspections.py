@@ -1,7 +1,7 @@
 """``sji-edge inspections``: what is on record."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,7 +15,6 @@ inspections = typer.Typer(
     help="List, filter and export what infer recorded; what fails most, and what may be a false call.",
 )
 
-SMALLEST_P = 1e-9
 DATABASE = Path("inspections/inspections.db")
 Database = Annotated[Path, typer.Option(help="Records of infer.")]
 Verdict = Annotated[str, typer.Option(help="PASS, REVIEW, FAIL or ERROR.")]
@@ -39,10 +38,11 @@ def runs(
     """
     from contextlib import closing
 
+    from sji_edge.cli.show_inspections import print_rows
     from sji_edge.sinks.history import History
 
     with closing(History(database)) as history:
-        _print("runs", history.runs(_filter(since=since, until=until)), as_json)
+        print_rows("runs", history.runs(_filter(since=since, until=until)), as_json)
 
 
 @inspections.command()
@@ -62,11 +62,12 @@ def boards(
     """
     from contextlib import closing
 
+    from sji_edge.cli.show_inspections import print_rows
     from sji_edge.sinks.history import History
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, since=since, until=until)
     with closing(History(database)) as history:
-        _print("boards, the newest first", history.boards(wanted, most), as_json)
+        print_rows("boards, the newest first", history.boards(wanted, most), as_json)
 
 
 @inspections.command()
@@ -87,12 +88,13 @@ def joints(
     """
     from contextlib import closing
 
+    from sji_edge.cli.show_inspections import print_rows
     from sji_edge.sinks.history import JOINT_COLUMNS, History
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
     with closing(History(database)) as history:
         found = [dict(zip(JOINT_COLUMNS, row, strict=True)) for row in history.joints(wanted, most)]
-    _print("joints", found, as_json)
+    print_rows("joints", found, as_json)
 
 
 @inspections.command()
@@ -113,6 +115,7 @@ def pareto(
     from contextlib import closing
     from dataclasses import asdict
 
+    from sji_edge.cli.show_inspections import print_rows
     from sji_edge.cli.standing_out import known_packages
     from sji_edge.sinks.counts import pareto as ranked
     from sji_edge.sinks.history import History
@@ -124,7 +127,7 @@ def pareto(
         known_packages(found)
     rows = [asdict(cause) for cause in ranked(found, way)]
     named = [{way: row.pop("name"), **row} for row in rows]
-    _print(f"{'joints' if way == 'refdes' else 'packages'} by how often they failed", named, as_json)
+    print_rows(f"{'joints' if way == 'refdes' else 'packages'} by how often they failed", named, as_json)
 
 
 @inspections.command()
@@ -152,6 +155,7 @@ def candidates(
     from contextlib import closing
     from dataclasses import asdict
 
+    from sji_edge.cli.show_inspections import print_rows
     from sji_edge.cli.standing_out import standing_out
     from sji_edge.sinks.history import History
 
@@ -164,10 +168,10 @@ def candidates(
         typer.echo(json.dumps({"standing_out": often, "close_calls": close}, allow_nan=False))
         return
     who = "joints" if way == "refdes" else "packages"
-    _print(
+    print_rows(
         f"{who} called more often than their peers", often, False, f"no {who[:-1]} stands out from its peers"
     )
-    _print("close calls, the nearest to PASS first", close, False, "no close calls")
+    print_rows("close calls, the nearest to PASS first", close, False, "no close calls")
 
 
 @inspections.command()
@@ -210,50 +214,3 @@ def _way(by: str) -> "Way":
     if by not in ("refdes", "package"):
         raise UsageError(f"--by {by!r} is neither refdes nor package", hint="choose one of the two")
     return cast("Way", by)
-
-
-def _print(
-    title: str, rows: list[dict[str, Any]], as_json: bool, nothing: str = "nothing on record fits"
-) -> None:
-    import json
-
-    from rich.markup import escape
-    from rich.table import Table
-
-    from sji_edge.cli.show import console
-    from sji_edge.cli.show_infer import COLOURS
-
-    if as_json:
-        typer.echo(json.dumps(rows, allow_nan=False))
-        return
-    if not rows:
-        console().print(nothing)
-        return
-    hidden = {"engine_sha256", "recipe_sha256"}
-    table = Table(title=title)
-    names = [name for name in rows[0] if name not in hidden and not name.endswith("_ms")]
-    for name in names:
-        number = isinstance(rows[0][name], int | float)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        colour = COLOURS.get(row.get("verdict", ""))
-        table.add_row(*(escape(_cell(name, row[name])) for name in names), style=colour)
-    console().print(table)
-
-
-def _shown(name: str, value: float) -> str:
-    if name in ("share", "cumulative", "rate", "fail_rate", "peers_rate"):
-        return f"{value:.1%}"
-    if name == "at_least":
-        return f"{value:.1f} ×"
-    if name == "p":
-        return f"{value:.2g}" if value >= SMALLEST_P else f"< {SMALLEST_P:.0e}"
-    return f"{value:.4f}"
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None or (name == "package" and not value):
-        return "–"
-    if isinstance(value, float):
-        return _shown(name, value)
-    return str(value)
