@@ -125,13 +125,12 @@ def _packages(counts: Sequence[JointCounts]) -> list[_Row]:
         own = _Sum.of(joints)
         head = {
             "package": package,
-            "joints": len({one.refdes for one in joints}),
+            "joints": len(joints),
             "judged": own.judged,
             "fails": sum(one.fails for one in joints),
             "reviews": sum(one.reviews for one in joints),
         }
-        others = len({(one.recipe, one.refdes) for one in counts if one.package != package})
-        rows.append((head, own, everything.without(own), f"{others} others"))
+        rows.append((head, own, everything.without(own), f"{len(counts) - len(joints)} others"))
     return rows
 
 

@@ -138,3 +138,18 @@ def test_unknown_packages_are_said_with_what_to_do(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         run(["inspections", "pareto", "--by", "color", "--database", str(path)])
     assert stop.value.code == 2
+
+
+def test_a_package_and_its_peers_count_the_joints_of_each_recipe(tmp_path, capsys):
+    def rect(refdes, number):
+        return Verdict.FAIL if PACKAGES[refdes] == "rect" and number % 3 == 0 else Verdict.PASS
+
+    other = "s" * 64
+    path = database_of(
+        tmp_path / "a.db",
+        (board(number, RECIPE if number < 15 else other, rect) for number in range(BOARDS)),
+    )
+    with closing(SqliteSink(path)) as sink:
+        sink.keep_packages(other, PACKAGES)
+    [found] = answer(capsys, "candidates", "--by", "package", "--database", path)["standing_out"]
+    assert (found["package"], found["joints"], found["peers"]) == ("rect", 2 * 8, f"{2 * 7} others")
