@@ -119,5 +119,6 @@ def recipe_judge(
     return BoardJudge(engine, MODEL, layout, clock or CountingClock(), "run", deadlines=deadlines)
 
 
-def image_judge(folder: Path) -> BoardJudge:
-    return BoardJudge(open_engine(folder), MODEL, ImageLayout(SPEC, THRESHOLDS), CountingClock(), "run")
+def image_judge(folder: Path, clock: CountingClock | None = None, backend: str = "onnxruntime") -> BoardJudge:
+    layout = ImageLayout(SPEC, THRESHOLDS)
+    return BoardJudge(open_engine(folder, backend=backend), MODEL, layout, clock or CountingClock(), "run")

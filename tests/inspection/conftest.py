@@ -1,8 +1,12 @@
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from sji_edge.sinks.sqlite import SqliteSink
 
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
@@ -15,3 +19,10 @@ def real_boards() -> Path:
     if not root:
         pytest.skip("SJI_DATA is not set")
     return Path(root) / "boards"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqliteSink]:
+    """Records in ``inspections.db``."""
+    with closing(SqliteSink(tmp_path / "inspections.db")) as sink:
+        yield sink

@@ -1,22 +1,10 @@
 """What counts against a takt: the time since a capture, or the work alone where nothing was captured."""
 
 import pytest
-from bright_model import (
-    MODEL,
-    PLACES,
-    SPEC,
-    THRESHOLDS,
-    CountingClock,
-    board_image,
-    frame_of,
-    open_engine,
-    write_recipe,
-)
+from bright_model import PLACES, CountingClock, board_image, frame_of, open_engine, recipe_judge
 
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
-from sji_edge.inspection.judge import BoardJudge
-from sji_edge.inspection.layout import RecipeLayout
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.inspection.tally import Tally
@@ -39,9 +27,8 @@ class SlowEngine:
 
 
 def judge_of(tmp_path, clock, deadlines, seconds=0.0):
-    layout = RecipeLayout(write_recipe(tmp_path / "recipe"), SPEC, THRESHOLDS)
     engine = SlowEngine(open_engine(tmp_path), clock, seconds)
-    return BoardJudge(engine, MODEL, layout, clock, "run", deadlines=deadlines)
+    return recipe_judge(tmp_path, clock=clock, engine=engine, deadlines=deadlines)
 
 
 def judged_with_waits(judge, clock, *, in_queue, prepared, decided):

@@ -1,65 +1,28 @@
-import itertools
-import sqlite3
+"""The run: every frame is accounted for, whatever fails."""
+
 import time
 from contextlib import closing
 from dataclasses import replace
 
-import cv2
-import numpy as np
 import pytest
+from board_stream import Camera, Endless, Given, endless, recorded, source_of, write_boards
 from bright_model import (
-    MODEL,
     PLACES,
-    SPEC,
-    THRESHOLDS,
     CountingClock,
     board_image,
     frame_of,
     open_engine,
     recipe_judge,
-    score_of,
-    write_recipe,
 )
 
-from sji_edge.core.errors import EngineInputError, GateError, OutputError, SourceError
+from sji_edge.core.errors import GateError, OutputError, SourceError
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
-from sji_edge.inspection.judge import BoardJudge
-from sji_edge.inspection.layout import ImageLayout, RecipeLayout
 from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.inspection.work import Deadlines
 from sji_edge.sinks.jsonl import JsonlSink
-from sji_edge.sinks.sqlite import SqliteSink
 from sji_edge.streams.folder import FolderSource
-
-GREYS = [40, 60, 80]
-
-
-def write_boards(folder):
-    """Six frames: good, doubtful, bad, black, of another size, no image."""
-    folder.mkdir()
-    for number, grey in enumerate(GREYS):
-        cv2.imwrite(str(folder / f"{number}.png"), board_image(dict.fromkeys(PLACES, 40) | {"J2": grey}))
-    cv2.imwrite(str(folder / "3.png"), np.zeros((520, 640), np.uint8))
-    cv2.imwrite(str(folder / "4.png"), np.full((52, 64), 99, np.uint8))
-    (folder / "5.png").write_text("no image")
-    return folder
-
-
-def source_of(folder, clock):
-    return FolderSource.open(str(folder), {}, clock=clock, colour=True, skip=frozenset())
-
-
-@pytest.fixture
-def database(tmp_path):
-    with closing(SqliteSink(tmp_path / "inspections.db")) as sink:
-        yield sink
-
-
-def recorded(tmp_path):
-    with closing(sqlite3.connect(tmp_path / "inspections.db")) as connection:
-        return connection.execute("SELECT frame_name, verdict FROM boards ORDER BY id").fetchall()
 
 
 def test_every_frame_is_recorded_and_accounted_for(tmp_path, database):
@@ -95,25 +58,6 @@ def test_stops_after_so_many_frames(tmp_path, database):
     assert len(recorded(tmp_path)) == 2
 
 
-class Endless:
-    """The frames of a source over and over, each under a new name."""
-
-    def __init__(self, frames):
-        self._frames = frames
-
-    def __iter__(self):
-        for index in itertools.count():
-            frame = self._frames[index % len(self._frames)]
-            yield replace(frame, index=index, name=f"{index}.png")
-
-    def close(self):
-        pass
-
-
-def endless(tmp_path, clock):
-    return Endless(list(source_of(write_boards(tmp_path / "frames"), clock))[:3])
-
-
 @pytest.mark.parametrize("low_latency", [False, True])
 def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database, low_latency):
     clock, seen = CountingClock(), []
@@ -129,50 +73,6 @@ def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database
     summary = inspection.run()
     assert summary.captured == summary.judged == len(seen) >= 3
     assert [name for name, _ in recorded(tmp_path)] == seen == [f"{index}.png" for index in range(len(seen))]
-
-
-class ClosesAfter:
-    """A real engine that is closed under the loop's feet after so many calls."""
-
-    def __init__(self, engine, calls):
-        self._engine, self._calls = engine, calls
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
-
-    def infer(self, crops):
-        return self._called(self._engine.infer, crops)
-
-    def submit(self, crops):
-        return self._called(self._engine.submit, crops)
-
-    def _called(self, method, crops):
-        self._calls -= 1
-        if self._calls == 0:
-            self._engine.close()
-        return method(crops)
-
-
-@pytest.mark.parametrize("low_latency", [False, True])
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_engine_that_fails_stops_the_run_with_every_board_on_record(tmp_path, database, low_latency, backend):
-    clock = CountingClock()
-    layout = RecipeLayout(write_recipe(tmp_path / "recipe"), SPEC, THRESHOLDS)
-    engine = ClosesAfter(open_engine(tmp_path, backend=backend), 3)
-    judge = BoardJudge(engine, MODEL, layout, clock, "run")
-    settings = LoopSettings(low_latency=low_latency)
-    inspection = Inspection(endless(tmp_path, clock), judge, [database], clock, settings)
-    with pytest.raises(EngineInputError, match="closed"):
-        inspection.run()
-    summary = inspection.summary()
-    kept = [verdict for _, verdict in recorded(tmp_path)]
-    # A board still under way when the engine fails is not trusted.
-    judged = 1 if backend == "openvino" and not low_latency else 2
-    assert kept[:judged] == ["PASS", "REVIEW"][:judged]
-    assert set(kept[judged:]) == {"ERROR"}
-    assert summary.judged == judged
-    assert summary.captured == judged + sum(summary.errors.values())
-    assert summary.errors[Cause.ENGINE] == len(kept) - judged
 
 
 def test_sink_that_fails_stops_the_run_and_what_was_in_flight_is_an_error_where_that_can_be_said(
@@ -231,20 +131,6 @@ def test_picture_that_cannot_be_written_ends_the_run_with_what_was_in_flight_on_
     assert len(shown) == 2
     assert summary.captured == summary.judged == len(recorded(tmp_path))
     assert [verdict for _, verdict in recorded(tmp_path)][:3] == ["PASS", "REVIEW", "FAIL"]
-
-
-class Camera:
-    """Gives frames as fast as it can, whether anyone takes them or not, until ``last`` is recorded."""
-
-    def __init__(self, frames, count):
-        self._frames, self._count = frames, count
-
-    def __iter__(self):
-        for index in range(self._count):
-            yield replace(self._frames[index % len(self._frames)], index=index)
-
-    def close(self):
-        pass
 
 
 class SlowSink:
@@ -318,86 +204,20 @@ def test_one_joint_that_fails_on_board_after_board_is_a_process_alarm(tmp_path, 
 
 
 def test_frame_that_is_too_old_and_verdict_that_is_late_are_errors(tmp_path, database):
-    layout = RecipeLayout(write_recipe(tmp_path / "recipe"), SPEC, THRESHOLDS)
     engine = open_engine(tmp_path)
     image = board_image(dict.fromkeys(PLACES, 40))
     for limits, cause in (
         (Deadlines(max_age_ns=1), Cause.TOO_OLD),
         (Deadlines(takt_ns=1), Cause.LATE),
     ):
-        judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run", deadlines=limits)
+        judge = recipe_judge(tmp_path, engine=engine, deadlines=limits)
         judgement = judge.judge(frame_of(image))
         assert judgement.cause is cause
         assert {joint.verdict for joint in judgement.record.joints} == {Verdict.ERROR}
         assert {joint.score for joint in judgement.record.joints} == {None}
     roomy = Deadlines(max_age_ns=10**12, takt_ns=10**12)
-    judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run", deadlines=roomy)
+    judge = recipe_judge(tmp_path, engine=engine, deadlines=roomy)
     assert judge.judge(frame_of(image)).record.verdict is Verdict.PASS
-
-
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_batches_span_frames_of_few_joints_and_each_keeps_its_own_scores(tmp_path, database, backend):
-    clock, greys = CountingClock(), list(range(30, 90))
-    frames = [frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(greys)]
-    judge = BoardJudge(
-        open_engine(tmp_path, 8, backend=backend), MODEL, ImageLayout(SPEC, THRESHOLDS), clock, "run"
-    )
-    Inspection(Camera(frames, len(frames)), judge, [database], clock, LoopSettings(queue=16)).run()
-    with closing(sqlite3.connect(tmp_path / "inspections.db")) as connection:
-        scores = [row[0] for row in connection.execute("SELECT score FROM joints ORDER BY board_id")]
-    assert scores == pytest.approx([score_of(grey) for grey in greys], abs=1e-5)
-
-
-class Watched(ClosesAfter):
-    """A real engine, and what it was asked in which order."""
-
-    def __init__(self, engine):
-        super().__init__(engine, 0)
-        self.asked = []
-
-    def submit(self, crops):
-        self.asked.append("submit")
-        return super().submit(crops)
-
-    def collect(self, ticket):
-        self.asked.append("collect")
-        time.sleep(0.005)  # slower than what comes before it in the loop
-        return self._engine.collect(ticket)
-
-
-def watched_run(tmp_path, database, source, settings=None):
-    engine = Watched(open_engine(tmp_path, backend="openvino"))
-    layout = RecipeLayout(write_recipe(tmp_path / "recipe"), SPEC, THRESHOLDS)
-    judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run")
-    summary = Inspection(source, judge, [database], CountingClock(), settings).run()
-    assert summary.judged == engine.asked.count("submit") == engine.asked.count("collect") > 0
-    return engine.asked
-
-
-def test_the_engine_has_the_next_frame_before_it_has_answered_the_last(tmp_path, database):
-    pixels = board_image(dict.fromkeys(PLACES, 40))
-    source = Given([replace(frame_of(pixels + noise, noise), missed=0) for noise in range(40)])
-    asked = watched_run(tmp_path, database, source)
-    ahead = [asked[:end].count("submit") - asked[:end].count("collect") for end in range(len(asked) + 1)]
-    assert max(ahead) == 2
-    assert min(ahead) == 0
-
-
-def test_a_frame_alone_is_answered_without_waiting_for_another(tmp_path, database):
-    recorded_ones = []
-
-    class OneByOne(Given):
-        def __iter__(self):
-            for frame in super().__iter__():
-                yield frame
-                deadline = time.monotonic() + 10
-                while len(recorded(tmp_path)) <= frame.index and time.monotonic() < deadline:
-                    time.sleep(0.001)
-                recorded_ones.append(len(recorded(tmp_path)))
-
-    pixels = board_image(dict.fromkeys(PLACES, 40))
-    watched_run(tmp_path, database, OneByOne([frame_of(pixels + noise, noise) for noise in range(4)]))
-    assert recorded_ones == [1, 2, 3, 4]
 
 
 def test_stream_without_a_frame_is_an_error(tmp_path, database):
@@ -416,19 +236,6 @@ def test_both_sinks_hold_the_same_boards(tmp_path, database):
     text = (tmp_path / "run.jsonl").read_text()
     assert text.count('"type": "board"') == len(recorded(tmp_path)) == 6
     assert text.count('"type": "joint"') == 30
-
-
-class Given:
-    """Frames that are ready."""
-
-    def __init__(self, frames):
-        self._frames = frames
-
-    def __iter__(self):
-        return iter(self._frames)
-
-    def close(self):
-        pass
 
 
 @pytest.mark.parametrize("low_latency", [False, True])

@@ -14,7 +14,6 @@ from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.inspection.nothing_judged import NEXT_STEP, nothing_judged
 from sji_edge.inspection.tally import Tally
-from sji_edge.sinks.sqlite import SqliteSink
 
 QUEUE = 4
 
@@ -29,7 +28,8 @@ class Line:
         pixels = board_image(dict.fromkeys(PLACES, 40) | {"J2": 80})
         while True:
             changed = pixels.copy()
-            changed[0, 0] = self.given % 251
+            # Each differs from all others: of those that are displaced any may lie between two that are not.
+            changed[0, :4] = np.frombuffer(np.uint32(self.given).tobytes(), np.uint8)
             self.given += 1
             yield frame_of(changed, self.given - 1)
 
@@ -53,12 +53,6 @@ class SlowAt:
 
     def close(self):
         self._sink.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    with closing(SqliteSink(tmp_path / "inspections.db")) as sink:
-        yield sink
 
 
 def indices(tmp_path):
