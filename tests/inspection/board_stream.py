@@ -54,7 +54,7 @@ def endless(tmp_path, clock):
 
 
 class Camera:
-    """Gives frames as fast as it can, whether anyone takes them or not, until ``last`` is recorded."""
+    """Gives so many frames as fast as it can, whether anyone takes them or not."""
 
     def __init__(self, frames, count):
         self._frames, self._count = frames, count
