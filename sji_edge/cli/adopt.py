@@ -54,20 +54,12 @@ def adopt(
         step: told what is being done.
 
     Raises:
-        BundleError: the engine cannot run here, or there is no graph to rebuild it from.
+        UsageError: there is no graph to rebuild it from.
+        BundleError: the engine cannot run here.
         OutputError: a bundle of that name exists.
     """
     manifest, backend = bundle.manifest, backend_of(bundle.manifest)
-    if rebuild and GRAPH not in manifest.files:
-        raise UsageError(
-            f"{bundle.folder} holds no graph to rebuild from: its engine is the graph",
-            hint="leave out --rebuild",
-        )
-    recorded = {} if rebuild else manifest.environment
-    if reason := backend.incompatibility(manifest.precision, recorded):
-        able = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
-        hint = "make it anew with --rebuild" if able else "run this on the device that the engine is for"
-        raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=hint)
+    _check(bundle, backend, rebuild=rebuild)
     graph = bundle.folder / GRAPH if GRAPH in manifest.files else bundle.engine_path
     candidate = Candidate(manifest.precision, manifest.precision, graph, dict(manifest.build))
     with tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder:
@@ -94,6 +86,21 @@ def adopt(
             extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle),
         )
     return Built(released, kept.report)
+
+
+def _check(bundle: Bundle, backend: Backend, *, rebuild: bool) -> None:
+    """Refuse what cannot be made or run here."""
+    manifest = bundle.manifest
+    if rebuild and GRAPH not in manifest.files:
+        raise UsageError(
+            f"{bundle.folder} holds no graph to rebuild from: its engine is the graph",
+            hint="leave out --rebuild",
+        )
+    recorded = {} if rebuild else manifest.environment
+    if reason := backend.incompatibility(manifest.precision, recorded):
+        able = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
+        hint = "make it anew with --rebuild" if able else "run this on the device that the engine is for"
+        raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=hint)
 
 
 def _kept_extras(bundle: Bundle) -> dict[str, Path]:
