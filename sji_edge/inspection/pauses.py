@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SWITCH_S = 0.002
-ALERT_SWITCH_S = 0.0005
 """How long a thread may hold the interpreter while another waits for it; Python's own is 5 ms."""
+ALERT_SWITCH_S = 0.0005
+"""The same where each frame is waited for."""
 
 
 @contextmanager
