@@ -1,8 +1,10 @@
 """Folders of pictures with a quota: the oldest make room, records are never touched."""
 
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
@@ -39,7 +41,7 @@ class PictureFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._write_list()
-            found = sorted((path.stat().st_mtime_ns, path, path.stat().st_size) for path in self._listed())
+            found = sorted((seen.st_mtime_ns, path, seen.st_size) for path, seen in self._listed())
         except OSError as error:
             raise OutputError(
                 f"cannot make the folder {folder}: {error.strerror}", hint="choose another folder"
@@ -87,25 +89,31 @@ class PictureFolder:
 
     def _write_list(self) -> None:
         """Leave out what is gone: at times that grow with the list, so that a picture costs no look at all others."""
-        there = [path.relative_to(self.folder).as_posix() for path in self._listed()]
+        there = list(self._listed())
         ledger = self.folder / LIST
-        write_atomic(ledger, "".join(f"{name}\n" for name in there))
+        write_atomic(ledger, "".join(f"{self._name(path)}\n" for path, _ in there))
         # By the file system's own clock, which a clock set back in between does not mislead.
         now = ledger.stat().st_mtime
-        for name in there:
-            path = self.folder / name
-            if TEMPORARY.fullmatch(path.name) and now - path.stat().st_mtime > STALE_S:
+        for path, seen in there:
+            if TEMPORARY.fullmatch(path.name) and now - seen.st_mtime > STALE_S:
                 path.unlink(missing_ok=True)
         self._lines, self._most_lines = len(there), 2 * len(there) + FEW_LINES
 
-    def _listed(self) -> Iterator[Path]:
+    def _listed(self) -> Iterator[tuple[Path, os.stat_result]]:
         """What is still there of the list; a line that leads elsewhere, or to no picture, is passed over."""
+        for path in self._named():
+            # Another run that writes here may rename or delete it between two looks.
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.stat()
+
+    def _named(self) -> Iterator[Path]:
         ledger = self.folder / LIST
         lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.is_file() else []
         names = [name for name in dict.fromkeys(lines) if _is_inside(name)]
         for name in names:
             path = self.folder / name
-            if (path.suffix in SUFFIXES or TEMPORARY.fullmatch(path.name)) and path.is_file():
+            if path.suffix in SUFFIXES or TEMPORARY.fullmatch(path.name):
                 yield path
         yield from self._left_half_written(set(names))
 
@@ -114,13 +122,13 @@ class PictureFolder:
         for parent in {(self.folder / name).parent for name in names}:
             for path in parent.glob(".*") if parent.is_dir() else ():
                 found = TEMPORARY.fullmatch(path.name)
-                if found is None or path.relative_to(self.folder).as_posix() in names:
+                if found is None or self._name(path) in names:
                     continue
-                if (
-                    path.with_name(found["name"]).relative_to(self.folder).as_posix() in names
-                    and path.is_file()
-                ):
+                if self._name(path.with_name(found["name"])) in names:
                     yield path
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
 
 def _is_inside(name: str) -> bool:

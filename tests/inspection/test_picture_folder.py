@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -171,6 +172,21 @@ def test_until_then_it_counts_and_makes_room_like_a_picture(tmp_path):
     store.write("b.png", bytes(50))
     assert not left.exists()
     assert names(store) == ["FAIL/whole.png", "a.png", "b.png"]
+
+
+def test_another_run_may_end_writing_a_picture_at_any_moment(tmp_path, monkeypatch):
+    left = left_by_a_killed_run(tmp_path)
+    looked_at = Path.is_file
+
+    def renamed_after_a_look(path):
+        there = looked_at(path)
+        if path == left and there:
+            path.rename(tmp_path / "FAIL" / "half.png")
+        return there
+
+    monkeypatch.setattr(Path, "is_file", renamed_after_a_look)
+    store = PictureFolder(tmp_path, quota_bytes=350)
+    assert names(store) == ["FAIL/half.png", "FAIL/whole.png"]
 
 
 def test_the_list_of_pictures_is_bounded_as_they_are(tmp_path, monkeypatch):
