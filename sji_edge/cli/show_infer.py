@@ -69,7 +69,10 @@ def verdict_table(summary: RunSummary) -> Table:
 
 
 def latency_table(summary: RunSummary) -> Table:
-    """Mean and percentiles of each stage, of the waits between them, and from the capture on; means add up."""
+    """Mean and percentiles of each stage, of the waits between them, and from the capture on.
+
+    Means add up where every board went through all stages.
+    """
     table = Table(title="Latency a board, ms")
     for column in ("stage", "mean", "p50", "p90", "p99", "p99.9", "max"):
         table.add_column(column, justify="left" if column == "stage" else "right")

@@ -27,8 +27,8 @@ class RunSummary:
 
     ``boards`` and ``joints`` count by verdict, ``errors`` counts boards by cause, ``examples`` says of each
     cause on record what was found first; ``joints_per_s`` counts joints with a verdict other than ERROR over
-    the whole run's wall time, reading frames included. In ``latency``, ``wait`` and the stages after it add up
-    to ``verdict``, from the capture on; that, ``record wait`` and ``record`` to ``end to end``.
+    the whole run's wall time, reading frames included. In ``latency``, ``wait`` and the stages after it of
+    a judged board add up to ``verdict``, from the capture on; that, ``record wait`` and ``record`` to ``end to end``.
     """
 
     captured: int
