@@ -16,10 +16,12 @@ from sji_edge.inspection.work import Deadlines, Judgement, Model, Stopwatch, Wor
 
 
 class BoardJudge:
-    """Judges frames in three steps, each of which may run in a thread of its own.
+    """Judges frames in three steps, each of which may run in a thread of its own: ``prepare``, ``infer``, ``decide``.
+
+    ``start`` and ``finish`` are ``infer`` in two halves, for an engine that is asked ahead.
 
     Args:
-        engine: takes the model's crops; used by ``infer`` alone while the judge lives.
+        engine: takes the model's crops; after ``warm_up`` used by the second step alone.
         model: the logits' meaning.
         layout: the joints of a frame.
         clock: for latencies and records.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import GateError, SourceError
+from sji_edge.core.errors import GateError, OutputError, SourceError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
 from sji_edge.inspection.alarm import ProcessAlarm
@@ -277,13 +277,13 @@ class Inspection:
             if self._at_source and self._stop():
                 # The frame that it waits for would come after the stop.
                 self._frames.close()
-            if item is None:
-                continue
-            ending = self._recorder.record(*item)
-            if ending is not None:
-                self._error = self._error or ending
-                self._ending = True
-                if isinstance(ending, GateError):
-                    # Work that was begun is finished; a board that only waits is not judged after the alarm.
-                    self._alarmed = True
-                    self._tally.add_unrecorded(Cause.NOT_BEGUN, self._frames.abort())
+            if item is not None and (reason := self._recorder.record(*item)) is not None:
+                self._end(reason)
+
+    def _end(self, reason: OutputError | GateError) -> None:
+        """Take no more frames. Those that wait are still judged, but after an alarm only begun work is finished."""
+        self._error = self._error or reason
+        self._ending = True
+        if isinstance(reason, GateError):
+            self._alarmed = True
+            self._tally.add_unrecorded(Cause.NOT_BEGUN, self._frames.abort())
