@@ -5,23 +5,18 @@ import cv2
 import numpy as np
 import pytest
 import tiny_bundle
-import typer
+from infer_command import run
 from rich.console import Console
-from typer.testing import CliRunner
 
-from sji_edge.cli.infer import infer
 from sji_edge.cli.main import run as main_run
 from sji_edge.cli.replay import replay_golden
 from sji_edge.cli.show_infer import board_line
 from sji_edge.cli.show_live import Watch
-from sji_edge.core.errors import GateError, SjiError, UsageError
+from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.runtime.bundle import open_bundle, open_engine
-
-app = typer.Typer()
-app.command()(infer)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +33,6 @@ def crops(tmp_path):
     for number in range(6):
         cv2.imwrite(str(folder / f"pad{number}.png"), np.full((50, 60), 30 * number + 40, np.uint8))
     return folder
-
-
-def run(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(result.exception, SjiError):
-        raise result.exception
-    return result
 
 
 def test_engine_is_named_with_the_reason_for_it(tmp_path, crops, engines):

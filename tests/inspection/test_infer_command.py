@@ -12,15 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import tiny_bundle
-import typer
 from bright_model import PLACES, board_image, write_recipe
-from typer.testing import CliRunner
+from infer_command import run
 
-from sji_edge.cli.infer import infer
 from sji_edge.core.errors import GateError, OutputError, RecipeError, SjiError, SourceError, UsageError
-
-app = typer.Typer()
-app.command()(infer)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +31,6 @@ def boards(tmp_path):
         cv2.imwrite(str(folder / f"board{number}.png"), board_image(dict.fromkeys(PLACES, 60 + 60 * number)))
     cv2.imwrite(str(folder / "golden.png"), board_image({}))
     return folder
-
-
-def run(*words):
-    """Run the command; its ``SjiError`` comes through, as ``cli.main`` sees it."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(result.exception, SjiError):
-        raise result.exception
-    return result
 
 
 def boards_in(output):

@@ -2,9 +2,7 @@
 
 import json
 import sqlite3
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from test_sinks import record
@@ -14,18 +12,7 @@ from sji_edge.core.verdict import Verdict
 from sji_edge.sinks.jsonl import JsonlSink
 from sji_edge.sinks.sqlite import SqliteSink
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FIVE = tuple(JointRecord(f"J{number}", Verdict.PASS, 0.1, 0.4, 0.6, "normal") for number in range(5))
-
-
-@pytest.fixture
-def kill_nine(monkeypatch):
-    if not BENCHMARKS.is_dir():
-        pytest.skip("benchmarks/ is not part of this distribution")
-    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    import kill_nine
-
-    return kill_nine
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from test_sinks import record, rows
 
 from sji_edge.sinks.sqlite import SqliteSink
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 HOLD = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
@@ -22,16 +21,6 @@ connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def kill_nine(monkeypatch):
-    if not BENCHMARKS.is_dir():
-        pytest.skip("benchmarks/ is not part of this distribution")
-    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    import kill_nine
-
-    return kill_nine
 
 
 @pytest.fixture
