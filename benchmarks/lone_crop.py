@@ -77,7 +77,7 @@ def through_the_loop(
     model = Model(card.classes, card.good_index, spec, rig.bundle.engine_sha256)
     layout = ImageLayout(spec, rig.bundle.thresholds)
     judge = BoardJudge(rig.engine, model, layout, clock, f"bench{clock.monotonic_ns()}")
-    judge.warm_up()
+    judge.warm_up(alone=True)
     images = [np.ascontiguousarray(crop[:, :, 0] if crop.shape[2] == 1 else crop) for crop in crops]
     with tempfile.TemporaryDirectory() as folder, closing(SqliteSink(Path(folder) / "lone.db")) as database:
         source = PacedSource(images, count, period_s, clock)

@@ -88,7 +88,10 @@ def open_station(stack: ExitStack, request: Request, clock: Clock, run: str) -> 
         # Shadow parity judges the very crops again, so they are then cut where it can see them.
         on_device=request.settings.shadow is None,
     )
-    judge.warm_up([recipe.golden] if recipe is not None and recipe.golden is not None else [])
+    judge.warm_up(
+        [recipe.golden] if recipe is not None and recipe.golden is not None else [],
+        alone=request.settings.low_latency,
+    )
     if request.replay_golden:
         console().print(replay_golden(bundle, engine, batch=min(judge.joints, judge.max_batch)))
     return Station(source, bundle, recipe, layout, judge)

@@ -14,6 +14,8 @@ from sji_edge.inspection.layout import Layout, Placement
 from sji_edge.inspection.records import RecordMaker
 from sji_edge.inspection.work import Deadlines, Judgement, Model, Stopwatch, Work
 
+MAX_SPAN = 32
+
 
 class BoardJudge:
     """Judges frames in three steps, each of which may run in a thread of its own: ``prepare``, ``infer``, ``decide``.
@@ -72,6 +74,11 @@ class BoardJudge:
         return self._engine.spec.max_batch
 
     @property
+    def span(self) -> int:
+        """Frames whose joints go to the engine together where so many wait: as many as a batch has room for."""
+        return min(MAX_SPAN, max(1, self.max_batch // max(1, self.joints)))
+
+    @property
     def depth(self) -> int:
         """How often ``start`` may go ahead of ``finish`` with profit."""
         return self._path.depth
@@ -80,14 +87,17 @@ class BoardJudge:
         """Return room for the crops of one frame, to be used again and again."""
         return np.zeros((self.joints, *self._engine.spec.crop_shape), np.uint8)
 
-    def warm_up(self, frames: Sequence[Image] = ()) -> None:
+    def warm_up(self, frames: Sequence[Image] = (), *, alone: bool = False) -> None:
         """Get everything ready, so that the first board is not the slowest.
 
         Args:
             frames: images to align and cut once, such as the recipe's golden one; the results are let go.
+            alone: each frame goes to the engine by itself, as with ``low_latency``.
         """
         whole, rest = divmod(self.joints, self.max_batch)
-        self._engine.prepare([size for size in (self.max_batch if whole else 0, rest) if size])
+        # An engine that cuts is given frame by frame.
+        together = 0 if whole or alone or self._path.on_device else self.span * self.joints
+        self._engine.prepare({self.max_batch if whole else 0, rest, together} - {0})
         for start in range(0, self.joints, self.max_batch):
             self._engine.infer(self.own_buffer[start : start + self.max_batch])
         for pixels in frames:

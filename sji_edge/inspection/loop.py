@@ -32,7 +32,6 @@ Captured = tuple[Frame, int]
 
 POLL_S = 0.1
 JOIN_S = 1.0
-MAX_SPAN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,7 @@ class Inspection:
         self._error: BaseException | None = None
         self._broken: Fault | None = None
         self._started_ns = self._ended_ns = clock.monotonic_ns()
-        self._span = 1
-        if not self._settings.low_latency:
-            self._span = min(MAX_SPAN, max(1, judge.max_batch // max(1, judge.joints)))
+        self._span = 1 if self._settings.low_latency else judge.span
         self._frames: Channel[Captured] = Channel(self._settings.queue)
         self._prepared: Channel[Work] = Channel(max(2, self._span))
         self._inferred: Channel[Work] = Channel(max(2, self._span))

@@ -197,3 +197,27 @@ def test_frames_that_do_not_fit_in_one_batch_take_several(tmp_path, backend):
     for work, these in zip(works, greys, strict=True):
         scores = {joint.refdes: joint.score for joint in judge.decide(work).record.joints}
         assert scores == pytest.approx({name: score_of(grey) for name, grey in these.items()}, abs=1e-5)
+
+
+class Prepared:
+    """A real engine, and what it was told to get ready for."""
+
+    def __init__(self, engine):
+        self._engine, self.sizes = engine, []
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def prepare(self, batch_sizes):
+        self.sizes += sorted(batch_sizes)
+        self._engine.prepare(self.sizes)
+
+
+@pytest.mark.parametrize(
+    ("max_batch", "alone", "wanted"),
+    [(32, False, [5, 30]), (32, True, [5]), (9, False, [5]), (5, False, [5]), (3, False, [2, 3])],
+)
+def test_the_engine_is_ready_for_a_frame_and_for_as_many_as_go_together(tmp_path, max_batch, alone, wanted):
+    engine = Prepared(open_engine(tmp_path, max_batch))
+    recipe_judge(tmp_path, engine=engine).warm_up(alone=alone)
+    assert engine.sizes == wanted
