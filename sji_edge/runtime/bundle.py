@@ -12,6 +12,7 @@ from sji_edge.core.files import new_folder, sha256_of, write_atomic
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds
 from sji_edge.runtime import BACKENDS
+from sji_edge.runtime.cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.golden import Golden, read_golden
 from sji_edge.runtime.manifest import (
     GOLDEN,
@@ -225,12 +226,13 @@ def environment_changes(bundle: Bundle) -> list[str]:
     """Say what differs between this machine and the one that proved the engine's parity.
 
     An ONNX engine runs on both, but INT8 kernels round differently from one instruction set to another:
-    ``sji-edge parity ENGINE --golden`` proves it again here.
+    ``sji-edge parity ENGINE --golden`` proves it again here. How many bits the weights have is recorded there
+    too, but is a fact of the engine: no machine has it.
     """
     recorded, here = bundle.manifest.environment, dict(backend_of(bundle.manifest).environment())
     return [
         f"{key}: {recorded.get(key, 'none')} there, {here.get(key, 'none')} here"
-        for key in sorted(recorded.keys() | here.keys())
+        for key in sorted((recorded.keys() | here.keys()) - {INT8_WEIGHT_BITS})
         if recorded.get(key) != here.get(key)
     ]
 

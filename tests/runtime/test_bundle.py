@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_bundle import HEAD, card, crops, formula, make_bundle
 
+from sji_edge.cli.show_engine import state_of
 from sji_edge.core.errors import BundleError, GateError, OutputError, SjiError, UsageError
 from sji_edge.core.files import sha256_of
 from sji_edge.runtime.bundle import (
@@ -16,6 +17,7 @@ from sji_edge.runtime.bundle import (
     open_engine,
     write_bundle,
 )
+from sji_edge.runtime.cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.golden import Golden, read_golden, write_golden
 from sji_edge.runtime.manifest import BundleFacts
 
@@ -64,6 +66,17 @@ def test_a_released_bundle_opens_and_judges_as_the_formula(folder: Path) -> None
     np.testing.assert_allclose(engine.infer(crops(3)), formula(crops(3)), atol=2e-5)
     assert environment_changes(bundle) == []
     np.testing.assert_array_equal(bundle.golden().crops, crops(40))
+
+
+def test_how_many_bits_the_weights_have_makes_no_other_machine(folder: Path) -> None:
+    _edit(folder, lambda manifest: manifest["environment"].update({INT8_WEIGHT_BITS: "8"}))
+    assert environment_changes(open_bundle(folder)) == []
+    assert state_of(open_bundle(folder)) == "released"
+    _edit(folder, lambda manifest: manifest["environment"].update(cpu="Another CPU"))
+    assert [change.split(" there")[0] for change in environment_changes(open_bundle(folder))] == [
+        "cpu: Another CPU"
+    ]
+    assert state_of(open_bundle(folder)) == "released, proven on another machine"
 
 
 FILES = ["model.onnx", "engine.onnx", "golden.npz", "parity.json"]
