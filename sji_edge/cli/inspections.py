@@ -21,7 +21,9 @@ Verdict = Annotated[str, typer.Option(help="PASS, REVIEW, FAIL or ERROR.")]
 Refdes = Annotated[str, typer.Option(help="Only this joint.")]
 Run = Annotated[str, typer.Option(help="Only boards whose name begins so.")]
 Board = Annotated[str, typer.Option(help="Only this board.")]
-Since = Annotated[str, typer.Option(help="From this UTC time on: 2025-01-31 or 2025-01-31T08:00.")]
+Since = Annotated[
+    str, typer.Option(help="From this UTC time on: 2025-01-31, 2025-01-31T08:00, or as printed.")
+]
 Until = Annotated[str, typer.Option(help="Before this UTC time.")]
 Most = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
 By = Annotated[str, typer.Option(help="refdes or package.")]

@@ -2,28 +2,27 @@
 
 import json
 import math
-import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import UsageError
 from sji_edge.sinks.counts import Course, JointCounts
 from sji_edge.sinks.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.sinks.sqlite import APPLICATION_ID, SCHEMA_VERSION
+from sji_edge.sinks.utc import Utc
 
 PACKAGES_SINCE = 3
 """The schema that knows a recipe's packages."""
 NEAR_LOGITS = 1.0
 """A FAIL within so many logits of its limit may be a false call."""
 _EDGE = 1e-9
-_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?")
 
 JOINT_COLUMNS = (
     "board",
@@ -48,21 +47,11 @@ FROM joints j JOIN boards b ON b.id = j.board_id
 """
 
 
-def _utc(text: str) -> str:
-    """Refuse what would compare with the records' times as text, but not as time."""
-    if text and not _TIME.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no UTC time such as 2025-01-31 or 2025-01-31T08:00")
-    return text
-
-
-Utc = Annotated[str, AfterValidator(_utc)]
-
-
 class Filter(BaseModel):
     """Which records are wanted; an empty field wants all.
 
     ``run`` begins a board's name; ``since`` and ``until`` are UTC, ISO 8601, and may be cut short
-    (``2025-01-31``): ``until`` leaves out what begins with it or lies behind it.
+    (``2025-01-31``) or end in ``Z`` or ``+00:00``: ``until`` leaves out what begins with it or lies behind it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -3,6 +3,7 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from sji_edge.sinks.history import JOINT_COLUMNS, Filter, History
 from sji_edge.sinks.sqlite import SqliteSink
 from sji_edge.sinks.tables import export_joints
 
+FIRST_DAY = datetime(2025, 1, 30, 8, tzinfo=UTC)
 SCORES = {
     # board: score of J1, J2, J3; the limits are 0.3 and 0.6
     "a-000000": (0.1, 0.95, 0.2),
@@ -39,7 +41,7 @@ def board(number: int, name: str) -> BoardRecord:
         name,
         number,
         f"frame{number}.png",
-        f"2025-01-3{number}T08:00:00+00:00",
+        (FIRST_DAY + timedelta(days=number)).isoformat(),
         worst,
         joints,
         "e" * 64,
@@ -78,7 +80,7 @@ def test_runs_count_their_boards_newest_first(history):
         (Filter(), ["b-000001", "b-000000", "a-000001", "a-000000"]),
         (Filter(run="a"), ["a-000001", "a-000000"]),
         (Filter(verdict="ERROR"), ["b-000000"]),
-        (Filter(since="2025-01-32"), ["b-000001", "b-000000"]),
+        (Filter(since="2025-02"), ["b-000001", "b-000000"]),
         (Filter(until="2025-01-31"), ["a-000000"]),
         (Filter(refdes="J9"), []),
     ],
@@ -207,8 +209,35 @@ def test_wrong_words_are_usage_errors(database, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "time", ["yesterday", "2025-01-31 08:00", "31.01.2025", "2025-1-31", "2025-01-31T08:00Z"]
+    "time",
+    [
+        "yesterday",
+        "2025-01-31 08:00",
+        "31.01.2025",
+        "2025-1-31",
+        "2025-01-31Z",
+        "2025-01-31T08:00+01:00",
+        "2025-13-01",
+        "2026-02-30",
+        "2025-02-29T08",
+        "2025-01-31T24:00",
+        "0000",
+    ],
 )
 def test_a_time_that_the_records_do_not_compare_with_is_refused(database, capsys, time):
     assert command("boards", "--database", database, "--since", time) == 2
-    assert "2025-01-31T08:00" in capsys.readouterr().err
+    assert "write it as 2025-01-31, 2025-01-31T08:00" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mark", ["", "Z", "+00:00"])
+def test_a_time_that_the_tables_print_is_taken_back(history, mark):
+    everything = history.boards(Filter(), 50)
+    for row in everything:
+        printed = row["utc"].removesuffix("+00:00") + mark
+        later = [other for other in everything if other["utc"] >= row["utc"]]
+        assert history.boards(Filter(since=printed), 50) == later
+        assert history.boards(Filter(until=printed), 50) == [one for one in everything if one not in later]
+
+
+def test_the_leap_day_is_a_day():
+    assert Filter(since="2024-02-29").since == "2024-02-29"
