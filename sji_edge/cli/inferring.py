@@ -84,6 +84,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             on_board=_on_board(pictures, watch),
             space=space,
             on_work=None if shadow is None else shadow.take,
+            database=places.database,
         )
         _serve_metrics(stack, request, station.bundle, inspection, shadow)
         try:

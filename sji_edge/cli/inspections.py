@@ -194,13 +194,14 @@ def export(
     from contextlib import closing
 
     from sji_edge.cli.show import console
+    from sji_edge.core.amounts import amount
     from sji_edge.sinks.history import History
     from sji_edge.sinks.tables import export_joints
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
     with closing(History(database)) as history:
         count = export_joints(history.joints(wanted), file)
-    console().print(f"{file}: {count} joints", markup=False)
+    console().print(f"{file}: {amount(count, 'joint')}", markup=False)
 
 
 def _filter(**values: str) -> "Filter":

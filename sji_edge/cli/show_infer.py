@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.show import console
+from sji_edge.core.amounts import amount
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.verdict import VERDICTS
 from sji_edge.inspection.shadow import ShadowReport
@@ -44,7 +45,7 @@ def print_summary(
     terminal = console()
     terminal.print(verdict_table(summary))
     for cause, count in summary.errors.items():
-        terminal.print(f"[magenta]ERROR[/] {cause}: {count} board{'s' if count > 1 else ''}")
+        terminal.print(f"[magenta]ERROR[/] {cause}: {amount(count, 'board')}")
     _print_fails(summary)
     if summary.latency:
         terminal.print(latency_table(summary))
@@ -60,7 +61,7 @@ def print_summary(
 
 def verdict_table(summary: RunSummary) -> Table:
     """Boards and joints by verdict."""
-    verdicts = Table(title=f"{summary.captured} frames, {summary.judged} judged")
+    verdicts = Table(title=f"{amount(summary.captured, 'frame')}, {summary.judged} judged")
     for column in ("", *VERDICTS):
         verdicts.add_column(column, justify="right" if column else "left", style=COLOURS.get(column))
     verdicts.add_row("boards", *(str(summary.boards[verdict]) for verdict in VERDICTS))
@@ -88,7 +89,8 @@ def shadow_line(shadow: ShadowReport) -> str:
         return f"shadow: no crop replayed, {shadow.skipped} skipped"
     failure = f"; [magenta]ended early: {escape(shadow.failure)}[/]" if shadow.failure else ""
     return (
-        f"shadow: {shadow.replayed} crops replayed, {shadow.skipped} skipped; {shadow.flips} verdicts differ, "
+        f"shadow: {amount(shadow.replayed, 'crop')} replayed, {shadow.skipped} skipped; "
+        f"{amount(shadow.flips, 'verdict')} {'differs' if shadow.flips == 1 else 'differ'}, "
         f"{shadow.escape_flips} of them PASS here; scores off by {shadow.mean_score_error:.4f}, "
         f"at most {shadow.max_score_error:.4f}{failure}"
     )

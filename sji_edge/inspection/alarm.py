@@ -1,5 +1,9 @@
 """The process alarm: one joint failing board after board is no chance."""
 
+import shlex
+from pathlib import Path
+
+from sji_edge.core.amounts import amount
 from sji_edge.core.errors import GateError
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.verdict import Verdict
@@ -10,10 +14,12 @@ class ProcessAlarm:
 
     Args:
         boards: in a row that raise the alarm; 0 never does.
+        database: where the boards are on record, for the hint; None where they are in none.
     """
 
-    def __init__(self, boards: int) -> None:
+    def __init__(self, boards: int, database: Path | None = None) -> None:
         self._limit = boards
+        self._database = database
         self._streaks: dict[str, int] = {}
 
     def after(self, record: BoardRecord) -> GateError | None:
@@ -29,8 +35,14 @@ class ProcessAlarm:
         if not due:
             return None
         return GateError(
-            f"process alarm: {', '.join(due)} failed on {self._limit} boards in a row, "
+            f"process alarm: {', '.join(due)} failed on {amount(self._limit, 'board')} in a row, "
             f"the last of them {record.frame_name}; the run was stopped",
-            hint=f"look at the soldering process before the next board, or whether these are false calls: "
-            f"sji-edge inspections joints --refdes {due[0]}",
+            hint=f"look at the soldering process before the next board, or whether these are false calls"
+            f"{self._command(due[0])}",
         )
+
+    def _command(self, refdes: str) -> str:
+        if self._database is None:
+            return ""
+        words = ["--refdes", refdes, "--database", str(self._database)]
+        return f": sji-edge inspections joints {shlex.join(words)}"

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from sji_edge.core.clock import Clock
@@ -63,6 +64,7 @@ class Inspection:
         on_board: called in the caller's thread after a board is on record.
         space: ends the run, boards in flight recorded, before the disk is full.
         on_work: called by the infer stage after the engine has seen a frame; it must not wait.
+        database: the file where one of the sinks puts the boards; named to who should look them up.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Inspection:
         on_board: OnBoard | None = None,
         on_work: OnWork | None = None,
         space: FreeSpace | None = None,
+        database: Path | None = None,
     ) -> None:
         self._settings = settings or LoopSettings()
         self._source = source
@@ -85,7 +88,7 @@ class Inspection:
         self._stop_asked = stop
         self._on_work = on_work
         self._tally = Tally()
-        alarm = ProcessAlarm(self._settings.stop_on)
+        alarm = ProcessAlarm(self._settings.stop_on, database)
         self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board, space)
         self._at_source = False
         self._ending = self._alarmed = False

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 import tiny_bundle
 from bright_model import PLACES, board_image, write_recipe
 from infer_command import run
+from typer.testing import CliRunner
 
+from sji_edge.cli.inspections import inspections
 from sji_edge.core.errors import GateError, OutputError, RecipeError, SjiError, SourceError, UsageError
 
 
@@ -232,3 +235,17 @@ def test_second_signal_stops_at_once_and_keeps_what_is_on_record(tmp_path, board
     assert child.returncode == 130, err
     # The first sink had the board when the second one hung.
     assert boards_in(tmp_path / "out") == [("board0.png",)]
+
+
+def test_the_alarm_names_the_database_of_its_own_run(tmp_path, boards, bundle):
+    output, table = tmp_path / "out put", boards / "joints.csv"
+    table.write_text(table.read_text().replace("J3,200,330,40,40,rect,,", "J3,200,330,40,40,rect,0.1,0.2"))
+    with pytest.raises(GateError, match="J3 failed on 1 board in a row") as alarm:
+        run(
+            *("--stream", boards, "--recipe", boards, "--engine", bundle),
+            *("--output", output, "--threads", 1, "--stop-on", 1),
+        )
+    words = shlex.split(alarm.value.hint.partition(": sji-edge ")[2])
+    assert words[0] == "inspections"
+    listed = json.loads(CliRunner().invoke(inspections, [*words[1:], "--json"]).output)
+    assert {(row["refdes"], row["verdict"]) for row in listed} == {("J3", "FAIL")}
