@@ -12,6 +12,7 @@ class Cause(StrEnum):
     WRONG_SIZE = "wrong-size"
     BLACK = "black"
     SATURATED = "saturated"
+    DIM = "dim"
     FROZEN = "frozen"
     BLURRED = "blurred"
     TOO_OLD = "too-old"

@@ -23,7 +23,7 @@ class FrameChecks:
     Args:
         size: the ``(width, height)`` wanted, or None where any will do.
         limits: what a frame may not exceed; None checks only that it can be read, its size, and for black.
-        golden: uint8 grey or BGR of that size; without it sharpness is not checked.
+        golden: uint8 grey or BGR of that size; without it contrast and sharpness are not checked.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class FrameChecks:
         self._size = size
         self._limits = limits
         self._white = 0.0 if golden is None else _white_share(_grid(golden))
+        self._contrast = None if golden is None else _contrast(_grid(golden))
         self._detail = None if golden is None else detail(golden)
         self._last: tuple[Image, Image] | None = None
 
@@ -63,13 +64,23 @@ class FrameChecks:
             return Fault(
                 Cause.SATURATED, f"{white:.0%} of it is white, {self._white:.0%} of the golden image is"
             )
-        if self._detail is None or limits.min_sharpness == 0.0:
+        return self._blurred(pixels, limits.min_sharpness) or self._dim(grid, limits.min_contrast)
+
+    def _blurred(self, pixels: Image, least: float) -> Fault | None:
+        if self._detail is None or least == 0.0:
             return None
         share = detail(pixels) / max(self._detail, 1e-12)
-        if share < limits.min_sharpness:
-            wanted = f"{limits.min_sharpness:.0%} was wanted"
-            return Fault(Cause.BLURRED, f"it has {share:.0%} of golden's fine detail, {wanted}")
-        return None
+        if share >= least:
+            return None
+        return Fault(Cause.BLURRED, f"it has {share:.0%} of golden's fine detail, {least:.0%} was wanted")
+
+    def _dim(self, grid: Image, least: float) -> Fault | None:
+        if self._contrast is None:
+            return None
+        share = _contrast(grid) / max(self._contrast, 1e-6)
+        if share >= least:
+            return None
+        return Fault(Cause.DIM, f"it has {share:.0%} of golden's contrast, {least:.0%} was wanted")
 
     def _is_last(self, pixels: Image, grid: Image) -> bool:
         if self._last is None or self._last[0].shape != pixels.shape:
@@ -104,6 +115,11 @@ def _energy(before: Image, middle: Image, after: Image) -> float:
 
 def _variance(lines: Image) -> float:
     return max(float(cv2.meanStdDev(lines)[1][0, 0]) ** 2, 1e-6)
+
+
+def _contrast(grid: Image) -> float:
+    """Standard deviation of the grey levels."""
+    return float(cv2.meanStdDev(grid)[1][0, 0]) if grid.size else 0.0
 
 
 def _white_share(grid: Image) -> float:

@@ -80,8 +80,12 @@ class BoardJudge:
 
     @property
     def depth(self) -> int:
-        """How often ``start`` may go ahead of ``finish`` with profit."""
-        return self._path.depth
+        """How often ``start`` may go ahead of ``finish`` with profit.
+
+        Never where a takt counts the work alone: of two frames under way it is not known whose time is whose.
+        """
+        alone = self._deadlines.takt_ns is not None and not self._deadlines.waits
+        return 1 if alone else self._path.depth
 
     def new_buffer(self) -> Image:
         """Return room for the crops of one frame, to be used again and again."""

@@ -11,6 +11,7 @@ NEXT_STEP = {
     Cause.WRONG_SIZE: "name the recipe of these frames with --recipe",
     Cause.BLACK: "look at the lamp, the lens cap and the exposure",
     Cause.SATURATED: "lower the exposure or the light, or raise max_saturated_share in board.json",
+    Cause.DIM: "look at the lamp and the exposure, or take golden.png again with the light as it is now",
     Cause.FROZEN: "look at the camera: it gives the same frame again and again",
     Cause.BLURRED: "focus the camera, or take golden.png again with the optics as they are now",
     Cause.TOO_OLD: "raise --max-age-ms, or make the work faster: sji-edge bench shows what the engine takes",

@@ -21,6 +21,8 @@ from sji_edge.inspection.work import Model, Work
 QUEUE = 32
 """Frames whose crops may wait for the reference; what comes while it is full is not replayed, and counted."""
 NICENESS = 10
+GOLDEN_TURN = 0x9E3779B97F4A7C15
+"""The golden ratio's part of a whole turn, which is 2^64."""
 CLOSE_S = 5.0
 
 
@@ -113,10 +115,15 @@ class Shadow:
             self._skip(chosen.size)
 
     def _choose(self, crops: int) -> NDArray[np.intp]:
-        """Which of the next crops belong to the share: evenly spread over the whole run."""
-        counts = (self._seen + np.arange(crops + 1)) * self._share.numerator // self._share.denominator
+        """Which of the next crops belong to the share, evenly spread over the run and over a board's joints.
+
+        Multiples of the golden ratio lie evenly on a circle, and so does every joint's own part of them; a plain
+        count would take the same joints of every board wherever their number divides by the share's.
+        """
+        numbers = np.arange(self._seen, self._seen + crops, dtype=np.uint64)
         self._seen += crops
-        return np.flatnonzero(np.diff(counts))
+        limit = self._share.numerator * 2**64 // self._share.denominator - 1
+        return np.flatnonzero(numbers * np.uint64(GOLDEN_TURN) <= np.uint64(limit))
 
     def _skip(self, crops: int) -> None:
         with self._lock:

@@ -25,9 +25,24 @@ def cause_of(pixels, **limits):
     return fault and fault.cause
 
 
+def scaled(gain):
+    return (scene(1) * gain).clip(0, 255).astype(np.uint8)
+
+
 def test_good_frame_has_no_fault_whatever_its_gain():
-    for gain in (0.5, 0.9, 1.05):
-        assert cause_of((scene(1) * gain).clip(0, 255).astype(np.uint8)) is None
+    for gain in (0.8, 0.9, 1.05):
+        assert cause_of(scaled(gain)) is None
+    assert cause_of(scaled(0.5), min_contrast=0.0) is None
+
+
+def test_a_lamp_that_fades_makes_errors_before_defects_pass():
+    assert cause_of(scaled(0.7)) is Cause.DIM
+    assert cause_of(scaled(0.7), min_contrast=0.6) is None
+    fault = FrameChecks(SIZE, FrameLimits(), scene()).fault(frame_of(scaled(0.5)))
+    assert str(fault) == "dim: it has 50% of golden's contrast, 75% was wanted"
+    blank = np.full(SIZE[::-1], 90, np.uint8)
+    assert cause_of(blank) is Cause.BLURRED
+    assert cause_of(blank, min_sharpness=0.0) is Cause.DIM
 
 
 def test_black_white_small_and_unreadable_frames():
@@ -88,7 +103,7 @@ def test_frame_that_equals_the_one_before_in_every_pixel_is_frozen():
 @pytest.mark.parametrize("kernel", [(9, 9), (1, 9), (9, 1)])
 def test_blur_in_either_direction_is_seen(kernel):
     assert cause_of(cv2.blur(scene(1), kernel)) is Cause.BLURRED
-    assert cause_of(cv2.blur(scene(1), kernel), min_sharpness=0.0) is None
+    assert cause_of(cv2.blur(scene(1), kernel), min_sharpness=0.0, min_contrast=0.0) is None
 
 
 def test_colour_frames_are_checked_as_grey_ones():
