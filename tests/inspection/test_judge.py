@@ -22,7 +22,7 @@ from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judge import BoardJudge
 from sji_edge.inspection.layout import ImageLayout
-from sji_edge.inspection.work import Model
+from sji_edge.inspection.work import Deadlines, Model
 
 GOOD, DOUBTFUL, BAD = 40, 60, 80
 ALL_GOOD = dict.fromkeys(PLACES, GOOD)
@@ -221,3 +221,14 @@ def test_the_engine_is_ready_for_a_frame_and_for_as_many_as_go_together(tmp_path
     engine = Prepared(open_engine(tmp_path, max_batch))
     recipe_judge(tmp_path, engine=engine).warm_up(alone=alone)
     assert engine.sizes == wanted
+
+
+def test_the_engine_is_not_asked_ahead_where_a_takt_counts_the_work_alone(tmp_path):
+    layout = ImageLayout(SPEC, THRESHOLDS)
+    engine = open_engine(tmp_path, backend="openvino")
+
+    def depth(**limits):
+        return BoardJudge(engine, MODEL, layout, CountingClock(), "run", deadlines=Deadlines(**limits)).depth
+
+    assert depth() == depth(takt_ns=1) == depth(waits=False) == 2
+    assert depth(takt_ns=1, waits=False) == 1
