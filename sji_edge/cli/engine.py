@@ -19,6 +19,7 @@ PublicKey = Annotated[
 ]
 Passphrase = Annotated[bool, typer.Option("--passphrase", help="Ask for the private key's passphrase.")]
 ENGINES = Path("engines")
+REBUILD_HERE = "rebuild it on this machine"
 
 
 @engine.command("list")
@@ -87,7 +88,9 @@ def verify(
     if not opened.manifest.released:
         failures.insert(0, "it was never released")
     if failures:
-        raise GateError(f"{opened.folder} fails: {'; '.join(failures)}", hint="rebuild it on this machine")
+        proven = report.result and opened.manifest.waits_for_device
+        hint = f"release it here: sji-edge engine release {opened.folder}" if proven else REBUILD_HERE
+        raise GateError(f"{opened.folder} fails: {'; '.join(failures)}", hint=hint)
 
 
 @engine.command()
@@ -171,7 +174,8 @@ def unpack(
 
     bundle = unpack_bundle(archive, engines, name, require_signature=require_signature)
     console().print(f"unpacked: {bundle.folder} ({state_of(bundle)})", markup=False)
-    console().print(f"next: sji-edge engine verify {bundle.folder}", markup=False)
+    step = "release" if bundle.manifest.waits_for_device else "verify"
+    console().print(f"next: sji-edge engine {step} {bundle.folder}", markup=False)
 
 
 @engine.command()

@@ -57,7 +57,7 @@ def print_engine(bundle: Bundle) -> None:
 
 def state_of(bundle: Bundle) -> str:
     """Say whether a bundle is released, and whether it can run here."""
-    if any(attempt.kept and attempt.pending for attempt in bundle.manifest.tried):
+    if bundle.manifest.waits_for_device:
         return "not released yet: its parity waits for the device (sji-edge engine release there)"
     if not bundle.manifest.released:
         return "not released: it failed its parity gate"
@@ -102,6 +102,8 @@ def _thresholds(bundle: Bundle) -> str:
 def _parity(bundle: Bundle) -> str:
     record = bundle.parity
     said = "passed" if record.passed else f"failed: {'; '.join(record.failures)}"
+    if bundle.manifest.waits_for_device:
+        said = "waits for the device; on the CPU the engine's graph passed"
     return f"{said}; {record.joints} joints, {record.gated}, {record.created_utc}"
 
 

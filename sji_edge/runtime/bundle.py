@@ -26,7 +26,15 @@ from sji_edge.runtime.manifest import (
     ParityRecord,
     read_model,
 )
-from sji_edge.runtime.verification import REBUILD, check_files, check_is_bundle, check_parity, plain_file
+from sji_edge.runtime.verification import (
+    REBUILD,
+    check_files,
+    check_is_bundle,
+    check_parity,
+    none_released,
+    plain_file,
+    proof_on_device,
+)
 
 
 @dataclass(frozen=True)
@@ -139,8 +147,12 @@ def open_bundle(
     if reason:
         # What fails without a record as well fails for this machine, which no rebuilding mends.
         rebuildable = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
-        again = f"sji-edge engine release {folder} --rebuild" if rebuildable else REBUILD
-        raise BundleError(f"{folder} cannot run here: {reason}", hint=f"{again} on this machine")
+        hint = f"{REBUILD} on this machine"
+        if rebuildable:
+            hint = f"sji-edge engine release {folder} --rebuild on this machine"
+        elif manifest.waits_for_device:
+            hint = proof_on_device(folder)
+        raise BundleError(f"{folder} cannot run here: {reason}", hint=hint)
     return bundle
 
 
@@ -167,7 +179,9 @@ def verify_bundle(
     check_parity(folder, manifest, parity)
     if require_released and not (manifest.released and parity.passed):
         reasons = "; ".join(parity.failures) or "the manifest says so"
-        raise GateError(f"{folder} is not released: {reasons}", hint="sji-edge parity shows the comparison")
+        waits = manifest.waits_for_device
+        hint = proof_on_device(folder) if waits else "sji-edge parity shows the comparison"
+        raise GateError(f"{folder} is not released: {reasons}", hint=hint)
     return Bundle(folder, manifest, parity)
 
 
@@ -211,14 +225,17 @@ def newest_released(parent: Path) -> Path:
         BundleError: a manifest cannot be read: which engine is the newest is then not known.
     """
     found: list[tuple[str, Path]] = []
+    waiting: list[tuple[str, Path]] = []
     for mark in sorted(parent.glob(f"*/{MANIFEST}")):
         if mark.parent.name.startswith("."):
             continue
         manifest = read_model(mark, Manifest, "manifest")
         if manifest.released:
             found.append((manifest.created_utc, mark.parent))
+        elif manifest.waits_for_device:
+            waiting.append((manifest.created_utc, mark.parent))
     if not found:
-        raise UsageError(f"no released engine in {parent}", hint="make one with sji-edge build-engine")
+        raise none_released(parent, [folder for _, folder in sorted(waiting, reverse=True)])
     return max(found)[1]
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sji_edge.core.errors import BundleError, SjiError, UsageError
+from sji_edge.core.errors import BundleError, SjiError
 from sji_edge.runtime.bundle import backend_of
 from sji_edge.runtime.manifest import MANIFEST, Manifest, read_model
+from sji_edge.runtime.verification import none_released
 
 FASTEST_FIRST = ("tensorrt", "tensorrt-rtx")
 """Kinds of engines that go before all others, which rank by age alone."""
@@ -32,14 +33,15 @@ def choose_engine(parent: Path) -> Choice:
         UsageError: none is released.
         BundleError: none can run here, or a manifest cannot be read: which one is right is then not known.
     """
-    released = [
-        (path.parent, manifest)
+    engines = [
+        (path.parent, read_model(path, Manifest, "manifest"))
         for path in sorted(parent.glob(f"*/{MANIFEST}"))
         if not path.parent.name.startswith(".")
-        and (manifest := read_model(path, Manifest, "manifest")).released
     ]
+    released = [(folder, manifest) for folder, manifest in engines if manifest.released]
     if not released:
-        raise UsageError(f"no released engine in {parent}", hint="make one with sji-edge build-engine")
+        newest_first = sorted(engines, key=lambda item: item[1].created_utc, reverse=True)
+        raise none_released(parent, [path for path, manifest in newest_first if manifest.waits_for_device])
     reasons = {folder: _reason(manifest) for folder, manifest in released}
     able = [(folder, manifest) for folder, manifest in released if not reasons[folder]]
     passed_over = [

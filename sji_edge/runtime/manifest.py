@@ -101,6 +101,13 @@ class Manifest(BundleFacts):
     files: dict[str, FileEntry]
     released: bool
 
+    @property
+    def waits_for_device(self) -> bool:
+        """Whether nothing is wrong with the engine but that it could not run where it was built."""
+        return not self.released and any(
+            attempt.kept and attempt.pending and len(attempt.failures) == 1 for attempt in self.tried
+        )
+
     @model_validator(mode="after")
     def _files_named(self) -> Self:
         for name in self.files:

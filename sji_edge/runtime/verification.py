@@ -3,13 +3,34 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sji_edge.core.errors import BundleError, GateError
+from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.core.files import sha256_of
 from sji_edge.runtime.manifest import GOLDEN, MANIFEST, PARITY, REFERENCE, SIGNATURE, Manifest, ParityRecord
 
 REBUILD = "build it again with sji-edge build-engine"
 LIST_ENGINES = "see what there is with sji-edge engine list, or make one with sji-edge build-engine"
 MAX_LISTED = 5
+
+
+def proof_on_device(folder: Path) -> str:
+    """Return the next step with an engine that was built ahead of time and waits for its device."""
+    return f"on the device that it is for: sji-edge engine release {folder}"
+
+
+def none_released(parent: Path, waiting: Sequence[Path]) -> UsageError:
+    """Return the error of a folder without a released engine.
+
+    Args:
+        parent: folder of all engines.
+        waiting: the engines in it that wait for their device, the next to prove first.
+    """
+    if not waiting:
+        return UsageError(f"no released engine in {parent}", hint="make one with sji-edge build-engine")
+    wait = "1 waits for its device" if len(waiting) == 1 else f"{len(waiting)} wait for their devices"
+    return UsageError(
+        f"no released engine in {parent}; {wait}: {_listed([folder.name for folder in waiting])}",
+        hint=proof_on_device(waiting[0]),
+    )
 
 
 def check_is_bundle(folder: Path) -> None:
