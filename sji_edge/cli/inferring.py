@@ -11,7 +11,7 @@ from sji_edge.cli.show_live import Watch
 from sji_edge.cli.station import Request, Station, layout_of, model_of, open_station
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import OutputError
-from sji_edge.core.protocols import Frame, Sink
+from sji_edge.core.protocols import Sink
 from sji_edge.inspection.exposition import prometheus_text
 from sji_edge.inspection.joint_crops import JointCrops
 from sji_edge.inspection.loop import Inspection
@@ -22,7 +22,6 @@ from sji_edge.inspection.recorder import OnBoard
 from sji_edge.inspection.shadow import Shadow
 from sji_edge.inspection.space import FreeSpace
 from sji_edge.inspection.tally import RunSummary
-from sji_edge.inspection.work import Judgement
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle import Bundle, open_reference
 from sji_edge.sinks import SINKS
@@ -81,7 +80,8 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             clock,
             request.settings.loop(runs_free(station.source)),
             stop=interrupt.asked,
-            on_board=_on_board(pictures, watch),
+            # A board's line first: its picture may find no room.
+            on_board=[lambda _, judgement: watch.board(judgement.record), *pictures],
             space=space,
             on_work=None if shadow is None else shadow.take,
             database=places.database,
@@ -155,17 +155,6 @@ def _pictures(request: Request, bundle: Bundle) -> list[OnBoard]:
     if request.save_crops is not None:
         keepers.append(JointCrops(PictureFolder(request.save_crops, quota), bundle.preprocess).keep)
     return keepers
-
-
-def _on_board(keepers: list[OnBoard], watch: Watch) -> OnBoard:
-    """Return what happens after each board: pictures in their folders, a line on the terminal."""
-
-    def on_board(frame: Frame, judgement: Judgement) -> None:
-        for keep in keepers:
-            keep(frame, judgement)
-        watch.board(judgement.record)
-
-    return on_board
 
 
 def _serve_metrics(

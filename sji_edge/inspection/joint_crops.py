@@ -14,7 +14,7 @@ from sji_edge.core.files import write_atomic
 from sji_edge.core.preprocess import sample_crop, to_channels
 from sji_edge.core.protocols import Frame, JointRecord
 from sji_edge.core.verdict import Verdict
-from sji_edge.inspection.pictures import PictureFolder
+from sji_edge.inspection.pictures import PictureFolder, no_picture
 from sji_edge.inspection.work import Judgement
 
 TABLE = "crops.csv"
@@ -89,7 +89,7 @@ class _CropTable:
             with self._path.open("ab") as stream:
                 stream.write(_text([*head, *rows], "backslashreplace"))
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+            raise no_picture(self._path, error) from error
         self._lines += len(rows)
 
     def _tidy(self) -> None:

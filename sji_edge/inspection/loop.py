@@ -61,7 +61,8 @@ class Inspection:
         clock: for latencies.
         settings: policy and bounds.
         stop: asked all the while; True ends the run once the frames in flight are on record.
-        on_board: called in the caller's thread after a board is on record.
+        on_board: each is called in the caller's thread after a board is on record, in this order; one that
+            raises an ``OutputError`` ends the run and is called no more.
         space: ends the run, boards in flight recorded, before the disk is full.
         on_work: called by the infer stage after the engine has seen a frame; it must not wait.
         database: the file where one of the sinks puts the boards; named to who should look them up.
@@ -76,7 +77,7 @@ class Inspection:
         settings: LoopSettings | None = None,
         *,
         stop: Callable[[], bool] = lambda: False,
-        on_board: OnBoard | None = None,
+        on_board: Sequence[OnBoard] = (),
         on_work: OnWork | None = None,
         space: FreeSpace | None = None,
         database: Path | None = None,

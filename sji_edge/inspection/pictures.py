@@ -1,5 +1,6 @@
 """Folders of pictures with a quota: the oldest make room, records are never touched."""
 
+import errno
 import os
 import re
 from collections import OrderedDict
@@ -75,7 +76,7 @@ class PictureFolder:
             # A power cut may cost the last pictures; waiting for the disk after each would cost the loop more.
             write_atomic(path, data, sync=False)
         except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+            raise no_picture(path, error) from error
         self._kept[path] = len(data)
         self._bytes += len(data)
         return path
@@ -129,6 +130,16 @@ class PictureFolder:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+def no_picture(path: Path, error: OSError) -> OutputError:
+    """Say that a picture, or the table of pictures, cannot be written, and what helps."""
+    step = "choose a folder that can be written to"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        step = "free some space, bound the folder with --quota-mb, or choose one on another disk"
+    return OutputError(
+        f"cannot write {path}: {error.strerror}", hint=f"the boards so far are on record; {step}"
+    )
 
 
 def _is_inside(name: str) -> bool:

@@ -24,7 +24,7 @@ class Recorder:
         tally: counts what is on record.
         clock: for latencies.
         alarm: looks at each board on record.
-        on_board: called after a board is on record; an ``OutputError`` of it ends the run.
+        on_board: each is called after a board is on record; an ``OutputError`` of one ends the run.
         space: looks at the disk after each board.
     """
 
@@ -34,14 +34,14 @@ class Recorder:
         tally: Tally,
         clock: Clock,
         alarm: ProcessAlarm,
-        on_board: OnBoard | None = None,
+        on_board: Sequence[OnBoard] = (),
         space: FreeSpace | None = None,
     ) -> None:
         self._sinks = list(sinks)
         self._tally = tally
         self._clock = clock
         self._alarm = alarm
-        self._on_board = on_board
+        self._on_board = list(on_board)
         self._space = space
         self._failure: OutputError | None = None
 
@@ -69,15 +69,15 @@ class Recorder:
         return failure or shortage or self._alarm.after(judgement.record)
 
     def _show(self, frame: Frame, judgement: Judgement) -> OutputError | None:
-        """Call ``on_board``; when it fails it is called no more, and the boards in flight are still recorded."""
-        if self._on_board is None:
-            return None
-        try:
-            self._on_board(frame, judgement)
-        except OutputError as error:
-            self._on_board = None
-            return error
-        return None
+        """Call each of ``on_board``; one that fails is called no more, the others are for what is in flight."""
+        failure: OutputError | None = None
+        for show in list(self._on_board):
+            try:
+                show(frame, judgement)
+            except OutputError as error:
+                self._on_board.remove(show)
+                failure = failure or error
+        return failure
 
     def _mark(self, judgement: Judgement, failure: OutputError) -> None:
         self._tally.add_unrecorded(Cause.NOT_RECORDED)

@@ -68,7 +68,7 @@ def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database
         clock,
         LoopSettings(low_latency=low_latency),
         stop=lambda: len(seen) >= 3,
-        on_board=lambda frame, judgement: seen.append(frame.name),
+        on_board=[lambda frame, judgement: seen.append(frame.name)],
     )
     summary = inspection.run()
     assert summary.captured == summary.judged == len(seen) >= 3
@@ -115,20 +115,24 @@ class ClosedAfter:
 
 
 def test_picture_that_cannot_be_written_ends_the_run_with_what_was_in_flight_on_record(tmp_path, database):
-    clock, shown = CountingClock(), []
+    clock, shown, told = CountingClock(), [], []
 
-    def on_board(frame, judgement):
+    def picture(frame, judgement):
         shown.append(frame.name)
         if len(shown) == 2:
             raise OutputError("no space left for pictures")
 
+    def tell(frame, judgement):
+        told.append((frame.name, judgement.record.verdict.value))
+
     inspection = Inspection(
-        endless(tmp_path, clock), recipe_judge(tmp_path), [database], clock, on_board=on_board
+        endless(tmp_path, clock), recipe_judge(tmp_path), [database], clock, on_board=[picture, tell]
     )
     with pytest.raises(OutputError, match="for pictures"):
         inspection.run()
     summary = inspection.summary()
     assert len(shown) == 2
+    assert told == recorded(tmp_path)
     assert summary.captured == summary.judged == len(recorded(tmp_path))
     assert [verdict for _, verdict in recorded(tmp_path)][:3] == ["PASS", "REVIEW", "FAIL"]
 

@@ -133,7 +133,7 @@ def test_run_that_was_broken_off_is_not_called_one_that_judged_nothing(tmp_path,
         [database],
         CountingClock(),
         stop=lambda: bool(seen),
-        on_board=lambda frame, judgement: seen.append(frame.name),
+        on_board=[lambda frame, judgement: seen.append(frame.name)],
     ).run()
     assert summary.judged == 0
     assert summary.captured == len(indices(tmp_path)) >= 1

@@ -83,7 +83,11 @@ def test_a_full_disk_of_pictures_ends_the_run_and_costs_no_record(
     assert child.returncode == 7, err
     assert said in err.decode()
     assert str(small_disk) in err.decode()
+    assert "hint: " in err.decode()
+    assert "another disk" in err.decode()
     assert_all_is_on_record(kill_nine, tmp_path / "out", out.splitlines())
+    recorded = rows(tmp_path / "out" / "inspections.db", "SELECT frame_name FROM boards ORDER BY id")
+    assert names_in(out.splitlines()) == [name for (name,) in recorded]
 
 
 def test_a_quota_keeps_pictures_off_the_full_disk(kill_nine, small_disk, tmp_path):
