@@ -47,7 +47,8 @@ def build_engine(
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
-            help="tensorrt-rtx: build ahead of time for this card, such as 8.6; once for each card."
+            help="tensorrt-rtx: build ahead of time for this card, such as 8.6; once for each card. "
+            "Default: the GPU here, or without one 8.6, 8.9 and 12.0."
         ),
     ] = None,
     optimization_level: Annotated[
@@ -85,7 +86,14 @@ def build_engine(
     from sji_edge.cli.show import console, exported_model, newest_run, settings_or_usage_error
     from sji_edge.cli.show_parity import print_parity
     from sji_edge.cli.show_tried import print_tried
-    from sji_edge.cli.tensorrt_words import batches_of, say_build, say_pending, tensorrt_options
+    from sji_edge.cli.tensorrt_words import (
+        RTX,
+        batches_of,
+        say_build,
+        say_pending,
+        say_targets,
+        tensorrt_options,
+    )
     from sji_edge.core.errors import GateError
 
     tuned, greatest = batches_of(batch, max_batch)
@@ -114,6 +122,8 @@ def build_engine(
         tensorrt=tensorrt,
         qat=None if qat is None else {"data": qat, "epochs": qat_epochs},
     )
+    if backend == RTX:
+        say_targets(tensorrt)
     with console().status("building") as status:
         built = build(settings, lambda step: status.update(step))
     print_tried(built.bundle.manifest)

@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.show import console
+from sji_edge.cli.tensorrt_words import capabilities
 from sji_edge.runtime.manifest import Attempt, Manifest
 
 
 def print_tried(manifest: Manifest) -> None:
     """Print one row an attempt, and say when INT8 is not faster than the widest type here."""
     batch = next((attempt.batch for attempt in manifest.tried if attempt.batch), None)
-    table = Table(title=f"tried on {manifest.backend}, {manifest.environment.get('cpu', 'this device')}")
+    table = Table(title=escape(_title(manifest)))
     for column in (
         "precision",
         "gate",
@@ -41,6 +43,18 @@ def print_tried(manifest: Manifest) -> None:
     for line in (*_calibration_lines(manifest.calibration), _int8_slower(manifest.tried)):
         if line:
             console().print(line)
+
+
+def _title(manifest: Manifest) -> str:
+    """Say which device the trials ran on, or which they were for where it was not there."""
+    facts = manifest.environment
+    capability = f"compute capability {capabilities(facts)}"
+    if any(attempt.pending for attempt in manifest.tried):
+        return f"tried for {manifest.backend}, {capability}, without the card"
+    device = (
+        f"{facts['gpu']} ({capability})" if "gpu" in facts else facts.get("cpu", "a device without a name")
+    )
+    return f"tried on {manifest.backend}, {device}"
 
 
 def _gate(attempt: Attempt) -> str:

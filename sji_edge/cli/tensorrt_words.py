@@ -5,10 +5,13 @@ from typing import Any
 
 from sji_edge.cli.show import console, settings_or_usage_error
 from sji_edge.core.errors import UsageError
+from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle import Bundle
+from sji_edge.runtime.tensorrt_compatibility import NONE
 from sji_edge.runtime.tensorrt_options import DEFAULTS, TensorRtOptions
 
 MAX_NAMED = 3
+RTX = "tensorrt-rtx"
 
 
 def batches_of(text: str, max_batch: int) -> tuple[int | None, int]:
@@ -34,6 +37,27 @@ def tensorrt_options(**values: Any) -> TensorRtOptions | None:
     """Return the options, or None where none was given."""
     options = settings_or_usage_error(TensorRtOptions, **values)
     return None if options == DEFAULTS else options
+
+
+def capabilities(environment: Mapping[str, str]) -> str:
+    """Return the compute capabilities that an engine is for, as ``8.6, 8.9, 12.0``."""
+    return ", ".join(environment.get("compute_capability", "none").split())
+
+
+def say_targets(options: TensorRtOptions | None) -> None:
+    """Say which cards TensorRT for RTX will build for, before minutes are spent on it; of the card here, nothing.
+
+    Raises:
+        EnvironmentMismatchError: the package is not here.
+    """
+    chosen = options or DEFAULTS
+    environment = BACKENDS.get(RTX)(chosen).environment()
+    if environment["gpu"] != NONE:
+        return
+    line = f"builds ahead of time for compute capability {capabilities(environment)}"
+    if not chosen.compute_capabilities:
+        line += " (RTX 30, 40 and 50), as no GPU is here; --compute-capability names another"
+    console().print(line, markup=False)
 
 
 def say_build(build: Mapping[str, Any]) -> None:
@@ -70,5 +94,5 @@ def say_pending(bundle: Bundle, pending: str) -> None:
     console().print(f"not released yet: {bundle.folder}", markup=False)
     console().print(f"  {pending}", markup=False)
     console().print(f"  its graph decides as PyTorch does on this CPU ({bundle.parity.joints} joints)")
-    console().print("next, on the device:")
+    console().print(f"next, on a card of compute capability {capabilities(bundle.manifest.environment)}:")
     console().print(f"  sji-edge engine release {bundle.folder}", markup=False)

@@ -11,6 +11,7 @@ from tiny_bundle import THRESHOLDS, card, crops, formula, make_bundle, write_gra
 from sji_edge.cli.adopt import adopt, adopted_name
 from sji_edge.cli.main import run as sji_edge
 from sji_edge.cli.rebuilding import rebuilt_here
+from sji_edge.cli.show_tried import print_tried
 from sji_edge.cli.tensorrt_words import batches_of, say_build
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.runtime import BACKENDS
@@ -71,6 +72,24 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
     said = capsys.readouterr().out
     assert "engine release" in said
     assert "gate (PyTorch → its graph): passed, and waits for the device" in said
+
+
+@RTX
+@pytest.mark.parametrize(
+    ("words", "said", "cards"),
+    [
+        ((), "8.6, 8.9, 12.0 (RTX 30, 40 and 50), as no GPU is here", "8.6, 8.9, 12.0"),
+        (("--compute-capability", "8.9"), "8.9\n", "8.9"),
+    ],
+)
+def test_which_cards_it_is_built_for_is_said(run, words, said, cards, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert build(run, "--precision", "fp32", *words) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"builds ahead of time for compute capability {said}")
+    assert f"tried for tensorrt-rtx, compute capability {cards}, without the card" in shown
+    assert f"next, on a card of compute capability {cards}:" in shown
+    assert "this device" not in shown
 
 
 @RTX
@@ -215,6 +234,14 @@ def elsewhere(tmp_path: Path, monkeypatch) -> Path:
     content["environment"] |= {"gpu": "Card There"}
     path.write_text(json.dumps(content))
     return source.folder
+
+
+def test_the_table_of_trials_names_the_card_that_was_there(elsewhere, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    manifest = rebuilt_here(elsewhere, elsewhere.parent, None)[0].manifest
+    facts = {"gpu": "Card Here", "compute_capability": "8.6"}
+    print_tried(manifest.model_copy(update={"environment": facts}))
+    assert "tried on device-bound, Card Here (compute capability 8.6)" in capsys.readouterr().out
 
 
 def test_an_engine_of_another_device_is_refused_with_what_differs_and_how_to_rebuild(elsewhere) -> None:
