@@ -28,6 +28,12 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
     pairs = [f"{one.first} and {one.second} ({one.share:.0%})" for one in found.overlaps]
     _print_some("boxes that overlap", pairs)
     _print_some(f"boxes that are flat in {GOLDEN_FILE}", found.flat)
+    if found.confused:
+        terminal.print(
+            f"a board that is {' or '.join(found.confused)} aligns as well and would be judged at the wrong joints: "
+            "choose fiducials that lie otherwise then, or a template for one of them",
+            markup=False,
+        )
     for fault in found.faults:
         terminal.print(f"fault: {fault}", markup=False)
 

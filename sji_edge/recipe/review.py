@@ -44,12 +44,17 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class RecipeReview:
-    """What was found: ``faults`` keep the recipe from being used, the rest is worth a look."""
+    """What was found: ``faults`` keep the recipe from being used, the rest is worth a look.
+
+    ``confused`` names the ways to lay a board in that its fiducials do not tell from the right one: aligned, it
+    would be judged at the places of other joints.
+    """
 
     fiducials: tuple[FiducialReview, ...]
     overlaps: tuple[Overlap, ...]
     flat: tuple[str, ...]
     faults: tuple[str, ...]
+    confused: tuple[str, ...] = ()
 
 
 def review(recipe: Recipe) -> RecipeReview:
@@ -61,7 +66,19 @@ def review(recipe: Recipe) -> RecipeReview:
     if recipe.golden is None:
         return RecipeReview((), overlaps, (), ())
     fiducials, faults = _fiducials(recipe, recipe.golden)
-    return RecipeReview(fiducials, overlaps, flat_joints(recipe, recipe.golden), faults)
+    confused = confused_with(recipe, recipe.golden)
+    return RecipeReview(fiducials, overlaps, flat_joints(recipe, recipe.golden), faults, confused)
+
+
+def confused_with(recipe: Recipe, golden: Image) -> tuple[str, ...]:
+    """Name the ways of turning or mirroring golden in which its fiducials still align."""
+    aligner = Aligner(recipe.board, golden)
+    ways = {"turned by 180°": golden[::-1, ::-1], "mirrored": golden[:, ::-1]}
+    return tuple(
+        name
+        for name, pixels in ways.items()
+        if not isinstance(aligner.align(np.ascontiguousarray(pixels)), AlignmentFailure)
+    )
 
 
 def _fiducials(recipe: Recipe, golden: Image) -> tuple[tuple[FiducialReview, ...], tuple[str, ...]]:

@@ -46,6 +46,27 @@ def test_a_fiducial_missing_in_golden_is_a_fault(golden_recipe):
     assert "fiducial 2 not found" in found.faults[0]
 
 
+def placed(recipe_folder, marks):
+    """A recipe with these fiducials, and a golden image that shows them."""
+    fiducials = [{"x": x, "y": y, "radius": 12, "search_px": 40} for x, y in marks]
+    folder = recipe_folder(board_settings(fiducials=fiducials))
+    cv2.imwrite(str(folder / "golden.png"), draw([(x, y, 12) for x, y in marks], noise=3.0))
+    return Recipe.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("marks", "wanted"),
+    [
+        ([(80, 90), (559, 429)], ("turned by 180°",)),
+        ([(80, 90), (559, 90), (80, 429), (559, 429)], ("turned by 180°", "mirrored")),
+        ([(80, 90), (559, 90)], ("mirrored",)),
+        ([(80, 90), (559, 90), (200, 429)], ()),
+    ],
+)
+def test_fiducials_that_lie_alike_when_the_board_is_laid_in_otherwise(recipe_folder, marks, wanted):
+    assert review(placed(recipe_folder, marks)).confused == wanted
+
+
 def test_only_the_box_that_shows_nothing_is_flat(golden_recipe):
     assert review(Recipe.load(golden_recipe())).flat == ("J2",)
 
