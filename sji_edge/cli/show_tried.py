@@ -9,6 +9,7 @@ from rich.table import Table
 from sji_edge.cli.show import console
 from sji_edge.cli.tensorrt_words import capabilities
 from sji_edge.runtime.manifest import Attempt, Manifest
+from sji_edge.runtime.tensorrt_compatibility import NONE
 
 
 def print_tried(manifest: Manifest) -> None:
@@ -51,9 +52,11 @@ def _title(manifest: Manifest) -> str:
     capability = f"compute capability {capabilities(facts)}"
     if any(attempt.pending for attempt in manifest.tried):
         return f"tried for {manifest.backend}, {capability}, without the card"
-    device = (
-        f"{facts['gpu']} ({capability})" if "gpu" in facts else facts.get("cpu", "a device without a name")
-    )
+    if "compute_capability" in facts:
+        # A plan for named cards has no GPU of its own, also where one of them is here.
+        device = capability if facts["gpu"] == NONE else f"{facts['gpu']} ({capability})"
+    else:
+        device = facts.get("cpu", "a device without a name")
     return f"tried on {manifest.backend}, {device}"
 
 

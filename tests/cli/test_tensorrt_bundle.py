@@ -239,9 +239,13 @@ def elsewhere(tmp_path: Path, monkeypatch) -> Path:
 def test_the_table_of_trials_names_the_card_that_was_there(elsewhere, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     manifest = rebuilt_here(elsewhere, elsewhere.parent, None)[0].manifest
-    facts = {"gpu": "Card Here", "compute_capability": "8.6"}
-    print_tried(manifest.model_copy(update={"environment": facts}))
-    assert "tried on device-bound, Card Here (compute capability 8.6)" in capsys.readouterr().out
+    for facts, title in (
+        ({"gpu": "Card", "compute_capability": "8.6"}, "Card (compute capability 8.6)"),
+        ({"gpu": "none", "compute_capability": "8.6 8.9"}, "compute capability 8.6, 8.9"),
+        ({"cpu": "Xeon"}, "Xeon"),
+    ):
+        print_tried(manifest.model_copy(update={"environment": facts}))
+        assert capsys.readouterr().out.splitlines()[0].strip() == f"tried on device-bound, {title}"
 
 
 def test_an_engine_of_another_device_is_refused_with_what_differs_and_how_to_rebuild(elsewhere) -> None:
