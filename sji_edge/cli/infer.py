@@ -102,7 +102,10 @@ def infer(
     ] = None,
     quota_mb: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Of each folder of pictures; the oldest make room, records never do."),
+        typer.Option(
+            min=0.001,
+            help="Of each folder of pictures (--save-images, --save-crops); the oldest make room, records never do.",
+        ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the run, too.")] = False,
     rotate_mb: Annotated[

@@ -4,13 +4,15 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 from sji_edge.cli.interrupt import Interrupt
 from sji_edge.cli.show import console
 from sji_edge.cli.show_infer import print_summary
 from sji_edge.cli.show_live import Watch
 from sji_edge.cli.station import Request, Station, layout_of, model_of, open_station
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import OutputError
+from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.protocols import Sink
 from sji_edge.inspection.exposition import prometheus_text
 from sji_edge.inspection.joint_crops import JointCrops
@@ -62,6 +64,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
     Raises:
         SjiError: of the kind that the command's exit codes stand for; what is on record stays there.
     """
+    _check_quota(request)
     places = _Places(_run_name(clock.utc()), request.output)
     with ExitStack() as stack:
         # The stream is opened first and the records last: what is wrong leaves nothing behind.
@@ -94,6 +97,14 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
             summary, replayed = inspection.summary(), shadow.close() if shadow else None
             print_summary(summary, station.bundle, (places.database, places.lines), replayed)
     return summary, interrupt.asked()
+
+
+def _check_quota(request: Request) -> None:
+    if request.quota_mb is not None and request.save_images is None and request.save_crops is None:
+        raise UsageError(
+            f"--quota-mb {request.quota_mb:g} bounds folders of pictures, and this run keeps none",
+            hint="add --save-images DIR or --save-crops DIR, or leave --quota-mb out",
+        )
 
 
 def _run_name(utc: str) -> str:
@@ -150,11 +161,16 @@ def _pictures(request: Request, bundle: Bundle) -> list[OnBoard]:
     quota = None if request.quota_mb is None else int(request.quota_mb * 1e6)
     keepers: list[OnBoard] = []
     if request.save_images is not None:
-        store = PictureFolder(request.save_images, quota)
+        store = PictureFolder(request.save_images, quota, warn=_warn)
         keepers.append(lambda frame, judgement: save_picture(store, frame, judgement, bundle.preprocess))
     if request.save_crops is not None:
-        keepers.append(JointCrops(PictureFolder(request.save_crops, quota), bundle.preprocess).keep)
+        crops = PictureFolder(request.save_crops, quota, warn=_warn)
+        keepers.append(JointCrops(crops, bundle.preprocess).keep)
     return keepers
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
 
 
 def _serve_metrics(

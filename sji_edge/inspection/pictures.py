@@ -4,7 +4,7 @@ import errno
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,14 +31,22 @@ class PictureFolder:
     Args:
         folder: made where it is not there.
         quota_bytes: of all pictures written there; None for no limit.
+        warn: told once, in words, of the first picture that alone exceeds the quota.
 
     Raises:
         OutputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, quota_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        quota_bytes: int | None = None,
+        *,
+        warn: Callable[[str], object] | None = None,
+    ) -> None:
         self.folder = folder
         self._quota = quota_bytes
+        self._warn = warn
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._write_list()
@@ -62,6 +70,7 @@ class PictureFolder:
             OutputError: it cannot be written.
         """
         if self._quota is not None and len(data) > self._quota:
+            self._too_large(name, len(data), self._quota)
             return None
         path = self.folder / name
         try:
@@ -80,6 +89,14 @@ class PictureFolder:
         self._kept[path] = len(data)
         self._bytes += len(data)
         return path
+
+    def _too_large(self, name: str, size: int, quota: int) -> None:
+        warn, self._warn = self._warn, None
+        if warn is not None:
+            warn(
+                f"{self.folder / name} is not kept, nor any other as large: the picture has {size / 1e6:.3g} MB, "
+                f"the quota of its folder is {quota / 1e6:.3g} MB; raise --quota-mb"
+            )
 
     def _add_to_list(self, name: str) -> None:
         if self._lines >= self._most_lines:

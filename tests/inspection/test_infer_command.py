@@ -249,3 +249,23 @@ def test_the_alarm_names_the_database_of_its_own_run(tmp_path, boards, bundle):
     assert words[0] == "inspections"
     listed = json.loads(CliRunner().invoke(inspections, [*words[1:], "--json"]).output)
     assert {(row["refdes"], row["verdict"]) for row in listed} == {("J3", "FAIL")}
+
+
+def test_a_quota_without_a_folder_of_pictures_is_a_usage_error(tmp_path, boards, bundle):
+    with pytest.raises(UsageError, match="this run keeps none") as refused:
+        run("--stream", boards, "--engine", bundle, "--output", tmp_path / "out", "--quota-mb", 5)
+    assert "--save-images" in refused.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_larger_than_the_quota_is_said_once(tmp_path, boards, bundle):
+    pictures = tmp_path / "pictures"
+    done = run(
+        *("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out"),
+        *("--save-images", pictures, "--quota-mb", 0.002),
+    )
+    assert done.exit_code == 0
+    assert not list(pictures.glob("*.jpg"))
+    [warning] = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert f"{pictures / 'board0.jpg'} is not kept" in warning
+    assert "0.002 MB; raise --quota-mb" in warning
