@@ -77,8 +77,8 @@ def main(
     """Judge solder joints at the edge: **train → export → build-engine → parity → infer**.
 
     Exit codes: 0 fine, 1 internal error, 2 usage or configuration, 3 a quality or parity gate failed or
-    a run judged no joint, 4 a latency gate failed, 5 environment or engine incompatible, 6 source lost,
-    7 a sink failed, 130 interrupted.
+    a run judged no joint, 4 a latency gate failed, 5 environment or engine incompatible, or an engine altered,
+    6 source lost, 7 a sink failed, 130 interrupted.
     """
 
 

@@ -88,7 +88,7 @@ def unpack(archive: Path, parent: Path, name: str = "", *, require_signature: Pa
         OutputError: the folder exists, or cannot be written.
         BundleError: unreadable, truncated, too big, with a link, a folder or a name that is not flat, or the
             bundle is not what its manifest says.
-        GateError: the bundle has no parity record of its own.
+        GateError: the bundle has no parity record.
     """
     suffix = _suffix(archive)
     name = name or archive.name.removesuffix(suffix)

@@ -105,7 +105,7 @@ def write_bundle(
 
     Raises:
         OutputError: ``folder`` exists.
-        GateError: the parity record belongs to other files or thresholds.
+        BundleError: the parity record belongs to other files or thresholds.
     """
     engine_file = f"engine{engine.suffix}"
     sources = {REFERENCE: reference, engine_file: engine, GOLDEN: golden, **(extras or {})}
@@ -137,7 +137,7 @@ def open_bundle(
 
     Raises:
         BundleError: as ``verify_bundle``, or made for a backend that cannot run here.
-        GateError: the engine has no parity record of its own, or it failed.
+        GateError: the engine has no parity record, or it failed.
         UsageError: ``require_signature`` is no public key.
     """
     bundle = verify_bundle(folder, require_released=require_released, require_signature=require_signature)
@@ -164,7 +164,7 @@ def verify_bundle(
     Raises:
         BundleError: not a bundle, of another schema, incomplete, altered, with a file too many, or not
             signed by ``require_signature``.
-        GateError: the engine has no parity record of its own, or it failed.
+        GateError: the engine has no parity record, or it failed.
         UsageError: ``require_signature`` is no public key.
     """
     check_is_bundle(folder)

@@ -83,21 +83,22 @@ def check_parity(folder: Path, manifest: Manifest, parity: ParityRecord) -> None
     """Hold a parity record to the files, thresholds and release it was given for.
 
     Raises:
-        GateError: it belongs to something else.
+        BundleError: it belongs to something else. Both are written together, so one of them was altered.
     """
     wanted = {
-        "engine": (parity.engine_sha256, manifest.files[manifest.engine_file].sha256),
-        "reference": (parity.reference_sha256, manifest.files[REFERENCE].sha256),
-        "golden crops": (parity.golden_sha256, manifest.files[GOLDEN].sha256),
-        "thresholds": (parity.thresholds, manifest.thresholds),
-        "reference thresholds": (parity.reference_thresholds, manifest.reference_thresholds),
-        "release": (parity.passed, manifest.released),
+        "another engine": (parity.engine_sha256, manifest.files[manifest.engine_file].sha256),
+        "another reference": (parity.reference_sha256, manifest.files[REFERENCE].sha256),
+        "other golden crops": (parity.golden_sha256, manifest.files[GOLDEN].sha256),
+        "other thresholds": (parity.thresholds, manifest.thresholds),
+        "other reference thresholds": (parity.reference_thresholds, manifest.reference_thresholds),
+        "an engine that passed" if parity.passed else "an engine that failed": (
+            parity.passed,
+            manifest.released,
+        ),
     }
     other = [what for what, (recorded, actual) in wanted.items() if recorded != actual]
     if other:
-        raise GateError(
-            f"{folder} is not released: its parity record is for another {_listed(other)}", hint=REBUILD
-        )
+        raise BundleError(f"{folder} was altered: its parity record is for {_listed(other)}", hint=REBUILD)
 
 
 def plain_file(folder: Path, name: str) -> Path:

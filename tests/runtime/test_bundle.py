@@ -223,21 +223,21 @@ def test_a_failed_engine_is_written_unreleased_and_refused(tmp_path: Path) -> No
 def test_a_forged_release_is_refused(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path, engine_head=-HEAD).folder
     _edit(folder, lambda manifest: manifest.update(released=True))
-    _refused(folder, GateError, "another release")
+    _refused(folder, BundleError, "its parity record is for an engine that failed")
     _edit(folder, lambda parity: parity.update(passed=True), "parity.json", rehash=True)
     _refused(folder, BundleError, "contradict")
 
 
-def test_a_parity_record_of_another_engine_is_not_released(folder: Path) -> None:
+def test_a_parity_record_of_another_engine_is_refused(folder: Path) -> None:
     content = (folder / "engine.onnx").read_bytes()
     (folder / "engine.onnx").write_bytes(content + b"\x00")
     _rehash(folder, "engine.onnx")
-    _refused(folder, GateError, "another engine")
+    _refused(folder, BundleError, "was altered: its parity record is for another engine")
 
 
-def test_a_parity_record_at_other_thresholds_is_not_released(folder: Path) -> None:
+def test_a_parity_record_at_other_thresholds_is_refused(folder: Path) -> None:
     _edit(folder, lambda manifest: manifest.update(thresholds={"lower": 0.9, "upper": 0.9}))
-    _refused(folder, GateError, "another thresholds")
+    _refused(folder, BundleError, "was altered: its parity record is for other thresholds")
 
 
 def test_a_parity_record_over_no_joint_is_refused(folder: Path) -> None:
@@ -262,7 +262,7 @@ def test_nothing_is_overwritten_and_a_foreign_record_leaves_nothing_behind(
     with pytest.raises(OutputError, match="exists already"):
         write_bundle(made, facts, parity=bundle.parity, **files)
     foreign = bundle.parity.model_copy(update={"engine_sha256": "0" * 64})
-    with pytest.raises(GateError, match="another engine"):
+    with pytest.raises(BundleError, match="another engine"):
         write_bundle(tmp_path / "new", facts, parity=foreign, **files)
     assert list(tmp_path.iterdir()) == []
 

@@ -139,7 +139,7 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     ),
     "another bundle's record, forged": (
         lambda own, other: _write(own, "parity.json", (other / "parity.json").read_bytes(), forged=True),
-        3,
+        5,
         "its parity record is for another engine",
     ),
     "a library beside the engine": (lambda own, _: _write(own, "ops.so", b""), 5, "holds ops.so"),
@@ -173,8 +173,8 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     ),
     "other thresholds": (
         lambda own, _: _edit(own, thresholds={"lower": 0.9, "upper": 0.9}),
-        3,
-        "its parity record is for another thresholds",
+        5,
+        "its parity record is for other thresholds",
     ),
     "a batch of none": (lambda own, _: _edit(own, max_batch=0), 5, "max_batch"),
 }
