@@ -44,8 +44,8 @@ def print_summary(
     """Print the closing tables of a run, however it ended."""
     terminal = console()
     terminal.print(verdict_table(summary))
-    for cause, count in summary.errors.items():
-        terminal.print(f"[magenta]ERROR[/] {cause}: {amount(count, 'board')}")
+    for line in cause_lines(summary):
+        terminal.print(line)
     _print_fails(summary)
     if summary.latency:
         terminal.print(latency_table(summary))
@@ -60,13 +60,25 @@ def print_summary(
 
 
 def verdict_table(summary: RunSummary) -> Table:
-    """Boards and joints by verdict."""
+    """Boards and joints on record, by verdict."""
     verdicts = Table(title=f"{amount(summary.captured, 'frame')}, {summary.judged} judged")
     for column in ("", *VERDICTS):
         verdicts.add_column(column, justify="right" if column else "left", style=COLOURS.get(column))
     verdicts.add_row("boards", *(str(summary.boards[verdict]) for verdict in VERDICTS))
     verdicts.add_row("joints", *(str(summary.joints[verdict]) for verdict in VERDICTS))
     return verdicts
+
+
+def cause_lines(summary: RunSummary) -> list[str]:
+    """Say by cause which boards are ERROR on record, and which frames are not; with markup."""
+    lines = []
+    for cause, count in summary.errors.items():
+        unrecorded = summary.unrecorded.get(cause, 0)
+        if count > unrecorded:
+            lines.append(f"[magenta]ERROR[/] {cause}: {amount(count - unrecorded, 'board')}")
+        if unrecorded:
+            lines.append(f"[yellow]not judged[/], {cause}: {amount(unrecorded, 'frame')}, not on record")
+    return lines
 
 
 def latency_table(summary: RunSummary) -> Table:

@@ -11,7 +11,14 @@ from rich.live import Live
 from rich.text import Text
 
 from sji_edge.cli.show import console
-from sji_edge.cli.show_infer import COLOURS, board_line, latency_table, shadow_line, verdict_table
+from sji_edge.cli.show_infer import (
+    COLOURS,
+    board_line,
+    cause_lines,
+    latency_table,
+    shadow_line,
+    verdict_table,
+)
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.inspection.exposition import status_line
 from sji_edge.inspection.shadow import ShadowReport
@@ -86,7 +93,7 @@ class Watch:
             ),
             verdict_table(summary),
         ]
-        parts += [Text(f"ERROR {cause}: {count}", "magenta") for cause, count in summary.errors.items()]
+        parts += [Text.from_markup(line) for line in cause_lines(summary)]
         if summary.latency:
             parts.append(latency_table(summary))
         if shadow is not None:

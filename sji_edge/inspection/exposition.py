@@ -25,6 +25,7 @@ def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
         "boards": {verdict.value: count for verdict, count in summary.boards.items()},
         "joints": {verdict.value: count for verdict, count in summary.joints.items()},
         "errors": {cause.value: count for cause, count in summary.errors.items()},
+        "unrecorded": {cause.value: count for cause, count in summary.unrecorded.items()},
         "latency_ms": {
             stage: {
                 "mean": latency.mean_ms,
@@ -55,9 +56,10 @@ def prometheus_text(summary: RunSummary, info: Labels, shadow: ShadowReport | No
         _family("run_seconds", "gauge", "Time since the run began.", [("", {}, summary.wall_s)]),
         _family("frames_captured_total", "counter", "Frames from the source.", [("", {}, summary.captured)]),
         _family("boards_judged_total", "counter", "Boards with a verdict.", [("", {}, summary.judged)]),
-        _counts("boards_total", "Boards by verdict.", "verdict", summary.boards),
+        _counts("boards_total", "Boards on record by verdict.", "verdict", summary.boards),
         _counts("joints_total", "Joints on record by verdict.", "verdict", summary.joints),
         _counts("boards_dropped_total", "Boards without a verdict, by cause.", "cause", summary.errors),
+        _counts("frames_unrecorded_total", "Those without a record.", "cause", summary.unrecorded),
         _family("frames_in_flight", "gauge", "Captured, not yet recorded.", [("", {}, summary.in_flight)]),
         _family("latency_seconds", "summary", "Latency of a board by stage.", _latencies(summary)),
         _family(

@@ -28,6 +28,7 @@ class Cause(StrEnum):
     NOT_BEGUN = "not-begun"
     """Waiting when the process alarm ended the run; counted, and not on record."""
     NOT_RECORDED = "not-recorded"
+    """A sink failed; ERROR in the sinks before it, which work."""
     ABANDONED = "abandoned"
     """In flight when the run was broken off; counted, and not on record."""
 

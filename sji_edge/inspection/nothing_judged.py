@@ -38,7 +38,8 @@ def nothing_judged(summary: RunSummary) -> GateError | None:
     cause, boards = max((looked_at or summary.errors).items(), key=lambda item: item[1])
     example = summary.examples.get(cause, "")
     first = f"; the first: {example}" if example else ""
+    became = "frames were not judged:" if cause in summary.unrecorded else "boards are ERROR"
     return GateError(
-        f"no joint was judged: {boards} of {summary.captured} boards are ERROR {cause}{first}",
+        f"no joint was judged: {boards} of {summary.captured} {became} {cause}{first}",
         hint=NEXT_STEP.get(cause, ""),
     )

@@ -1,11 +1,10 @@
 """The last stage: a board into every sink, or said to be in none that can be trusted."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import GateError, OutputError
-from sji_edge.core.protocols import Frame, Sink
+from sji_edge.core.protocols import BoardRecord, Frame, Sink
 from sji_edge.inspection.alarm import ProcessAlarm
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.records import as_error
@@ -60,7 +59,7 @@ class Recorder:
             except OutputError as error:
                 self._sinks = self._sinks[:number]
                 self._failure = error
-                self._tally.add_unrecorded(Cause.NOT_RECORDED)
+                self._count_partly(judgement.record, number)
                 return error
         done_ns = self._clock.monotonic_ns()
         self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
@@ -80,12 +79,20 @@ class Recorder:
         return failure
 
     def _mark(self, judgement: Judgement, failure: OutputError) -> None:
-        self._tally.add_unrecorded(Cause.NOT_RECORDED)
         fault = Fault(Cause.NOT_RECORDED, failure.message)
-        marked = replace(judgement, record=as_error(judgement.record, fault), cause=fault.cause)
+        record = as_error(judgement.record, fault)
+        written = 0
         try:
             for sink in self._sinks:
-                sink.write(marked.record)
+                sink.write(record)
+                written += 1
         except OutputError:
             # The first failure is the one to report; from here on nothing can be recorded.
             self._sinks = []
+        self._count_partly(record, written)
+
+    def _count_partly(self, record: BoardRecord, sinks: int) -> None:
+        if sinks:
+            self._tally.add_partly(Cause.NOT_RECORDED, record)
+        else:
+            self._tally.add_unrecorded(Cause.NOT_RECORDED)

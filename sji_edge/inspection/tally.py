@@ -25,7 +25,8 @@ class FailedJoint:
 class RunSummary:
     """A run in figures. ``captured`` equals ``judged`` plus all of ``errors``, and what is still in flight.
 
-    ``boards`` and ``joints`` count by verdict, ``errors`` counts boards by cause, ``examples`` says of each
+    ``boards`` and ``joints`` count by verdict what is on record, ``errors`` counts boards by cause, ``unrecorded``
+    those of them that no record tells of, ``examples`` says of each
     cause on record what was found first; ``joints_per_s`` counts joints with a verdict other than ERROR over
     the whole run's wall time, reading frames included. In ``latency``, ``wait`` and the stages after it of
     a judged board add up to ``verdict``, from the capture on; that, ``record wait`` and ``record`` to ``end to end``.
@@ -41,6 +42,7 @@ class RunSummary:
     latency: dict[str, LatencySummary]
     first_fails: tuple[FailedJoint, ...]
     examples: dict[Cause, str]
+    unrecorded: dict[Cause, int]
 
     @property
     def in_flight(self) -> int:
@@ -58,6 +60,7 @@ class Tally:
         self._boards: Counter[Verdict] = Counter()
         self._joints: Counter[Verdict] = Counter()
         self._errors: Counter[Cause] = Counter()
+        self._unrecorded: Counter[Cause] = Counter()
         self._examples: dict[Cause, str] = {}
         self._latency: dict[str, LatencyHistogram] = {}
         self._first_fails: list[FailedJoint] = []
@@ -86,12 +89,19 @@ class Tally:
             for stage, ns in {**stages, "record": record_ns, "end to end": end_to_end_ns}.items():
                 self._latency.setdefault(stage, LatencyHistogram()).add(ns)
 
-    def add_unrecorded(self, cause: Cause, boards: int = 1) -> None:
-        """Count frames without a record, as ERROR with the cause of that."""
-        if boards:
+    def add_unrecorded(self, cause: Cause, frames: int = 1) -> None:
+        """Count frames that nobody judged, or that no sink has: by cause alone."""
+        if frames:
             with self._lock:
-                self._boards[Verdict.ERROR] += boards
-                self._errors[cause] += boards
+                self._errors[cause] += frames
+                self._unrecorded[cause] += frames
+
+    def add_partly(self, cause: Cause, record: BoardRecord) -> None:
+        """Count a board that only the first sinks have, with the record that stands there."""
+        with self._lock:
+            self._errors[cause] += 1
+            self._boards[record.verdict] += 1
+            self._joints.update(joint.verdict for joint in record.joints)
 
     def _keep_fails(self, record: BoardRecord) -> None:
         if record.verdict is not Verdict.FAIL and record.verdict is not Verdict.ERROR:
@@ -115,4 +125,5 @@ class Tally:
                 latency={stage: log.summary() for stage, log in self._latency.items()},
                 first_fails=tuple(self._first_fails),
                 examples=dict(self._examples),
+                unrecorded=dict(self._unrecorded),
             )

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 import tiny_bundle
 from infer_command import run
 from rich.console import Console
+from rich.text import Text
 
 from sji_edge.cli.main import run as main_run
 from sji_edge.cli.replay import replay_golden
-from sji_edge.cli.show_infer import board_line
+from sji_edge.cli.show_infer import board_line, cause_lines
 from sji_edge.cli.show_live import Watch
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Verdict
+from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.tally import RunSummary
 from sji_edge.runtime.bundle import open_bundle, open_engine
 
@@ -96,7 +99,21 @@ def test_late_verdicts_are_errors_on_record_and_a_run_of_them_fails(tmp_path, cr
 
 def summary():
     counts = dict.fromkeys(VERDICTS, 1)
-    return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, (), {})
+    return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, (), {}, {})
+
+
+def test_frames_without_a_record_are_told_apart_from_error_boards():
+    shown = replace(
+        summary(),
+        errors={Cause.BLACK: 1, Cause.DISPLACED: 3, Cause.NOT_RECORDED: 3},
+        unrecorded={Cause.DISPLACED: 3, Cause.NOT_RECORDED: 1},
+    )
+    assert [Text.from_markup(line).plain for line in cause_lines(shown)] == [
+        "ERROR black: 1 board",
+        "not judged, displaced: 3 frames, not on record",
+        "ERROR not-recorded: 2 boards",
+        "not judged, not-recorded: 1 frame, not on record",
+    ]
 
 
 def test_terminal_gets_one_screen(engines):

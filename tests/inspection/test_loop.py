@@ -1,6 +1,7 @@
 """The run: every frame is accounted for, whatever fails."""
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 
@@ -97,6 +98,7 @@ def test_sink_that_fails_stops_the_run_and_what_was_in_flight_is_an_error_where_
     # The board that the second sink refused is whole in the first.
     assert kept[:3] == ["PASS", "REVIEW", "FAIL"]
     assert set(kept[3:]) <= {"ERROR"}
+    assert {str(verdict): count for verdict, count in summary.boards.items() if count} == Counter(kept)
     assert (tmp_path / "run.jsonl").read_text().count('"type": "board"') == 2
 
 
@@ -164,6 +166,8 @@ def test_sink_slower_than_the_camera_displaces_frames_that_are_counted_and_loses
     summary = inspection.run()
     assert summary.captured == 100
     assert summary.errors[Cause.DISPLACED] > 0
+    assert summary.unrecorded == summary.errors
+    assert sum(summary.boards.values()) == len(recorded(tmp_path))
     assert summary.judged + sum(summary.errors.values()) == 100
     assert len(recorded(tmp_path)) == 100 - summary.errors[Cause.DISPLACED]
 
@@ -252,7 +256,8 @@ def test_frames_that_the_device_lost_are_captured_and_counted_by_cause(tmp_path,
     ).run()
     assert summary.errors == {Cause.MISSED: 5}
     assert (summary.captured, summary.judged, summary.in_flight) == (8, 3, 0)
-    assert summary.boards[Verdict.ERROR] == 5
+    assert summary.unrecorded == summary.errors
+    assert summary.boards[Verdict.ERROR] == 0
     assert len(recorded(tmp_path)) == 3
 
 

@@ -116,7 +116,7 @@ def test_a_run_of_which_nobody_looked_at_a_frame_says_what_became_of_them():
     tally.add_unrecorded(Cause.MISSED, 3)
     failure = nothing_judged(tally.summary(1.0))
     assert failure is not None
-    assert failure.message == "no joint was judged: 3 of 3 boards are ERROR missed"
+    assert failure.message == "no joint was judged: 3 of 3 frames were not judged: missed"
 
 
 def test_one_judged_board_is_a_run_that_judged(tmp_path, database):
