@@ -22,12 +22,15 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
         markup=False,
     )
     if recipe.golden is None:
-        terminal.print(f"no {GOLDEN_FILE}: fiducials and boxes were not looked at", markup=False)
+        terminal.print(
+            f"no {GOLDEN_FILE}: whether fiducials and boxes lie right was not looked at", markup=False
+        )
     else:
         terminal.print(_fiducials(found))
     pairs = [f"{one.first} and {one.second} ({one.share:.0%})" for one in found.overlaps]
     _print_some("boxes that overlap", pairs)
-    _print_some(f"boxes that are flat in {GOLDEN_FILE}", found.flat)
+    if recipe.golden is not None:
+        _print_some(f"boxes that are flat in {GOLDEN_FILE}", found.flat)
     if found.confused:
         terminal.print(
             f"a board that is {' or '.join(found.confused)} aligns as well and would be judged at the wrong joints: "

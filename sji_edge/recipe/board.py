@@ -139,9 +139,9 @@ class Recipe:
         board_text, joints_text = _read(folder / BOARD_FILE), _read(folder / JOINTS_FILE)
         board, findings = _parse_board(board_text)
         joints, joint_findings = read_joints(joints_text, JOINTS_FILE)
-        findings += joint_findings
         if board is not None:
-            findings += leaves_frame(joints, board.frame, JOINTS_FILE)
+            joint_findings += leaves_frame(joints, board.frame, JOINTS_FILE)
+        findings += sorted(joint_findings, key=lambda finding: finding.line)
         golden, golden_findings = _read_golden(folder / GOLDEN_FILE, board)
         findings += golden_findings or _golden_uses(board, golden)
         if findings or board is None:

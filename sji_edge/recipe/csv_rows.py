@@ -33,18 +33,18 @@ def csv_rows(
         header = [cell.strip() for cell in next(rows, [])]
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
     except csv.Error as error:
-        yield rows.line_num, Finding(f"{name} line {rows.line_num}: {error}")
+        yield rows.line_num, Finding(f"{name} line {rows.line_num}: {error}", line=rows.line_num)
         return
     faults = _header_faults(header, required, optional)
     if faults:
-        yield from ((1, Finding(f"{name} line 1: {fault}")) for fault in faults)
+        yield from ((1, Finding(f"{name} line 1: {fault}", line=1)) for fault in faults)
         return
     for line, cells in lines:
         if not any(cells):
             continue
         if len(cells) != len(header):
             found = f"{len(cells)} cells, {len(header)} were wanted"
-            yield line, Finding(f"{name} line {line}: {found}")
+            yield line, Finding(f"{name} line {line}: {found}", line=line)
             continue
         pairs = zip(header, cells, strict=True)
         yield line, {column: cell for column, cell in pairs if cell or column not in optional}

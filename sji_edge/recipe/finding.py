@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault of a recipe; ``outside`` marks a joint that leaves the frame."""
+    """One fault of a recipe; ``outside`` marks a joint that leaves the frame, ``line`` sorts those of one table."""
 
     text: str
     outside: bool = False
+    line: int = 0

@@ -67,12 +67,12 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Findi
             findings.append(cells)
             continue
         joint, faults = _parse_joint(cells)
-        findings += [Finding(f"{name} line {line}: {fault}") for fault in faults]
+        findings += [Finding(f"{name} line {line}: {fault}", line=line) for fault in faults]
         if joint is None:
             continue
         if joint.refdes in first_line:
             twice = f"{joint.refdes} stands on line {first_line[joint.refdes]} already"
-            findings.append(Finding(f"{name} line {line}: {twice}"))
+            findings.append(Finding(f"{name} line {line}: {twice}", line=line))
             continue
         first_line[joint.refdes] = line
         joints.append((line, joint))
@@ -107,5 +107,5 @@ def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str)
         inside_y = y - half_y >= -0.5 - slack and y + half_y <= frame[1] - 0.5 + slack
         if not (inside_x and inside_y):
             text = f"{name} line {line}: joint {joint.refdes} leaves the {frame[0]}x{frame[1]} frame"
-            findings.append(Finding(text, outside=True))
+            findings.append(Finding(text, outside=True, line=line))
     return findings

@@ -1,4 +1,5 @@
 import json
+import re
 
 import cv2
 import numpy as np
@@ -146,3 +147,17 @@ def test_real_recipe_loads(real_boards):
     written = json.loads((real_boards / "board.json").read_text())
     assert [mark.x for mark in recipe.board.fiducials] == [mark["x"] for mark in written["fiducials"]]
     assert len(MARKS) == len(recipe.board.fiducials)
+
+
+def test_faults_of_the_joints_are_told_in_the_order_of_their_lines(recipe_folder):
+    joints = (
+        "refdes,x,y,width,height,package\n"
+        "J1,639,150,40,40,circle\n"
+        "J2,two,150,40,40,circle\n"
+        "J3,639,150,40,40,circle\n"
+        "J1,300,150,40,40,circle\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(recipe_folder(joints=joints))
+    found = re.findall(r"joints\.csv line (\d+)", caught.value.message)
+    assert found == ["2", "3", "4", "5"]

@@ -104,3 +104,11 @@ def test_check_exits_2_on_faults_and_0_without(golden_recipe, recipe_folder, cap
     recipe_folder(joints=JOINTS.replace("150", "x"))
     assert _exit_code(["recipe", "check", str(folder)], debug=False) == 2
     assert "joints.csv line 2" in capsys.readouterr().err
+
+
+def test_check_without_golden_says_nothing_of_flat_boxes(recipe_folder, capsys):
+    assert _exit_code(["recipe", "check", str(recipe_folder())], debug=False) == 0
+    shown = capsys.readouterr().out
+    assert "no golden.png: " in shown
+    assert "flat" not in shown
+    assert "boxes that overlap: none" in shown
