@@ -11,6 +11,11 @@ from sji_edge.inspection.histogram import LatencyHistogram, LatencySummary
 from sji_edge.inspection.work import Judgement
 
 KEPT_FAILS = 20
+STAGES = (
+    *("acquire", "wait", "check", "align", "crop", "infer", "decide", "verdict"),
+    *("record wait", "record", "end to end"),
+)
+"""In the order in which a board goes through them, which the first board need not have done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,14 @@ class Tally:
                 errors=dict(self._errors),
                 wall_s=wall_s,
                 joints_per_s=judged / wall_s if wall_s > 0 else 0.0,
-                latency={stage: log.summary() for stage, log in self._latency.items()},
+                latency={
+                    stage: self._latency[stage].summary() for stage in sorted(self._latency, key=_place)
+                },
                 first_fails=tuple(self._first_fails),
                 examples=dict(self._examples),
                 unrecorded=dict(self._unrecorded),
             )
+
+
+def _place(stage: str) -> int:
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)

@@ -87,10 +87,15 @@ def test_stages_and_waits_add_up_to_the_time_since_capture_and_to_the_record(tmp
     )
 
 
-def test_a_run_shows_the_waits_beside_its_stages(tmp_path):
+@pytest.mark.parametrize("black", [None, 0, 3])
+def test_a_run_shows_the_waits_beside_its_stages_in_the_order_of_the_stages(tmp_path, black):
     clock = CountingClock()
-    frames = [frame_of(board_image(dict.fromkeys(PLACES, 40 + index)), index) for index in range(4)]
+    frames = [
+        frame_of(board_image(dict.fromkeys(PLACES, 40 + index)) * (index != black), index)
+        for index in range(4)
+    ]
     summary = Inspection(frames, judge_of(tmp_path, clock, Deadlines()), [], clock).run()
+    assert summary.boards[Verdict.ERROR] == (black is not None)
     wanted = ["acquire", *STAGES, "verdict", "record wait", "record", "end to end"]
     assert list(summary.latency) == wanted
 
