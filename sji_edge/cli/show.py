@@ -9,9 +9,10 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from sji_edge.core.card import ModelCard, in_one_line
+from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
+from sji_edge.core.findings import in_option_words
 
 LOG_WIDTH = 160
 MAX_LISTED = 5
@@ -28,11 +29,11 @@ def console() -> Console:
 
 
 def settings_or_usage_error(model: type[Settings], /, **values: Any) -> Settings:
-    """Build a settings model; raises ``UsageError`` with every finding on one line."""
+    """Build a settings model from a command's options; raises ``UsageError`` with every finding on one line."""
     try:
         return model(**values)
     except ValidationError as error:
-        raise UsageError(in_one_line(error)) from error
+        raise UsageError("; ".join(map(in_option_words, error.errors()))) from error
 
 
 def newest_run(runs: Path, marker: str = "card.json") -> Path:

@@ -1,13 +1,23 @@
 """How a TensorRT engine is built: plain options, and what each kind of TensorRT makes of them."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sji_edge.core.errors import UsageError
 
-Capability = Annotated[str, StringConstraints(pattern=r"^\d{1,2}\.\d$")]
+CAPABILITY = re.compile(r"[0-9]{1,2}\.[0-9]")
+
+
+def _capability(text: str) -> str:
+    if not CAPABILITY.fullmatch(text):
+        raise ValueError(f"{text!r} is no compute capability such as 8.6")
+    return text
+
+
+Capability = Annotated[str, AfterValidator(_capability)]
 AHEAD_OF_TIME = ("8.6", "8.9", "12.0")
 """What an engine is built for where no GPU and no ``--compute-capability`` says: RTX 30, 40 and 50."""
 

@@ -76,7 +76,7 @@ def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
     [
         (("--shadow", "2"), "shadow"),
         (("--policy", "some"), "policy"),
-        (("--takt-ms", "-3"), "takt_ms"),
+        (("--takt-ms", "-3"), "--takt-ms"),
     ],
 )
 def test_wrong_setting_is_a_usage_error_before_anything_is_opened(tmp_path, words, message):
