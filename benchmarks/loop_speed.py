@@ -25,8 +25,8 @@ WANTED = 0.900
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--frames", type=int, default=60, help="frames a block")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=200, help="frames a block")
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--low-latency", action="store_true", help="the loop's stages in one thread")
     given = parser.parse_args()
     settings = LoopSettings(low_latency=given.low_latency)

@@ -27,8 +27,8 @@ WANTED = 0.98
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--share", type=Fraction, default=Fraction(1, 500))
-    parser.add_argument("--frames", type=int, default=60, help="frames a block")
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=200, help="frames a block")
+    parser.add_argument("--rounds", type=int, default=12)
     given = parser.parse_args()
     rig = open_rig(given)
     wall, cpu = [], []
