@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from sji_edge.core.protocols import Engine
-from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine
-from sji_edge.runtime.openvino import FLOAT_TYPE
+from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
+from sji_edge.runtime.openvino.backend import FLOAT_TYPE
 
 ALLOWED = 1.05
 SETTLE_S = 0.2

@@ -20,9 +20,9 @@ import numpy as np
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import Image, crops_of_frame, read_image
 from sji_edge.core.verdict import Thresholds
-from sji_edge.data.synthetic_boards import write_boards
+from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.inspection.faults import Fault
-from sji_edge.inspection.layout import RecipeLayout
+from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.recipe.board import Recipe, Refinement
 
 WANTED_MS = 5.0

@@ -22,8 +22,8 @@ import numpy as np
 
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.preprocess import read_image
-from sji_edge.data.synthetic_boards import SyntheticBoards
-from sji_edge.streams.folder import READERS, FolderSource
+from sji_edge.data.synthetic.boards import SyntheticBoards
+from sji_edge.streams.files.folder import READERS, FolderSource
 
 SIZE = (2448, 2048)
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from sji_edge.core.preprocess import crops_to_image, read_image
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle import Bundle, open_bundle, open_engine
-from sji_edge.runtime.cuda_driver import ask_driver
+from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
+from sji_edge.runtime.cuda.driver import ask_driver
 
 BARE_ROUNDS = 200
 WARM_UP = 50

@@ -23,12 +23,12 @@ from sji_edge.benchmark.alternate import BlockSettings, Predict, alternate, rati
 from sji_edge.benchmark.report import repeated
 from sji_edge.core.clock import SystemClock
 from sji_edge.models.timed import torch_predictor
-from sji_edge.quantization.insert import scheme_for
-from sji_edge.quantization.qdq import Quantizer
-from sji_edge.runtime.cpu import cpu_facts, saturates_int8
-from sji_edge.runtime.golden import Golden, read_golden
+from sji_edge.quantization.int8.qdq_nodes import scheme_for
+from sji_edge.quantization.int8.quantizer import Quantizer
+from sji_edge.runtime.bundle.golden import Golden, read_golden
+from sji_edge.runtime.host_cpu import cpu_facts, saturates_int8
 from sji_edge.runtime.onnxruntime import read_card
-from sji_edge.runtime.openvino import OpenVinoBackend
+from sji_edge.runtime.openvino.backend import OpenVinoBackend
 
 AGAINST_TORCH = {1: 6.0, 64: 4.0}
 AGAINST_F32 = 2.0

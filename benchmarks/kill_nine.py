@@ -28,11 +28,10 @@ from pathlib import Path
 import cv2
 
 ROOT = Path(__file__).parents[1]
-for part in ("tests", "tests/recipe", "tests/inspection"):
-    sys.path.insert(0, str(ROOT / part))
+sys.path.insert(0, str(ROOT / "tests"))
 
-import tiny_bundle  # noqa: E402
-from bright_model import PLACES, board_image, write_recipe  # noqa: E402
+from support import tiny_bundle  # noqa: E402
+from support.bright_model import PLACES, board_image, write_recipe  # noqa: E402
 
 FRAMES, DISTINCT = 5000, 8
 EARLY = 5

@@ -17,12 +17,12 @@ from loop_rig import PacedSource, Rig, arguments, open_rig
 
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.preprocess import Image
-from sji_edge.inspection.histogram import LatencySummary
-from sji_edge.inspection.judge import BoardJudge
-from sji_edge.inspection.layout import ImageLayout
+from sji_edge.inspection.judging.frame_job import Model
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import ImageLayout
 from sji_edge.inspection.loop import Inspection, LoopSettings
-from sji_edge.inspection.work import Model
-from sji_edge.sinks.sqlite import SqliteSink
+from sji_edge.inspection.observe.histogram import LatencySummary
+from sji_edge.records.write.sqlite import SqliteSink
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ import numpy as np
 from sji_edge.core.clock import Clock
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.core.protocols import Engine, Frame
-from sji_edge.data.synthetic_boards import write_boards
-from sji_edge.inspection.judge import BoardJudge
-from sji_edge.inspection.layout import RecipeLayout
-from sji_edge.inspection.work import Deadlines, Model
+from sji_edge.data.synthetic.boards import write_boards
+from sji_edge.inspection.judging.frame_job import Deadlines, Model
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle import Bundle, newest_released, open_bundle, open_engine
+from sji_edge.runtime.bundle.bundle import Bundle, newest_released, open_bundle, open_engine
 
 FRAMES, JOINTS = 8, 100
 

@@ -16,8 +16,8 @@ from loop_rig import MemorySource, Rig, arguments, open_rig
 
 from sji_edge.core.clock import SystemClock
 from sji_edge.inspection.loop import Inspection, LoopSettings, OnWork
-from sji_edge.inspection.tally import RunSummary
-from sji_edge.sinks.sqlite import SqliteSink
+from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.records.write.sqlite import SqliteSink
 
 SETTLE_S = 0.1
 WANTED = 0.900

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sji_edge.core.protocols import BoardRecord, JointRecord, Sink
 from sji_edge.core.verdict import Verdict
-from sji_edge.sinks import SINKS
-from sji_edge.sinks.sqlite import SqliteSink
+from sji_edge.records import SINKS
+from sji_edge.records.write.sqlite import SqliteSink
 
 WARM = 50
 

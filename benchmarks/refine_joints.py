@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from sji_edge.core.preprocess import Matrix
-from sji_edge.data import synthetic_boards
-from sji_edge.data.synthetic_boards import SyntheticBoards
+from sji_edge.data.synthetic import boards as synthetic_boards
+from sji_edge.data.synthetic.boards import SyntheticBoards
+from sji_edge.recipe.align.refine import Refiner
 from sji_edge.recipe.board import Refinement
-from sji_edge.recipe.refine import Refiner
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from loop_rig import Rig, arguments, open_rig
 from loop_speed import loop_run, print_ratio
 
-from sji_edge.inspection.layout import RecipeLayout
+from sji_edge.inspection.judging.frame_job import Model
+from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.inspection.loop import LoopSettings
-from sji_edge.inspection.shadow import Shadow
-from sji_edge.inspection.work import Model
-from sji_edge.runtime.bundle import open_reference
+from sji_edge.inspection.observe.shadow import Shadow
+from sji_edge.runtime.bundle.bundle import open_reference
 
 WANTED = 0.98
 

@@ -19,8 +19,8 @@ from loop_rig import MemorySource, PacedSource, Rig, arguments, open_rig
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.protocols import FrameSource
 from sji_edge.inspection.loop import Inspection, LoopSettings
-from sji_edge.inspection.tally import RunSummary
-from sji_edge.sinks import SINKS
+from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.records import SINKS
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 EVERY_S = 5.0

@@ -52,7 +52,7 @@ if [ -n "$wheels" ]; then
     "$python" -m pip install --no-index --find-links "$wheels" --no-build-isolation "${packages[@]}"
 fi
 
-missing="$("$python" -c 'from sji_edge.runtime.cuda_driver import ask_driver; print(ask_driver().missing)')"
+missing="$("$python" -c 'from sji_edge.runtime.cuda.driver import ask_driver; print(ask_driver().missing)')"
 if [ -n "$missing" ] && [ -z "$ahead" ]; then
     echo "skipped: $missing" >&2
     exit 5

@@ -9,8 +9,8 @@ from pathlib import Path
 from sji_edge.benchmark.alternate import Predict
 from sji_edge.benchmark.footprint import peak_rss_of
 from sji_edge.benchmark.report import Subject, SubjectFacts
-from sji_edge.runtime.bundle import Bundle, backend_of, open_engine
-from sji_edge.runtime.cpu import cpu_facts
+from sji_edge.runtime.bundle.bundle import Bundle, backend_of, open_engine
+from sji_edge.runtime.host_cpu import cpu_facts
 
 BUSY_LOAD = 0.5
 """Load average a core above which the machine is said to be busy."""

@@ -43,7 +43,7 @@ def judge_once(folder: str, batch: str, threads: str) -> None:
     """Open a bundle's engine and judge a few batches of black crops."""
     import numpy as np
 
-    from sji_edge.runtime.bundle import open_bundle, open_engine
+    from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
 
     bundle = open_bundle(Path(folder), require_released=False)
     engine = open_engine(bundle, int(threads))

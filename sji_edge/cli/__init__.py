@@ -1,1 +1,1 @@
-"""Floor 3: one file per command."""
+"""Floor 4: the command line: parse, run one workflow, render its result, exit code."""

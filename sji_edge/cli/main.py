@@ -8,21 +8,21 @@ from typing import Annotated, cast
 
 import typer
 
-from sji_edge.cli.audit import audit
-from sji_edge.cli.bench import bench
-from sji_edge.cli.build_engine import build_engine
-from sji_edge.cli.calibrate import calibrate
-from sji_edge.cli.demo import demo
-from sji_edge.cli.doctor import doctor
-from sji_edge.cli.engine import engine
-from sji_edge.cli.evaluate import evaluate
-from sji_edge.cli.export import export
-from sji_edge.cli.infer import infer
-from sji_edge.cli.inspections import inspections
-from sji_edge.cli.parity import parity
-from sji_edge.cli.recipe import recipe
-from sji_edge.cli.study import study
-from sji_edge.cli.train import train
+from sji_edge.cli.commands.audit import audit
+from sji_edge.cli.commands.bench import bench
+from sji_edge.cli.commands.build_engine import build_engine
+from sji_edge.cli.commands.calibrate import calibrate
+from sji_edge.cli.commands.demo import demo
+from sji_edge.cli.commands.doctor import doctor
+from sji_edge.cli.commands.engine import engine
+from sji_edge.cli.commands.evaluate import evaluate
+from sji_edge.cli.commands.export import export
+from sji_edge.cli.commands.infer import infer
+from sji_edge.cli.commands.inspections import inspections
+from sji_edge.cli.commands.parity import parity
+from sji_edge.cli.commands.recipe import recipe
+from sji_edge.cli.commands.study import study
+from sji_edge.cli.commands.train import train
 from sji_edge.core.errors import OutputError, SjiError
 
 app = typer.Typer(

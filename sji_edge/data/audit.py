@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import sha256_of
 from sji_edge.core.preprocess import Image, read_image
+from sji_edge.data.duplicates import difference_hashes, near_pairs, near_pairs_within
 from sji_edge.data.folder import FolderDataset, Sample
 from sji_edge.data.groups import NO_GROUP, groups_of
-from sji_edge.data.likeness import difference_hashes, near_pairs, near_pairs_within
 from sji_edge.data.shortcut import WARN_AUC, shortcut_auc, shortcut_features
 
 MIN_CLASS = 10

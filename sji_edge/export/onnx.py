@@ -14,9 +14,9 @@ from sji_edge.core.errors import GateError
 from sji_edge.core.files import write_atomic
 from sji_edge.export.surgery import fold_input_scale
 from sji_edge.models.checkpoint import load_run
-from sji_edge.runtime.golden import Golden, read_golden
-from sji_edge.runtime.graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
-from sji_edge.runtime.manifest import GOLDEN, REFERENCE
+from sji_edge.runtime.bundle.golden import Golden, read_golden
+from sji_edge.runtime.bundle.manifest import GOLDEN, REFERENCE
+from sji_edge.runtime.onnx_graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
 
 OPSET = 18
 MAX_LOGIT_ERROR = 1e-3

@@ -16,16 +16,16 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.errors import GateError, OutputError, SourceError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
-from sji_edge.inspection.alarm import ProcessAlarm
 from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.faults import Cause, Fault
-from sji_edge.inspection.judge import BoardJudge
-from sji_edge.inspection.nothing_judged import nothing_judged
-from sji_edge.inspection.pauses import short_pauses
-from sji_edge.inspection.recorder import OnBoard, Recorder
-from sji_edge.inspection.space import FreeSpace
-from sji_edge.inspection.tally import RunSummary, Tally
-from sji_edge.inspection.work import Judgement, Work
+from sji_edge.inspection.gc_tuning import short_pauses
+from sji_edge.inspection.judging.frame_job import Judgement, Work
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.observe.alarm import ProcessAlarm
+from sji_edge.inspection.observe.empty_run import nothing_judged
+from sji_edge.inspection.observe.tally import RunSummary, Tally
+from sji_edge.inspection.outputs.disk_space import FreeSpace
+from sji_edge.inspection.outputs.recorder import OnBoard, Recorder
 
 OnWork = Callable[[Work], None]
 Captured = tuple[Frame, int]

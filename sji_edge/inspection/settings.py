@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sji_edge.inspection.judging.frame_job import Deadlines
 from sji_edge.inspection.loop import LoopSettings
-from sji_edge.inspection.work import Deadlines
 
 Policy = Literal["every", "latest"]
 DEFAULT_QUEUE = {"every": 4, "latest": 1}

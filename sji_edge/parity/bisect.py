@@ -17,7 +17,7 @@ from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.core.extras import load
 from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
-from sji_edge.runtime.graph import INPUT_NAME, OUTPUT_NAME, one_line
+from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME, one_line
 from sji_edge.runtime.onnxruntime import PROVIDER, load_onnxruntime
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.1}

@@ -7,8 +7,8 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.registry import nearest
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Logits, compare
+from sji_edge.parity.crops import Joints
 from sji_edge.parity.gate import gate, gate_for
-from sji_edge.parity.joints import Joints
 from sji_edge.parity.run import ParityReport
 
 PAIR = "reference-candidate"

@@ -13,10 +13,10 @@ from sji_edge.core.files import sha256_of
 from sji_edge.core.protocols import Engine
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Comparison, compare
+from sji_edge.parity.crops import Joints
 from sji_edge.parity.gate import GateResult, gate, gate_for
-from sji_edge.parity.joints import Joints
-from sji_edge.runtime.bundle import Bundle, open_engine, open_reference
-from sji_edge.runtime.manifest import ParityRecord
+from sji_edge.runtime.bundle.bundle import Bundle, open_engine, open_reference
+from sji_edge.runtime.bundle.manifest import ParityRecord
 
 PYTORCH_REFERENCE = "pytorch-reference"
 PYTORCH_ENGINE = "pytorch-engine"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.quantization.probe import logits_on
-from sji_edge.quantization.qdq import Quantizer
+from sji_edge.quantization.int8.quantizer import Quantizer
+from sji_edge.quantization.tensor_values import logits_on
 
 
 def layer_noise(

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.findings import in_words
 from sji_edge.core.preprocess import Image, read_image
-from sji_edge.recipe.fiducials import pattern_of
-from sji_edge.recipe.finding import Finding
+from sji_edge.recipe.fiducials.find import pattern_of
+from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
-from sji_edge.recipe.shapes import SHAPES, Fiducial
+from sji_edge.recipe.problem import Finding
 
 BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = "board.json", "joints.csv", "golden.png"
 MAX_LISTED = 20

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from sji_edge.core.registry import nearest
-from sji_edge.recipe.finding import Finding
+from sji_edge.recipe.problem import Finding
 
 Cells = dict[str, str]
 """One line's cells by column, without empty ones of columns that may be left out."""

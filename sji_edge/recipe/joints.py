@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sji_edge.core.findings import in_words
 from sji_edge.recipe.csv_rows import Cells, csv_rows
-from sji_edge.recipe.finding import Finding
+from sji_edge.recipe.problem import Finding
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
 OPTIONAL = ("rotation", "lower", "upper")

@@ -5,9 +5,9 @@ from sji_edge.core.registry import Registry
 BACKENDS = Registry(
     "backend",
     {
-        "openvino": "sji_edge.runtime.openvino:OpenVinoBackend",
+        "openvino": "sji_edge.runtime.openvino.backend:OpenVinoBackend",
         "onnxruntime": "sji_edge.runtime.onnxruntime:OnnxRuntimeBackend",
-        "tensorrt": "sji_edge.runtime.tensorrt:TensorRtBackend",
-        "tensorrt-rtx": "sji_edge.runtime.tensorrt:TensorRtRtxBackend",
+        "tensorrt": "sji_edge.runtime.tensorrt.backend:TensorRtBackend",
+        "tensorrt-rtx": "sji_edge.runtime.tensorrt.backend:TensorRtRtxBackend",
     },
 )

@@ -12,8 +12,8 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.core.registry import nearest
-from sji_edge.runtime.cpu import cpu_facts, int8_incompatibility
-from sji_edge.runtime.graph import (
+from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
+from sji_edge.runtime.onnx_graph import (
     CARD_KEY,
     INPUT_NAME,
     OUTPUT_NAME,

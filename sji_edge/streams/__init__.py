@@ -5,16 +5,16 @@ from sji_edge.core.registry import Registry
 SOURCES = Registry(
     "source",
     {
-        "folder": "sji_edge.streams.folder:FolderSource",
-        "watch": "sji_edge.streams.watched:WatchedFolderSource",
-        "video": "sji_edge.streams.video:VideoSource",
-        "camera": "sji_edge.streams.camera:CameraSource",
-        "rtsp": "sji_edge.streams.network:NetworkSource",
-        "http": "sji_edge.streams.network:NetworkSource",
-        "https": "sji_edge.streams.network:NetworkSource",
-        "genicam": "sji_edge.streams.genicam:GenicamSource",
-        "aravis": "sji_edge.streams.aravis:AravisSource",
+        "folder": "sji_edge.streams.files.folder:FolderSource",
+        "watch": "sji_edge.streams.files.watched:WatchedFolderSource",
+        "video": "sji_edge.streams.files.video:VideoSource",
+        "camera": "sji_edge.streams.cameras.local:CameraSource",
+        "rtsp": "sji_edge.streams.cameras.network:NetworkSource",
+        "http": "sji_edge.streams.cameras.network:NetworkSource",
+        "https": "sji_edge.streams.cameras.network:NetworkSource",
+        "genicam": "sji_edge.streams.genicam.gentl:GenicamSource",
+        "aravis": "sji_edge.streams.genicam.aravis:AravisSource",
         # Made by the room beside; a name is no import.
-        "synthetic": "sji_edge.data.synthetic_stream:SyntheticStream",
+        "synthetic": "sji_edge.data.synthetic.stream:SyntheticStream",
     },
 )

@@ -12,7 +12,7 @@ from sji_edge.evaluation.judged import FIGURES, Judged, judge
 from sji_edge.metrics.bootstrap import holm, paired_p_value, percentile_interval, resamples
 from sji_edge.metrics.calibration import calibrated_cross_entropy, fit_temperature
 from sji_edge.metrics.thresholds import solve_thresholds
-from sji_edge.study.material import HeldOut
+from sji_edge.study.dataset import HeldOut
 from sji_edge.study.run import Cell
 from sji_edge.study.trials import Trial
 

@@ -2,12 +2,12 @@
 
 from sji_edge.core.files import write_atomic, write_json
 from sji_edge.study.compare import Compared, compare
+from sji_edge.study.dataset import held_out, open_dataset
 from sji_edge.study.figures import draw
-from sji_edge.study.material import held_out, open_dataset
-from sji_edge.study.pool import Pool
 from sji_edge.study.run import Cell
 from sji_edge.study.settings import StudySettings
 from sji_edge.study.table import as_json, markdown
+from sji_edge.study.workers import Pool
 
 TABLE, FIGURES_JSON = "table.md", "figures.json"
 

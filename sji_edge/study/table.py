@@ -6,7 +6,7 @@ import numpy as np
 
 from sji_edge.evaluation.judged import FIGURES
 from sji_edge.study.compare import Compared
-from sji_edge.study.material import HeldOut
+from sji_edge.study.dataset import HeldOut
 from sji_edge.study.methods import LEARNING_RATE
 from sji_edge.study.settings import Budget, StudySettings
 

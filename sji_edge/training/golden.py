@@ -7,7 +7,7 @@ from sji_edge.data.folder import FolderDataset, crops_of
 from sji_edge.data.jitter import LINE_JITTER, jittered_crops
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
-from sji_edge.runtime.golden import Golden
+from sji_edge.runtime.bundle.golden import Golden
 
 MAX_CROPS = 2048
 MAX_VIEWS = 5

@@ -11,10 +11,10 @@ from torchmetrics.classification import BinaryAveragePrecision
 from sji_edge.losses.joint_loss import JointLoss
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.features import FeatureTap
-from sji_edge.training.attention_crop import attention_crops
-from sji_edge.training.jigsaw import GRIDS, jigsaw
 from sji_edge.training.optimiser import adamw_one_cycle
 from sji_edge.training.settings import Views
+from sji_edge.training.views.attention_crop import attention_crops
+from sji_edge.training.views.jigsaw import GRIDS, jigsaw
 
 
 class JointTraining(lightning.LightningModule):

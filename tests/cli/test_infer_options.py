@@ -6,21 +6,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-import tiny_bundle
-from infer_command import run
 from rich.console import Console
 from rich.text import Text
+from support import tiny_bundle
+from support.infer_command import run
 
 from sji_edge.cli.main import run as main_run
-from sji_edge.cli.replay import replay_golden
-from sji_edge.cli.show_infer import board_line, cause_lines
-from sji_edge.cli.show_live import Watch
+from sji_edge.cli.render.inference import board_line, cause_lines
+from sji_edge.cli.render.live import Watch
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.inspection.faults import Cause
-from sji_edge.inspection.tally import RunSummary
-from sji_edge.runtime.bundle import open_bundle, open_engine
+from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
+from sji_edge.workflows.engines.golden_check import replay_golden
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tiny_bundle import card
+from support.tiny_bundle import card
 
 from sji_edge.core.card import DEFAULT_GATES, ModelCard, PreprocessSpec
 from sji_edge.core.errors import UsageError

@@ -1,13 +1,13 @@
 import pytest
 from pydantic import ValidationError
 
-from sji_edge.cli.show import settings_or_usage_error
+from sji_edge.cli.render.common import settings_or_usage_error
 from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import UsageError
 from sji_edge.core.findings import in_words
 from sji_edge.inspection.settings import RunSettings
-from sji_edge.runtime.tensorrt_options import TensorRtOptions
-from sji_edge.sinks.history import Filter
+from sji_edge.records.read.history import Filter
+from sji_edge.runtime.tensorrt.options import TensorRtOptions
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from tiny_dataset import write_dataset
+from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.data.audit import audit, short_audit

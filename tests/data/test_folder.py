@@ -4,7 +4,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from tiny_dataset import write_dataset
+from support.tiny_dataset import write_dataset
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tiny_dataset import draw_joint
+from support.tiny_dataset import draw_joint
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import crop_of_image

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tiny_bundle import card
+from support.tiny_bundle import card
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.export.surgery import fold_input_scale

@@ -7,16 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from runtime.real_graphs import SIDE, write_real_graph
-from tiny_bundle import crops, formula, write_graph
+from support.real_graphs import SIDE, write_real_graph
+from support.tiny_bundle import crops, formula, write_graph
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import crops_of_frame, crops_to_image
 from sji_edge.core.protocols import Backend
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
-from sji_edge.runtime.cuda_kernel import launch_of
-from sji_edge.runtime.tensorrt import this_driver
+from sji_edge.runtime.cuda.crop_kernel import launch_of
+from sji_edge.runtime.tensorrt.backend import this_driver
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,7 +39,7 @@ def opened(kind: Backend, graph: Path, precision: str = "fp32", max_batch: int =
 
 
 def cut_on_gpu(frame: np.ndarray, maps: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
-    from sji_edge.runtime.cuda_device import CudaContext
+    from sji_edge.runtime.cuda.device import CudaContext
 
     context = CudaContext()
     with context.current():
@@ -118,7 +118,7 @@ def test_recorded_batches_keep_their_answers_in_any_order_and_thread(name: str, 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_opening_and_closing_over_and_over_leaves_nothing(name: str, tmp_path: Path) -> None:
-    from sji_edge.runtime.cuda_device import CudaContext
+    from sji_edge.runtime.cuda.device import CudaContext
 
     kind, graph = BACKENDS.get(name)(), write_graph(tmp_path / "model.onnx")
     held, free = CudaContext(), []

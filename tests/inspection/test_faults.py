@@ -6,16 +6,16 @@ from contextlib import closing
 import cv2
 import numpy as np
 import pytest
-from bright_model import PLACES, CountingClock, board_image, recipe_judge
-from drawn_board import MARKS
+from support.bright_model import PLACES, CountingClock, board_image, recipe_judge
+from support.drawn_board import MARKS
 
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.loop import Inspection, LoopSettings
-from sji_edge.sinks.jsonl import JsonlSink
-from sji_edge.sinks.sqlite import SqliteSink
-from sji_edge.streams.folder import FolderSource
+from sji_edge.records.write.jsonl import JsonlSink
+from sji_edge.records.write.sqlite import SqliteSink
+from sji_edge.streams.files.folder import FolderSource
 
 GOOD = dict.fromkeys(PLACES, 40)
 

@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from board_stream import Camera, Endless, Given, endless, recorded, source_of, write_boards
-from bright_model import (
+from support.board_stream import Camera, Endless, Given, endless, recorded, source_of, write_boards
+from support.bright_model import (
     PLACES,
     CountingClock,
     board_image,
@@ -20,10 +20,10 @@ from sji_edge.core.errors import GateError, OutputError, SourceError
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
+from sji_edge.inspection.judging.frame_job import Deadlines
 from sji_edge.inspection.loop import Inspection, LoopSettings
-from sji_edge.inspection.work import Deadlines
-from sji_edge.sinks.jsonl import JsonlSink
-from sji_edge.streams.folder import FolderSource
+from sji_edge.records.write.jsonl import JsonlSink
+from sji_edge.streams.files.folder import FolderSource
 
 
 def test_every_frame_is_recorded_and_accounted_for(tmp_path, database):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from tiny_bundle import card
+from support.tiny_bundle import card
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import UsageError

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tiny_bundle import HEAD, KERNEL, crops, make_bundle, write_graph
+from support.tiny_bundle import HEAD, KERNEL, crops, make_bundle, write_graph
 
 from sji_edge.core.errors import BundleError, GateError, MissingExtraError, UsageError
 from sji_edge.parity.bisect import PARTED, Bisection, bisect, relative_rms
@@ -67,7 +67,7 @@ def test_errors_are_those_of_the_formula(reference: Path) -> None:
 
 
 def _maps(batch: np.ndarray) -> np.ndarray:
-    from tiny_bundle import BIAS, SIDE
+    from support.tiny_bundle import BIAS, SIDE
 
     image = np.pad(batch[..., 0] / 255.0, ((0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), axis=(1, 2))[:, :SIDE:2, :SIDE:2]
@@ -85,7 +85,7 @@ def test_the_tolerance_decides_which_layer_is_first(reference: Path) -> None:
 
 def test_equalised_channels_are_compared_at_the_references_scale(reference: Path) -> None:
     scale = np.array([8.0, 0.25, 3.0, 1.0], np.float32)
-    from tiny_bundle import BIAS
+    from support.tiny_bundle import BIAS
 
     candidate = _changed(
         reference, kernel=KERNEL * scale[:, None, None, None], bias=BIAS * scale, head=HEAD / scale
@@ -147,7 +147,7 @@ def test_a_bundle_is_bisected_by_the_command(tmp_path: Path) -> None:
     import typer
     from typer.testing import CliRunner
 
-    from sji_edge.cli.parity import parity
+    from sji_edge.cli.commands.parity import parity
 
     app = typer.Typer()
     app.command()(parity)

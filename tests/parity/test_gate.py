@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tiny_bundle import card
+from support.tiny_bundle import card
 
 from sji_edge.core.card import DEFAULT_GATES, ParityGate
 from sji_edge.core.errors import UsageError

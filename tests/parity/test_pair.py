@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 import typer
-from tiny_bundle import HEAD, THRESHOLDS, card, crops, formula, make_bundle, write_graph
+from support.tiny_bundle import HEAD, THRESHOLDS, card, crops, formula, make_bundle, write_graph
 from typer.testing import CliRunner, Result
 
-from sji_edge.cli.parity import parity
+from sji_edge.cli.commands.parity import parity
 from sji_edge.core.card import ModelCard, ParityGate, PreprocessSpec
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.models.checkpoint import save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
-from sji_edge.parity.joints import Joints
+from sji_edge.parity.crops import Joints
 from sji_edge.parity.pair import PAIR, Side, coarser, compare_pair
-from sji_edge.runtime.bundle import Bundle
-from sji_edge.runtime.golden import Golden, write_golden
+from sji_edge.runtime.bundle.bundle import Bundle
+from sji_edge.runtime.bundle.golden import Golden, write_golden
 
 app = typer.Typer()
 app.command()(parity)

@@ -3,12 +3,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_bundle import HEAD, card, crops, formula, make_bundle
+from support.tiny_bundle import HEAD, card, crops, formula, make_bundle
 
 from sji_edge.core.errors import DataError, GateError, UsageError
-from sji_edge.parity.joints import Joints, folder_joints, golden_joints
+from sji_edge.parity.crops import Joints, folder_joints, golden_joints
 from sji_edge.parity.run import predict, run_parity
-from sji_edge.runtime.bundle import Bundle, open_engine
+from sji_edge.runtime.bundle.bundle import Bundle, open_engine
 
 
 @pytest.fixture(scope="module")

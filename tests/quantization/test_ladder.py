@@ -2,11 +2,11 @@ import itertools
 
 import onnx
 import pytest
-from quantization.small_graph import crops, model
-from tiny_bundle import card
+from support.small_graph import crops, model
+from support.tiny_bundle import card
 
-from sji_edge.quantization.candidates import candidates
-from sji_edge.quantization.insert import scheme_for
+from sji_edge.quantization.int8.qdq_nodes import scheme_for
+from sji_edge.quantization.ladder import candidates
 
 
 def climbed(folder, wanted, answers):

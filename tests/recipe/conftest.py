@@ -1,9 +1,8 @@
 import json
-import os
 from pathlib import Path
 
 import pytest
-from drawn_board import JOINTS, board_settings
+from support.drawn_board import JOINTS, board_settings
 
 
 @pytest.fixture
@@ -17,11 +16,3 @@ def recipe_folder(tmp_path):
         return tmp_path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def real_boards() -> Path:
-    root = os.environ.get("SJI_DATA")
-    if not root:
-        pytest.skip("SJI_DATA is not set")
-    return Path(root) / "boards"

@@ -4,7 +4,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from drawn_board import JOINTS, MARKS, SIZE, board_settings
+from support.drawn_board import JOINTS, MARKS, SIZE, board_settings
 
 from sji_edge.core.errors import RecipeError, RoiOutsideFrameError
 from sji_edge.recipe.board import Recipe

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tiny_bundle import SIDE, crops, formula, write_graph
+from support.tiny_bundle import SIDE, crops, formula, write_graph
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import PipelinedEngine

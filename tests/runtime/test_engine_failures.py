@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from breaking_graph import SIDE, write_breaking_graph
+from support.breaking_graph import SIDE, write_breaking_graph
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.core.protocols import PipelinedEngine

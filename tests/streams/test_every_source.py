@@ -10,19 +10,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from camera_servers import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from stream_material import CLOCK, Reading, write_images, write_video
-from vision_devices import SERIAL, gige_camera, producer
+from support.camera_servers import serving
+from support.stream_material import CLOCK, Reading, write_images, write_video
+from support.vision_devices import SERIAL, gige_camera, producer
 
 from sji_edge.core.errors import SourceError, UsageError
 from sji_edge.streams import SOURCES
-from sji_edge.streams.camera import CaptureGrabber
-from sji_edge.streams.capture import open_capture
-from sji_edge.streams.live import LiveSource
+from sji_edge.streams.cameras.capture import open_capture
+from sji_edge.streams.cameras.live import LiveSource
+from sji_edge.streams.cameras.local import CaptureGrabber
 from sji_edge.streams.spec import open_source
 
 FRAMES = 4

@@ -4,7 +4,7 @@ from contextlib import closing
 import cv2
 import numpy as np
 import pytest
-from stream_material import CLOCK, read_all, write_images, write_video
+from support.stream_material import CLOCK, read_all, write_images, write_video
 
 from sji_edge.core.errors import SourceError, UsageError
 from sji_edge.streams.spec import SourceSpec, is_stored, open_source, runs_free

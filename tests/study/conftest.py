@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from study_parts import COUNTS, write_groups
-from tiny_dataset import write_dataset
+from support.study_parts import COUNTS, write_groups
+from support.tiny_dataset import write_dataset
 
 from sji_edge.study.settings import Budget, StudySettings
 from sji_edge.study.trials import TrialSpec

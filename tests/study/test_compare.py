@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, f1_score
-from study_parts import trial_of
+from support.study_parts import trial_of
 
 from sji_edge.evaluation.judged import FIGURES
 from sji_edge.study.compare import compare, judge_trial
+from sji_edge.study.dataset import HeldOut
 from sji_edge.study.figures import PICTURES, draw
-from sji_edge.study.material import HeldOut
 from sji_edge.study.run import Cell
 from sji_edge.study.table import as_json, markdown
 

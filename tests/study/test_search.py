@@ -1,7 +1,7 @@
 import numpy as np
 import optuna
 import pytest
-from study_parts import trial_of
+from support.study_parts import trial_of
 
 from sji_edge.core.errors import UsageError
 from sji_edge.study import search as module

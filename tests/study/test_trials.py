@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from study_parts import trial_of
+from support.study_parts import trial_of
 
 from sji_edge.core.errors import DataError
 from sji_edge.study.trials import read_trial, trial_path, write_trial

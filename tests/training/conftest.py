@@ -1,13 +1,10 @@
 from pathlib import Path
 
 import pytest
-from tiny_dataset import write_dataset
+from support.tiny_dataset import ALPHA_JS, write_dataset
 
-from sji_edge.core.card import LossCard
 from sji_edge.data.folder import FolderDataset
 from sji_edge.training.settings import TrainSettings
-
-ALPHA_JS = LossCard(name="alpha-js", settings={"alpha": 0.1, "beta": 0.3})
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from sji_edge.core.errors import UsageError
 from sji_edge.export.onnx import export_run
 from sji_edge.losses.cross_entropy import CrossEntropy
 from sji_edge.models.checkpoint import load_run
-from sji_edge.runtime.golden import read_golden
-from sji_edge.training.attention_crop import attended_boxes, attention_crops
+from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.training.balance import balanced_sampler, class_weights
-from sji_edge.training.fit import train
-from sji_edge.training.jigsaw import jigsaw
+from sji_edge.training.train import train
+from sji_edge.training.views.attention_crop import attended_boxes, attention_crops
+from sji_edge.training.views.jigsaw import jigsaw
 
 LABELS = np.array([0] * 12 + [1] * 3 + [2])
 CLASSES = ("normal", "bridge", "void")

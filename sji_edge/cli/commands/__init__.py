@@ -1,0 +1,1 @@
+"""One file a command: parse, run one workflow, render the result."""

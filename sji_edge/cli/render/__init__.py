@@ -1,0 +1,1 @@
+"""One file a table: typed results in, Rich on the terminal out."""

@@ -1,0 +1,68 @@
+"""The tables of ``sji-edge evaluate``."""
+
+from rich.markup import escape
+from rich.table import Table
+
+from sji_edge.cli.render.common import console
+from sji_edge.evaluation.page import TITLES, figure_text, interval_text
+from sji_edge.evaluation.stress import CLEAN, StressPoint
+from sji_edge.workflows.evaluate import Document
+
+
+def print_evaluation(document: Document) -> None:
+    """Print the figures, the verdicts by class, what the limits mean, and the stress table."""
+    terminal, evaluation = console(), document.evaluation
+    limits = evaluation.thresholds
+    table = Table(
+        title=f"{evaluation.goods} good and {evaluation.defects} defective joints; "
+        f"PASS below {limits.lower:.4f}, FAIL from {limits.upper:.4f}"
+    )
+    for column in ("figure", "value", "95 % interval", ""):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for figure in evaluation.figures:
+        note = f"{figure.counts} {figure.interval}".strip()
+        table.add_row(TITLES[figure.name], figure_text(figure), interval_text(figure), note)
+    terminal.print(table)
+    terminal.print(_verdicts(document))
+    for line in document.operating_point.words if document.operating_point else ():
+        terminal.print(line, markup=False)
+    for name, points in document.stress.items():
+        terminal.print(_stress(name, points))
+
+
+def _verdicts(document: Document) -> Table:
+    rows = document.evaluation.classes
+    table = Table(title="most probable class, and verdict")
+    table.add_column("class")
+    for column in ("joints", *(f"as {name}" for name in rows[0].predicted), *rows[0].verdicts):
+        table.add_column(escape(column), justify="right")
+    for row in rows:
+        counts = (row.joints, *row.predicted.values(), *row.verdicts.values())
+        table.add_row(escape(row.name), *map(str, counts))
+    return table
+
+
+def _stress(name: str, points: tuple[StressPoint, ...]) -> Table:
+    table = Table(title=escape(f"stress: {name}, limits as they are"))
+    for column in ("disturbance", "strength", "F1", "escapes", "false calls", "reviews", "map r", "map IoU"):
+        table.add_column(column, justify="left" if column == "disturbance" else "right")
+    last = points[0].kind
+    for point in points:
+        if point.kind != last:
+            table.add_section()
+        last = point.kind
+        table.add_row(
+            point.kind,
+            "" if point.kind == CLEAN else f"{point.strength:g} {point.unit}",
+            _number(point.f1),
+            str(point.escapes),
+            str(point.false_calls),
+            str(point.reviews),
+            _number(point.map_pearson),
+            _number(point.map_iou),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

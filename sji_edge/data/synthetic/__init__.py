@@ -1,0 +1,1 @@
+"""Generated solder joints and boards."""

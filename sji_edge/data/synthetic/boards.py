@@ -1,0 +1,251 @@
+"""Synthetic boards: a recipe, a golden image, and frames of it without end, each with its truth."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import UsageError
+from sji_edge.core.files import new_folder, write_atomic, write_json
+from sji_edge.core.preprocess import Image, Matrix
+from sji_edge.data.synthetic.background import paint_disc, paint_mask, paint_test_pad, warp_mask
+from sji_edge.data.synthetic.files import csv_text, write_png
+from sji_edge.data.synthetic.joint import draw_joint
+from sji_edge.data.synthetic.layout import (
+    DEFAULT_SEARCH_PX,
+    FIDUCIAL_RADIUS_PX,
+    Movement,
+    Site,
+    lay_out,
+)
+from sji_edge.data.synthetic.light import Look, draw_look, expose
+from sji_edge.data.synthetic.solder import GOOD_STATE, draw_defect, draw_solder
+
+FIDUCIAL_LEVEL = 235.0
+FIDUCIAL_CLEARANCE_PX = 13.0
+TEST_PAD_RADIUS_PX = 9.0
+FAULTLESS_EVERY = 8
+STILL = Movement(max_angle_deg=0.0, max_shift_px=0.0, max_gain_change=0.0, max_joint_offset_px=0.0)
+JOINT_COLUMNS = ("refdes", "x", "y", "width", "height", "package")
+TRUTH_COLUMNS = ("frame", "refdes", "state", "source")
+TRANSFORM_COLUMNS = ("frame", "xx", "xy", "x", "yx", "yy", "y")
+
+_LAYOUT, _GOLDEN, _FRAME = range(3)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoardFrame:
+    """A rendered frame and its truth.
+
+    Attributes:
+        image: uint8 grey ``(h, w)``.
+        states: of each joint, in the recipe's order.
+        transform: float64 ``(2, 3)``, from golden to frame pixels.
+    """
+
+    image: Image
+    states: tuple[str, ...]
+    transform: Matrix
+
+
+class SyntheticBoards:
+    """One board type, and its boards as the camera would see them.
+
+    A frame depends on the arguments and its index alone, so frames may be rendered in any order. Joints
+    and fiducials are evaluated at the frame's own pixels; only the bare board is resampled, once.
+
+    Args:
+        seed: same seed, same bytes.
+        joints: on a board.
+        defect_rate: probability of each joint being defective.
+        movement: how far frames lie from the golden image.
+        frame: width and height in pixels; by default the smallest sensor that holds the joints.
+        faultless_every: frames 0, n, 2n, … have no defect; 0 makes none so on purpose.
+
+    Raises:
+        UsageError: the joints do not fit the frame, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        joints: int = 100,
+        defect_rate: float = 0.1,
+        *,
+        movement: Movement | None = None,
+        frame: tuple[int, int] | None = None,
+        faultless_every: int = FAULTLESS_EVERY,
+    ) -> None:
+        if seed < 0 or faultless_every < 0 or not 0 <= defect_rate <= 1:
+            raise UsageError(
+                f"seed {seed}, defect rate {defect_rate:g}, faultless every {faultless_every}: "
+                "a rate from 0 to 1 and numbers from 0 were wanted"
+            )
+        self.seed = seed
+        self.defect_rate = defect_rate
+        self.movement = movement or Movement()
+        self.faultless_every = faultless_every
+        rng = np.random.default_rng([seed, _LAYOUT])
+        self.layout = lay_out(rng, joints, self.movement, frame)
+        self.look = dataclasses.replace(draw_look(rng), gain=1.0, blur_px=0.6)
+        width, height = self.layout.frame
+        self._mask = paint_mask(rng, (height, width), self.look)
+
+    @functools.cached_property
+    def golden(self) -> Image:
+        """The board without a defect, at its place, uint8 grey ``(h, w)``."""
+        rng = np.random.default_rng([self.seed, _GOLDEN])
+        states = [GOOD_STATE] * len(self.layout.sites)
+        return self._photograph(rng, states, np.eye(2, 3), STILL)
+
+    @property
+    def board(self) -> dict[str, Any]:
+        """The content of ``board.json``; what a recipe assumes by itself is left out."""
+        width, height = self.layout.frame
+        search = {"search_px": self.layout.search_px} if self.layout.search_px > DEFAULT_SEARCH_PX else {}
+        disc = {"radius": round(FIDUCIAL_RADIUS_PX), "shape": "circle", "bright": True}
+        return {
+            "frame": [width, height],
+            "fiducials": [{"x": x, "y": y, **disc, **search} for x, y in self.layout.fiducials],
+        }
+
+    @property
+    def joints(self) -> list[tuple[str, int, int, int, int, str]]:
+        """The lines of ``joints.csv``: refdes, centre, box and package."""
+        return [(site.refdes, site.x, site.y, *site.box_px, site.pad) for site in self.layout.sites]
+
+    def render(self, index: int) -> BoardFrame:
+        """Render the frame of an index from 0 upwards."""
+        if index < 0:
+            raise UsageError(f"frame {index}; frames count from 0")
+        rng = np.random.default_rng([self.seed, _FRAME, index])
+        transform = self._draw_transform(rng)
+        states = self._draw_states(rng, index)
+        return BoardFrame(self._photograph(rng, states, transform, self.movement), tuple(states), transform)
+
+    def _draw_transform(self, rng: np.random.Generator) -> Matrix:
+        angle = np.radians(rng.uniform(-1, 1) * self.movement.max_angle_deg)
+        shift = rng.uniform(-1, 1, 2) * self.movement.max_shift_px
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        middle = (np.array(self.layout.frame) - 1) / 2
+        return np.column_stack([turn, middle - turn @ middle + shift])
+
+    def _draw_states(self, rng: np.random.Generator, index: int) -> list[str]:
+        faultless = self.faultless_every > 0 and index % self.faultless_every == 0
+        rate = 0.0 if faultless else self.defect_rate
+        return [draw_defect(rng) if rng.random() < rate else GOOD_STATE for _ in self.layout.sites]
+
+    def _photograph(
+        self, rng: np.random.Generator, states: Sequence[str], transform: Matrix, movement: Movement
+    ) -> Image:
+        gain = 1 + float(rng.uniform(-1, 1)) * movement.max_gain_change
+        scene = warp_mask(self._mask, transform)
+        for site, state in zip(self.layout.sites, states, strict=True):
+            _draw_site(rng, scene, transform, site, state, self.look, movement.max_joint_offset_px)
+        for x, y in self.layout.fiducials:
+            at = transform @ (x, y, 1.0)
+            paint_disc(scene, at[0], at[1], FIDUCIAL_RADIUS_PX + FIDUCIAL_CLEARANCE_PX, self.look.mask_level)
+            paint_disc(scene, at[0], at[1], FIDUCIAL_RADIUS_PX, FIDUCIAL_LEVEL)
+        return expose(scene, dataclasses.replace(self.look, gain=gain), rng)
+
+
+def _draw_site(
+    rng: np.random.Generator,
+    scene: Floats,
+    transform: Matrix,
+    site: Site,
+    state: str,
+    look: Look,
+    max_offset_px: float,
+) -> None:
+    angle, distance = rng.uniform(-np.pi, np.pi), max_offset_px * np.sqrt(rng.uniform())
+    x, y = site.x + distance * np.cos(angle), site.y + distance * np.sin(angle)
+    if site.test_pad is not None:
+        at = transform @ (x + site.test_pad[0], y + site.test_pad[1], 1.0)
+        paint_test_pad(scene, at[0], at[1], TEST_PAD_RADIUS_PX, look)
+    other = draw_solder(rng, GOOD_STATE, site.pad, tab_rad=site.tab_rad)
+    draw_joint(scene, _placed(transform, x + site.neighbour[0], y + site.neighbour[1]), other, look, rng)
+    joint = draw_solder(rng, state, site.pad, neighbour=site.neighbour, tab_rad=site.tab_rad)
+    draw_joint(scene, _placed(transform, x, y), joint, look, rng)
+
+
+def _placed(transform: Matrix, x: float, y: float) -> Matrix:
+    return np.column_stack([transform[:, :2], transform @ (x, y, 1.0)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTruth:
+    """What a written frame shows; see ``BoardFrame``."""
+
+    file: str
+    states: tuple[str, ...]
+    transform: Matrix
+
+
+def write_boards(
+    folder: Path,
+    *,
+    seed: int,
+    frames: int,
+    joints: int,
+    defect_rate: float,
+    movement: Movement | None = None,
+    frame: tuple[int, int] | None = None,
+    faultless_every: int = FAULTLESS_EVERY,
+) -> tuple[FrameTruth, ...]:
+    """Write a recipe and its frames, in the format of the real boards.
+
+    The folder gets ``board.json``, ``joints.csv``, ``golden.png``, ``boardNN.png``, ``truth.csv`` and
+    ``transforms.csv`` (from golden to frame pixels).
+
+    ``folder`` is made here and must not exist yet, ``frames`` is how many are written; the other arguments
+    are those of ``SyntheticBoards``.
+
+    Raises:
+        UsageError: a number is out of its range.
+        OutputError: ``folder`` exists already.
+    """
+    if frames < 1:
+        raise UsageError(f"{frames} frames; one at least was wanted")
+    boards = SyntheticBoards(
+        seed, joints, defect_rate, movement=movement, frame=frame, faultless_every=faultless_every
+    )
+    with new_folder(folder) as temporary:
+        write_recipe(temporary, boards)
+        truths = _write_frames(temporary, boards, frames)
+        write_atomic(temporary / "truth.csv", csv_text(TRUTH_COLUMNS, _truth_rows(boards, truths)))
+        rows = [(truth.file, *truth.transform.ravel().tolist()) for truth in truths]
+        write_atomic(temporary / "transforms.csv", csv_text(TRANSFORM_COLUMNS, rows))
+    return tuple(truths)
+
+
+def write_recipe(folder: Path, boards: SyntheticBoards) -> None:
+    """Write ``board.json``, ``joints.csv`` and ``golden.png`` into a folder that exists."""
+    write_json(folder / "board.json", boards.board)
+    write_atomic(folder / "joints.csv", csv_text(JOINT_COLUMNS, boards.joints))
+    write_png(folder / "golden.png", boards.golden)
+
+
+def _write_frames(folder: Path, boards: SyntheticBoards, frames: int) -> list[FrameTruth]:
+    digits = max(2, len(str(frames - 1)))
+    truths = []
+    for index in range(frames):
+        shot = boards.render(index)
+        truths.append(FrameTruth(f"board{index:0{digits}d}.png", shot.states, shot.transform))
+        write_png(folder / truths[-1].file, shot.image)
+    return truths
+
+
+def _truth_rows(boards: SyntheticBoards, truths: Iterable[FrameTruth]) -> list[tuple[str, str, str, str]]:
+    return [
+        (truth.file, site.refdes, state, f"synthetic-{boards.seed}")
+        for truth in truths
+        for site, state in zip(boards.layout.sites, truth.states, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""From one frame to one board record."""

@@ -1,0 +1,110 @@
+"""From scores, or a fault, to the record of a board."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.verdict import ERROR, VERDICTS, Verdict, decide_each, defect_scores, worst
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judging.frame_job import Judgement, Logits, Model, Work
+from sji_edge.inspection.judging.layout import Layout, Placement
+
+
+class RecordMaker:
+    """Makes the records of one run.
+
+    Args:
+        model: the logits' meaning.
+        layout: the joints of a frame.
+        clock: for records.
+        run: begins every board's name, so that no two runs share one.
+    """
+
+    def __init__(self, model: Model, layout: Layout, clock: Clock, run: str) -> None:
+        self._model = model
+        self._layout = layout
+        self._clock = clock
+        self._run = run
+
+    def judged(self, work: Work, placement: Placement, logits: Logits) -> Judgement:
+        """Decide every joint: ERROR where it left the frame, or its logits are not finite."""
+        limits, inside = self._layout.limits, placement.inside
+        scores = np.full(len(inside), np.nan)
+        scores[inside] = defect_scores(logits, self._model.good_index)
+        codes = decide_each(scores, limits.lower, limits.upper)
+        labels = np.zeros(len(inside), np.intp)
+        labels[inside] = logits.argmax(axis=1)
+        joints = tuple(
+            JointRecord(name, VERDICTS[code], score, lower, upper, self._model.classes[label])
+            if code != ERROR
+            else JointRecord(name, Verdict.ERROR, None, lower, upper, cause=_joint_cause(there))
+            for name, code, score, lower, upper, label, there in zip(
+                self._layout.names(work.frame),
+                codes.tolist(),
+                scores.tolist(),
+                limits.lower.tolist(),
+                limits.upper.tolist(),
+                labels.tolist(),
+                inside.tolist(),
+                strict=True,
+            )
+        )
+        fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
+        work.watch.lap("decide")
+        record = self._record(work, worst(codes), joints, fault)
+        return Judgement(record, placement, fault.cause if fault else None)
+
+    def error(self, work: Work, fault: Fault) -> Judgement:
+        """Make every joint ERROR with the fault's cause."""
+        limits = self._layout.limits
+        joints = tuple(
+            JointRecord(name, Verdict.ERROR, None, lower, upper, cause=fault.cause)
+            for name, lower, upper in zip(
+                self._layout.names(work.frame), limits.lower.tolist(), limits.upper.tolist(), strict=True
+            )
+        )
+        record = self._record(work, Verdict.ERROR, joints, fault)
+        return Judgement(record, work.placement, fault.cause, work.failure)
+
+    def _record(
+        self, work: Work, verdict: Verdict, joints: tuple[JointRecord, ...], fault: Fault | None
+    ) -> BoardRecord:
+        frame = work.frame
+        since_capture = self._clock.monotonic_ns() - frame.captured_ns
+        return BoardRecord(
+            board=f"{self._run}-{frame.index:06d}",
+            frame_index=frame.index,
+            frame_name=frame.name,
+            utc=self._clock.utc(),
+            verdict=verdict,
+            joints=joints,
+            engine_sha256=self._model.engine_sha256,
+            recipe_sha256=self._layout.recipe_sha256,
+            cause=str(fault) if fault else "",
+            alignment_residual_px=work.placement.residual_px if work.placement else None,
+            latency_ns={**work.watch.stages, "since_capture": since_capture},
+        )
+
+
+def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
+    """Return a board's record with every joint ERROR."""
+    joints = tuple(
+        JointRecord(joint.refdes, Verdict.ERROR, None, joint.lower, joint.upper, cause=fault.cause)
+        for joint in record.joints
+    )
+    return replace(record, verdict=Verdict.ERROR, joints=joints, cause=str(fault))
+
+
+def _joint_cause(inside: bool) -> Cause:
+    return Cause.NOT_FINITE if inside else Cause.OUTSIDE_FRAME
+
+
+def _joint_fault(errors: list[JointRecord]) -> Fault | None:
+    """A board's fault from its ERROR joints: the first one's cause, and how many share it."""
+    if not errors:
+        return None
+    cause = Cause(errors[0].cause)
+    shared = sum(joint.cause == cause for joint in errors)
+    return Fault(cause, f"joint {errors[0].refdes}" + (f" and {shared - 1} more" if shared > 1 else ""))

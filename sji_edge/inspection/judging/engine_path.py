@@ -1,0 +1,192 @@
+"""Frames on their way through the engine: it has the next ones before it has answered the last."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sji_edge.core.errors import EngineInputError
+from sji_edge.core.preprocess import Image, Matrix
+from sji_edge.core.protocols import Engine, FrameEngine, PipelinedEngine
+from sji_edge.inspection.judging.frame_job import Logits, Work
+from sji_edge.inspection.judging.layout import Placement
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """Frames whose crops went in together: ``logits`` of all of them, and how many batches are not yet there."""
+
+    works: Sequence[Work]
+    logits: Logits
+    left: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """A batch that is under way: rows ``start`` to ``stop`` of its job."""
+
+    job: _Job
+    start: int
+    stop: int
+    ticket: int
+
+
+class _AtOnce:
+    """An engine that can only be asked and waited for, in the form of one that is asked ahead."""
+
+    sets = 1
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._answer: Logits = np.empty((0, 0), np.float32)
+
+    def submit(self, crops: Image) -> int:
+        self._answer = self._engine.infer(crops)
+        return 0
+
+    def collect(self, ticket: int) -> Logits:
+        del ticket
+        return self._answer
+
+    def drop(self, ticket: int) -> None:
+        """Nothing is under way."""
+
+
+class EnginePath:
+    """Keeps the engine busy: submits frames, and collects what is under way in the order of submission.
+
+    Args:
+        engine: used by one thread at a time.
+        on_device: an engine that can do so is given frames and cuts the joints itself; others get crops.
+    """
+
+    def __init__(self, engine: Engine, *, on_device: bool = False) -> None:
+        self._spec = engine.spec
+        self._frames = engine if on_device and isinstance(engine, FrameEngine) else None
+        self._engine = engine if isinstance(engine, PipelinedEngine) else _AtOnce(engine)
+        self._span = np.empty((engine.spec.max_batch, *engine.spec.crop_shape), np.uint8)
+        self._under_way: deque[_Batch] = deque()
+        self._failure: BaseException | None = None
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the engine cuts the joints, so that nobody else sees the crops."""
+        return self._frames is not None
+
+    @property
+    def depth(self) -> int:
+        """How many batches or frames the engine takes before it must answer the first."""
+        return self._engine.sets
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Start on frames; those that the engine has no room for wait until it has.
+
+        Raises:
+            Exception: what the engine raised. Nothing is under way then, and what was has no logits.
+        """
+        try:
+            if self._frames is not None:
+                for work in works:
+                    self._submit_frame(self._frames, work)
+            else:
+                self._submit_crops(works)
+        except BaseException as error:
+            self._drop_all(error)
+            raise
+
+    def answer(self, works: Sequence[Work]) -> None:
+        """Wait until each of some submitted frames has its logits and its lap.
+
+        Raises:
+            Exception: what the engine raised, here or in a later ``submit``; as there.
+        """
+        try:
+            while any(work.logits is None for work in works):
+                self._collect()
+        except BaseException as error:
+            self._drop_all(error)
+            raise
+
+    def warm_up(self, pixels: Image, placement: Placement) -> None:
+        """Judge a frame on every buffer set of an engine that cuts, so that memory and recordings are there."""
+        maps = _maps(placement)
+        if self._frames is not None and len(maps):
+            for _ in range(self.depth):
+                self._frames.collect(self._frames.submit_frame(np.ascontiguousarray(pixels), maps))
+
+    def _submit_crops(self, works: Sequence[Work]) -> None:
+        crops = works[0].crops if len(works) == 1 else self._spanned(works)
+        limit = self._spec.max_batch
+        starts = range(0, len(crops), limit)
+        job = self._job(works, len(crops), len(starts))
+        for start in starts:
+            batch = crops[start : start + limit]
+            self._make_room()
+            self._under_way.append(_Batch(job, start, start + len(batch), self._engine.submit(batch)))
+
+    def _submit_frame(self, engine: FrameEngine, work: Work) -> None:
+        maps = _maps(work.placement)
+        some = len(maps) > 0 and work.frame.pixels is not None
+        job = self._job([work], len(maps) if some else 0, int(some))
+        if some:
+            self._make_room()
+            pixels: Image = np.ascontiguousarray(work.frame.pixels)
+            self._under_way.append(_Batch(job, 0, len(maps), engine.submit_frame(pixels, maps)))
+
+    def _job(self, works: Sequence[Work], crops: int, batches: int) -> _Job:
+        job = _Job(works, np.empty((crops, self._spec.classes), np.float32), batches)
+        for work in works:
+            work.watch.begin()
+        if not batches:
+            self._deliver(job)
+        return job
+
+    def _spanned(self, works: Sequence[Work]) -> Image:
+        count = sum(len(work.crops) for work in works)
+        fits = count <= self._spec.max_batch
+        crops: Image = self._span[:count] if fits else np.empty((count, *self._spec.crop_shape), np.uint8)
+        if works:
+            np.concatenate([work.crops for work in works], out=crops)
+        return crops
+
+    def _make_room(self) -> None:
+        while len(self._under_way) >= self.depth:
+            self._collect()
+
+    def _collect(self) -> None:
+        if not self._under_way:
+            raise self._failure or EngineInputError("this frame was not given to the engine")
+        batch = self._under_way.popleft()
+        logits = self._engine.collect(batch.ticket)
+        wanted = (batch.stop - batch.start, self._spec.classes)
+        if logits.shape != wanted:
+            raise EngineInputError(f"the engine gave logits of shape {logits.shape}, {wanted} was wanted")
+        batch.job.logits[batch.start : batch.stop] = logits
+        batch.job.left -= 1
+        if batch.job.left:
+            return
+        self._deliver(batch.job)
+        # What the engine works on next has waited until now.
+        for work in self._under_way[0].job.works if self._under_way else ():
+            work.watch.begin()
+
+    def _deliver(self, job: _Job) -> None:
+        start = 0
+        for work in job.works:
+            count = len(job.logits) if self.on_device else len(work.crops)
+            work.logits = job.logits[start : start + count]
+            start += count
+            work.watch.lap("infer")
+
+    def _drop_all(self, error: BaseException) -> None:
+        """Give back every buffer set after an error; what the others hold is not trusted."""
+        self._failure = error
+        while self._under_way:
+            self._engine.drop(self._under_way.popleft().ticket)
+
+
+def _maps(placement: Placement | None) -> Matrix:
+    if placement is None:
+        return np.empty((0, 2, 3))
+    return np.ascontiguousarray(placement.maps[placement.inside])

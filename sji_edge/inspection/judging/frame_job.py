@@ -1,0 +1,92 @@
+"""A frame on its way through the stages, and what comes of it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.clock import Clock
+from sji_edge.core.preprocess import Image
+from sji_edge.core.protocols import BoardRecord, Frame
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judging.layout import Placement
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the judge must know of an engine's model: the logits' columns, its crop, its bundle's hash."""
+
+    classes: tuple[str, ...]
+    good_index: int
+    preprocess: PreprocessSpec
+    engine_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Limits from the moment of capture; None for no limit.
+
+    ``max_age_ns`` is how old a frame may be when work on it begins, ``takt_ns`` when its verdict is there.
+    Without ``waits`` the time in channels does not count: an image that lay on a disk was captured at no
+    moment of this run, and how far ahead of the engine it was read says nothing about a line.
+    """
+
+    max_age_ns: int | None = None
+    takt_ns: int | None = None
+    waits: bool = True
+
+
+class Stopwatch:
+    """Nanoseconds by stage, each from the end of the one before; ``wait`` is what passed between them.
+
+    From the capture on, the stages and ``wait`` add up; ``acquire`` is what came before.
+    """
+
+    def __init__(self, clock: Clock, captured_ns: int, acquire_ns: int = 0) -> None:
+        self._clock = clock
+        self._captured = captured_ns
+        self._last = clock.monotonic_ns()
+        self.stages = {"acquire": acquire_ns, "wait": self._last - captured_ns}
+
+    def begin(self) -> None:
+        """Count the time since the last stage as a wait, such as one in a channel."""
+        now = self._clock.monotonic_ns()
+        self.stages["wait"] += now - self._last
+        self._last = now
+
+    def age_ns(self) -> int:
+        """Time since the capture."""
+        return self._clock.monotonic_ns() - self._captured
+
+    def lap(self, stage: str) -> None:
+        """End a stage."""
+        now = self._clock.monotonic_ns()
+        self.stages[stage] = now - self._last
+        self._last = now
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A frame between two stages; ``crops`` is its part of ``buffer``, empty where there is a fault."""
+
+    frame: Frame
+    watch: Stopwatch
+    buffer: Image = field(repr=False)
+    crops: Image = field(repr=False)
+    fault: Fault | None = None
+    placement: Placement | None = None
+    logits: Logits | None = None
+    failure: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """A record, where its joints were, why it is an ERROR, and the engine's exception if that is why."""
+
+    record: BoardRecord
+    placement: Placement | None
+    cause: Cause | None = None
+    failure: Exception | None = None

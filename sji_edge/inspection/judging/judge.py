@@ -1,0 +1,198 @@
+"""From one frame to one board record: check, place, cut, infer, decide."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import EngineInputError, SjiError
+from sji_edge.core.preprocess import Image, crops_of_frame
+from sji_edge.core.protocols import Engine, Frame
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judging.board_records import RecordMaker
+from sji_edge.inspection.judging.engine_path import EnginePath
+from sji_edge.inspection.judging.frame_job import Deadlines, Judgement, Model, Stopwatch, Work
+from sji_edge.inspection.judging.layout import Layout, Placement
+
+MAX_SPAN = 32
+
+
+class BoardJudge:
+    """Judges frames in three steps, each of which may run in a thread of its own: ``prepare``, ``infer``, ``decide``.
+
+    ``start`` and ``finish`` are ``infer`` in two halves, for an engine that is asked ahead.
+
+    Args:
+        engine: takes the model's crops; after ``warm_up`` used by the second step alone.
+        model: the logits' meaning.
+        layout: the joints of a frame.
+        clock: for latencies and records.
+        run: begins every board's name, so that no two runs share one.
+        deadlines: how late a verdict may be.
+        on_device: let an engine that can do so cut the joints itself; then nobody else sees the crops.
+
+    Raises:
+        EngineInputError: the engine takes other crops, or gives other classes, than the model says.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        layout: Layout,
+        clock: Clock,
+        run: str,
+        *,
+        deadlines: Deadlines | None = None,
+        on_device: bool = False,
+    ) -> None:
+        spec = engine.spec
+        if spec.crop_shape != model.preprocess.shape or spec.classes != len(model.classes):
+            raise EngineInputError(
+                f"the engine takes {spec.crop_shape} crops and gives {spec.classes} classes, "
+                f"its card says {model.preprocess.shape} and {len(model.classes)}",
+                hint="build the engine again",
+            )
+        self._engine = engine
+        self._model = model
+        self._layout = layout
+        self._checks = layout.checks()
+        self._clock = clock
+        self._records = RecordMaker(model, layout, clock, run)
+        self._deadlines = deadlines or Deadlines()
+        self.own_buffer = self.new_buffer()
+        self._path = EnginePath(engine, on_device=on_device and self.joints <= spec.max_batch)
+
+    @property
+    def joints(self) -> int:
+        """Joints of every frame."""
+        return len(self._layout.limits.lower)
+
+    @property
+    def max_batch(self) -> int:
+        """Crops that one call of the engine takes."""
+        return self._engine.spec.max_batch
+
+    @property
+    def span(self) -> int:
+        """Frames whose joints go to the engine together where so many wait: as many as a batch has room for."""
+        return min(MAX_SPAN, max(1, self.max_batch // max(1, self.joints)))
+
+    @property
+    def depth(self) -> int:
+        """How often ``start`` may go ahead of ``finish`` with profit.
+
+        Never where a takt counts the work alone: of two frames under way it is not known whose time is whose.
+        """
+        alone = self._deadlines.takt_ns is not None and not self._deadlines.waits
+        return 1 if alone else self._path.depth
+
+    def new_buffer(self) -> Image:
+        """Return room for the crops of one frame, to be used again and again."""
+        return np.zeros((self.joints, *self._engine.spec.crop_shape), np.uint8)
+
+    def warm_up(self, frames: Sequence[Image] = (), *, alone: bool = False) -> None:
+        """Get everything ready, so that the first board is not the slowest.
+
+        Args:
+            frames: images to align and cut once, such as the recipe's golden one; the results are let go.
+            alone: each frame goes to the engine by itself, as with ``low_latency``.
+        """
+        whole, rest = divmod(self.joints, self.max_batch)
+        # An engine that cuts is given frame by frame.
+        together = 0 if whole or alone or self._path.on_device else self.span * self.joints
+        self._engine.prepare({self.max_batch if whole else 0, rest, together} - {0})
+        for start in range(0, self.joints, self.max_batch):
+            self._engine.infer(self.own_buffer[start : start + self.max_batch])
+        for pixels in frames:
+            placement = self._layout.place(pixels)
+            if isinstance(placement, Placement) and self._path.on_device:
+                self._path.warm_up(pixels, placement)
+            elif isinstance(placement, Placement):
+                self._cut(pixels, placement, self.own_buffer)
+
+    def judge(self, frame: Frame, acquire_ns: int = 0) -> Judgement:
+        """Judge one frame; what keeps it from a verdict becomes an ERROR record, never an exception.
+
+        Args:
+            frame: as the source gave it.
+            acquire_ns: how long it was waited for.
+        """
+        work = self.prepare(frame, self.own_buffer, acquire_ns)
+        self.infer([work])
+        return self.decide(work)
+
+    def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
+        """Check a frame, find its joints, and cut them into ``buffer``."""
+        watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)
+        work = Work(frame, watch, buffer, buffer[:0])
+        work.fault = self._checks.fault(frame) or self._age_fault(work)
+        watch.lap("check")
+        if work.fault is not None or frame.pixels is None:
+            return work
+        placement = self._layout.place(frame.pixels)
+        watch.lap("align")
+        if isinstance(placement, Fault):
+            work.fault = placement
+            return work
+        work.placement = placement
+        if self._path.on_device:
+            return work
+        work.crops = self._cut(frame.pixels, placement, buffer)
+        watch.lap("crop")
+        return work
+
+    def infer(self, works: Sequence[Work]) -> None:
+        """Run the engine on the crops of some frames, all in one batch where they fit."""
+        self.start(works)
+        self.finish(works)
+
+    def start(self, works: Sequence[Work]) -> None:
+        """Give the engine some frames; ``finish`` them in the order of their start."""
+        for work in works:
+            work.watch.begin()
+            if work.fault is None:
+                work.fault = self._age_fault(work)
+        self._ask(self._path.submit, works)
+
+    def finish(self, works: Sequence[Work]) -> None:
+        """Wait until frames that were started have their logits, or a fault."""
+        self._ask(self._path.answer, works)
+
+    def _ask(self, engine: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
+        able = [work for work in works if work.fault is None]
+        try:
+            engine(able)
+        except Exception as error:  # noqa: BLE001 - whatever the engine raises, the board is on record as ERROR
+            found = error.message if isinstance(error, SjiError) else f"{type(error).__name__}: {error}"
+            for work in (work for work in able if work.logits is None):
+                work.watch.lap("infer")
+                work.fault, work.failure = Fault(Cause.ENGINE, found), error
+
+    def decide(self, work: Work) -> Judgement:
+        """Turn logits into a record; one that comes after its takt is ERROR."""
+        work.watch.begin()
+        if work.fault is not None or work.placement is None or work.logits is None:
+            return self._records.error(work, work.fault or Fault(Cause.ENGINE, "it gave no answer"))
+        judgement = self._records.judged(work, work.placement, work.logits)
+        late = self._over(work, self._deadlines.takt_ns, Cause.LATE)
+        return self._records.error(work, late) if late else judgement
+
+    def _cut(self, pixels: Image, placement: Placement, buffer: Image) -> Image:
+        maps = placement.maps if placement.inside.all() else placement.maps[placement.inside]
+        crops: Image = buffer[: len(maps)]
+        crops_of_frame(pixels, maps, crops)
+        return crops
+
+    def _age_fault(self, work: Work) -> Fault | None:
+        return self._over(work, self._deadlines.max_age_ns, Cause.TOO_OLD)
+
+    def _over(self, work: Work, limit_ns: int | None, cause: Cause) -> Fault | None:
+        if limit_ns is None:
+            return None
+        waits, waited_ns = self._deadlines.waits, work.watch.stages["wait"]
+        age_ns = work.watch.age_ns() - (0 if waits else waited_ns)
+        if age_ns <= limit_ns:
+            return None
+        since = f"after capture, {waited_ns / 1e6:.1f} of them waiting" if waits else "of work"
+        return Fault(cause, f"{age_ns / 1e6:.1f} ms {since}; {limit_ns / 1e6:g} ms are allowed")

@@ -1,0 +1,1 @@
+"""What watches a run: counts, latencies, metrics, alarms, the shadow."""

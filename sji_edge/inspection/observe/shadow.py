@@ -1,0 +1,208 @@
+"""Shadow parity: a share of the crops judged again by the reference graph, beside the loop."""
+
+import json
+import os
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.preprocess import Image
+from sji_edge.core.protocols import Engine
+from sji_edge.core.verdict import PASS, VERDICTS, decide_each, defect_scores
+from sji_edge.inspection.channel import Channel
+from sji_edge.inspection.judging.frame_job import Model, Work
+from sji_edge.inspection.judging.layout import Layout, Limits
+
+QUEUE = 32
+"""Frames whose crops may wait for the reference; what comes while it is full is not replayed, and counted."""
+NICENESS = 10
+GOLDEN_TURN = 0x9E3779B97F4A7C15
+"""The golden ratio's part of a whole turn, which is 2^64."""
+CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowReport:
+    """What the replay found.
+
+    Attributes:
+        replayed: crops that both judged.
+        skipped: crops of the share that were not replayed: the reference was still busy, or had failed.
+        flips: verdicts that differ.
+        escape_flips: those of them where the engine says PASS.
+        max_score_error: greatest difference of two scores.
+        mean_score_error: over all replayed crops; a score that is not finite counts as 1 off.
+        failure: why the replay ended early; empty if it did not.
+    """
+
+    replayed: int = 0
+    skipped: int = 0
+    flips: int = 0
+    escape_flips: int = 0
+    max_score_error: float = 0.0
+    mean_score_error: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    frame_name: str
+    names: tuple[str, ...]
+    places: NDArray[np.intp]
+    crops: Image
+    scores: NDArray[np.float64]
+
+
+class Shadow:
+    """Replays crops in a thread of its own, of lower priority where the system allows it.
+
+    Args:
+        reference: the FP32 graph, opened for one thread and for this alone.
+        model: the logits' meaning.
+        layout: the joints, with the engine's thresholds.
+        reference_limits: the joints' thresholds for the reference's scores.
+        share: of the crops, above 0 and at most 1.
+        path: JSON lines, one for each verdict that differs; made when the first one does.
+    """
+
+    def __init__(
+        self,
+        reference: Engine,
+        model: Model,
+        layout: Layout,
+        reference_limits: Limits,
+        share: Fraction,
+        path: Path,
+    ) -> None:
+        self._reference = reference
+        self._model = model
+        self._layout = layout
+        self._reference_limits = reference_limits
+        self._share = share
+        self._path = path
+        self._seen = 0
+        self._error_sum = 0.0
+        self._report = ShadowReport()
+        self._lock = threading.Lock()
+        self._samples: Channel[_Sample] = Channel(QUEUE)
+        self._thread = threading.Thread(target=self._replay_all, name="shadow", daemon=True)
+        self._thread.start()
+
+    def take(self, work: Work) -> None:
+        """Take a frame's share of crops after the engine has judged them; never waits."""
+        if work.logits is None or work.placement is None or not len(work.crops):
+            return
+        chosen = self._choose(len(work.crops))
+        if not chosen.size:
+            return
+        # A dropped sample costs a look at the queue and no copy.
+        if len(self._samples) >= QUEUE or not self._thread.is_alive():
+            self._skip(chosen.size)
+            return
+        sample = _Sample(
+            work.frame.name,
+            self._layout.names(work.frame),
+            np.flatnonzero(work.placement.inside)[chosen],
+            work.crops[chosen],
+            defect_scores(work.logits[chosen], self._model.good_index),
+        )
+        if not self._samples.put(sample):
+            self._skip(chosen.size)
+
+    def _choose(self, crops: int) -> NDArray[np.intp]:
+        """Which of the next crops belong to the share, evenly spread over the run and over a board's joints.
+
+        Multiples of the golden ratio lie evenly on a circle, and so does every joint's own part of them; a plain
+        count would take the same joints of every board wherever their number divides by the share's.
+        """
+        numbers = np.arange(self._seen, self._seen + crops, dtype=np.uint64)
+        self._seen += crops
+        limit = self._share.numerator * 2**64 // self._share.denominator - 1
+        return np.flatnonzero(numbers * np.uint64(GOLDEN_TURN) <= np.uint64(limit))
+
+    def _skip(self, crops: int) -> None:
+        with self._lock:
+            self._report = replace(self._report, skipped=self._report.skipped + crops)
+
+    def report(self) -> ShadowReport:
+        """Return what was found so far; from any thread."""
+        with self._lock:
+            return self._report
+
+    def close(self) -> ShadowReport:
+        """Replay what waits, for a few seconds at most; what is then left counts as skipped."""
+        self._samples.close()
+        self._thread.join(CLOSE_S)
+        while (left := self._samples.get_waiting()) is not None:
+            self._skip(len(left.places))
+        self._thread.join(CLOSE_S)
+        return self.report()
+
+    def _replay_all(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while (sample := self._samples.get()) is not None:
+            try:
+                self._replay(sample)
+            except Exception as error:  # noqa: BLE001 - kept for the report; the loop goes on without a shadow
+                self._skip(len(sample.places))
+                with self._lock:
+                    self._report = replace(self._report, failure=f"{type(error).__name__}: {error}")
+                break
+
+    def _replay(self, sample: _Sample) -> None:
+        logits = [
+            self._reference.infer(sample.crops[start : start + self._reference.spec.max_batch])
+            for start in range(0, len(sample.crops), self._reference.spec.max_batch)
+        ]
+        scores = defect_scores(np.concatenate(logits), self._model.good_index)
+        own, other = self._layout.limits, self._reference_limits
+        verdicts = decide_each(sample.scores, own.lower[sample.places], own.upper[sample.places])
+        wanted = decide_each(scores, other.lower[sample.places], other.upper[sample.places])
+        errors = np.abs(sample.scores - scores)
+        errors[~np.isfinite(errors)] = 1.0
+        flipped = np.flatnonzero(verdicts != wanted)
+        lines = [
+            {
+                "type": "shadow",
+                "frame": sample.frame_name,
+                "refdes": sample.names[int(sample.places[index])],
+                "verdict": VERDICTS[verdicts[index]].value,
+                "reference": VERDICTS[wanted[index]].value,
+                "score": _finite(sample.scores[index]),
+                "reference_score": _finite(scores[index]),
+            }
+            for index in flipped
+        ]
+        self._count(errors, len(flipped), int((verdicts[flipped] == PASS).sum()))
+        if lines:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+
+    def _count(self, errors: NDArray[np.float64], flips: int, escapes: int) -> None:
+        self._error_sum += float(errors.sum())
+        with self._lock:
+            before = self._report
+            replayed = before.replayed + len(errors)
+            self._report = replace(
+                before,
+                replayed=replayed,
+                flips=before.flips + flips,
+                escape_flips=before.escape_flips + escapes,
+                max_score_error=max(before.max_score_error, float(errors.max())),
+                mean_score_error=self._error_sum / replayed,
+            )
+
+
+def as_json(report: ShadowReport) -> dict[str, object]:
+    """Return a report's fields for a status line."""
+    return asdict(report)
+
+
+def _finite(score: np.float64) -> float | None:
+    return float(score) if np.isfinite(score) else None

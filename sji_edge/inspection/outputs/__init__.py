@@ -1,0 +1,1 @@
+"""Where records and pictures of a run go."""

@@ -1,0 +1,98 @@
+"""The last stage: a board into every sink, or said to be in none that can be trusted."""
+
+from collections.abc import Callable, Sequence
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import GateError, OutputError
+from sji_edge.core.protocols import BoardRecord, Frame, Sink
+from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judging.board_records import as_error
+from sji_edge.inspection.judging.frame_job import Judgement
+from sji_edge.inspection.observe.alarm import ProcessAlarm
+from sji_edge.inspection.observe.tally import Tally
+from sji_edge.inspection.outputs.disk_space import FreeSpace
+
+OnBoard = Callable[[Frame, Judgement], object]
+
+
+class Recorder:
+    """Records boards one after the other.
+
+    Args:
+        sinks: take each record, in this order: the durable one first, so that what a later one shows is kept.
+        tally: counts what is on record.
+        clock: for latencies.
+        alarm: looks at each board on record.
+        on_board: each is called after a board is on record; an ``OutputError`` of one ends the run.
+        space: looks at the disk after each board.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        tally: Tally,
+        clock: Clock,
+        alarm: ProcessAlarm,
+        on_board: Sequence[OnBoard] = (),
+        space: FreeSpace | None = None,
+    ) -> None:
+        self._sinks = list(sinks)
+        self._tally = tally
+        self._clock = clock
+        self._alarm = alarm
+        self._on_board = list(on_board)
+        self._space = space
+        self._failure: OutputError | None = None
+
+    def record(self, frame: Frame, judgement: Judgement) -> OutputError | GateError | None:
+        """Record a board; returns why the run should end, if it should.
+
+        After a sink failed, boards still in flight are marked ERROR: in the sinks before it, which work.
+        """
+        if self._failure is not None:
+            self._mark(judgement, self._failure)
+            return None
+        begun_ns = self._clock.monotonic_ns()
+        for number, sink in enumerate(self._sinks):
+            try:
+                sink.write(judgement.record)
+            except OutputError as error:
+                self._sinks = self._sinks[:number]
+                self._failure = error
+                self._count_partly(judgement.record, number)
+                return error
+        done_ns = self._clock.monotonic_ns()
+        self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
+        failure = self._show(frame, judgement)
+        shortage = None if self._space is None else self._space.shortage()
+        return failure or shortage or self._alarm.after(judgement.record)
+
+    def _show(self, frame: Frame, judgement: Judgement) -> OutputError | None:
+        """Call each of ``on_board``; one that fails is called no more, the others are for what is in flight."""
+        failure: OutputError | None = None
+        for show in list(self._on_board):
+            try:
+                show(frame, judgement)
+            except OutputError as error:
+                self._on_board.remove(show)
+                failure = failure or error
+        return failure
+
+    def _mark(self, judgement: Judgement, failure: OutputError) -> None:
+        fault = Fault(Cause.NOT_RECORDED, failure.message)
+        record = as_error(judgement.record, fault)
+        written = 0
+        try:
+            for sink in self._sinks:
+                sink.write(record)
+                written += 1
+        except OutputError:
+            # The first failure is the one to report; from here on nothing can be recorded.
+            self._sinks = []
+        self._count_partly(record, written)
+
+    def _count_partly(self, record: BoardRecord, sinks: int) -> None:
+        if sinks:
+            self._tally.add_partly(Cause.NOT_RECORDED, record)
+        else:
+            self._tally.add_unrecorded(Cause.NOT_RECORDED)

@@ -1,0 +1,1 @@
+"""Calibration sets: chosen, audited, stored."""

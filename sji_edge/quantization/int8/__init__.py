@@ -1,0 +1,1 @@
+"""INT8 as an explicit Q/DQ graph."""

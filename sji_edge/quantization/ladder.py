@@ -1,0 +1,134 @@
+"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, 16-bit floats, FP32."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from sji_edge.core.card import ModelCard
+from sji_edge.quantization.fp16 import to_half
+from sji_edge.quantization.int8.quantizer import METHODS, Quantizer, Scheme, layers_by_noise
+from sji_edge.quantization.int8.range_methods import AUTO, score_methods
+from sji_edge.quantization.sensitivity import layer_noise
+from sji_edge.quantization.tensor_values import held_out
+
+NOISE_SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
+"""Shares of the squared noise that leave INT8, step by step, when the gate fails."""
+
+SHOWN_TENSORS = 8
+
+Step = Callable[[str], None]
+Ladder = Generator["Candidate", bool, None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph to try as an engine.
+
+    ``facts`` are its own, ``measured`` what the crops said of INT8 on the way to it; both go into the manifest.
+    ``note`` goes into the table.
+    """
+
+    label: str
+    precision: str
+    graph: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+def candidates(
+    model: Path,
+    wanted: str,
+    *,
+    crops: NDArray[np.uint8],
+    card: ModelCard,
+    scheme: Scheme,
+    method: str,
+    halves: Sequence[str],
+    folder: Path,
+    step: Step,
+) -> Ladder:
+    """Yield graphs to try, told by ``send`` whether the last one passed its gate well enough to stop at.
+
+    Args:
+        model: the exported FP32 graph.
+        wanted: a precision, or ``auto`` for the whole ladder; ``int8`` has rungs of its own.
+        crops: calibration crops, for ``int8`` and ``auto``.
+        card: the model's, for what its scores decide.
+        scheme: how integers stand for reals.
+        method: how ranges are taken, or ``auto``.
+        halves: 16-bit floats that the backend computes in here; others only store.
+        folder: where graphs are written.
+        step: told what is being done.
+    """
+    if wanted in ("auto", "int8"):
+        yield from _Int8(model, crops, card, scheme, method, folder, step).climb()
+    if wanted == "fp16" or (wanted == "auto" and "fp16" in halves):
+        graph = folder / "fp16.onnx"
+        onnx.save(to_half(onnx.load(model)), graph)
+        note = "" if "fp16" in halves else "FP16 only stores here: the CPU computes in float32"
+        yield Candidate("fp16", "fp16", graph, note=note)
+    if wanted == "bf16" or (wanted == "auto" and "bf16" in halves):
+        yield Candidate("bf16", "bf16", model)
+    if wanted in ("auto", "fp32"):
+        yield Candidate("fp32", "fp32", model)
+
+
+class _Int8:
+    """The rungs of INT8. Every fourth calibration crop is kept out of the ranges, to judge them on."""
+
+    def __init__(
+        self,
+        model: Path,
+        crops: NDArray[np.uint8],
+        card: ModelCard,
+        scheme: Scheme,
+        method: str,
+        folder: Path,
+        step: Step,
+    ) -> None:
+        self._folder, self._step = folder, step
+        kept_out = held_out(len(crops))
+        self._judged_on = crops[kept_out]
+        step("int8: equalising channels, taking ranges, correcting biases")
+        first = next(iter(METHODS)) if method == AUTO else method
+        self._quantizer = Quantizer(onnx.load(model), crops[~kept_out], scheme, first)
+        self._measured: dict[str, Any] = {}
+        if method == AUTO and len(self._judged_on):
+            scores = score_methods(self._quantizer, self._judged_on, card, step)
+            self._measured["range_methods"] = {name: score.as_facts() for name, score in scores.items()}
+            self._quantizer.use(min(scores, key=scores.__getitem__))
+        self._measured["ranges"] = self._quantizer.method
+
+    def climb(self) -> Ladder:
+        """Yield INT8, and while it does not do, INT8 with more and more of its noise left in float."""
+        if len(self._judged_on):
+            self._step("int8: what the ranges clip")
+            clipped = sorted(self._quantizer.clipped(self._judged_on).items(), key=lambda item: -item[1])
+            self._measured["clipped"] = {name: round(share, 6) for name, share in clipped[:SHOWN_TENSORS]}
+        passed = yield self._candidate(())
+        if passed or not len(self._judged_on):
+            return
+        noise = layer_noise(
+            self._quantizer,
+            self._judged_on,
+            lambda done, total: self._step(f"int8: noise of layer {done} of {total}"),
+        )
+        self._measured["layer_noise"] = {name: round(value, 5) for name, value in noise.items()}
+        for layers in layers_by_noise(noise, NOISE_SHARES):
+            passed = yield self._candidate(layers)
+            if passed:
+                return
+
+    def _candidate(self, float_layers: tuple[str, ...]) -> Candidate:
+        graph = self._folder / f"int8-{len(float_layers)}.onnx"
+        onnx.save(self._quantizer.quantise(float_layers), graph)
+        total = len(self._quantizer.layers())
+        label = f"int8, {len(float_layers)}/{total} float" if float_layers else "int8"
+        facts = {"float_layers": list(float_layers), "layers": total}
+        return Candidate(label, "int8", graph, facts, dict(self._measured))

@@ -1,0 +1,1 @@
+"""Where a frame's board lies against its recipe."""

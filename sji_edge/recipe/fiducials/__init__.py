@@ -1,0 +1,1 @@
+"""Finding fiducials to a fraction of a pixel."""

@@ -1,0 +1,1 @@
+"""Recipes made from pick-and-place data."""

@@ -1,0 +1,94 @@
+"""``packages.csv``: what is looked at of a package, in mm: one box around it, or one box a pin."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sji_edge.core.findings import in_words
+from sji_edge.recipe.csv_rows import Cells, csv_rows
+from sji_edge.recipe.problem import Finding
+
+REQUIRED = ("package", "width", "height")
+OPTIONAL = ("pin", "dx", "dy")
+
+
+class PackageBox(BaseModel):
+    """A box of a package that is not turned: its size, and its centre from the part's, y upwards.
+
+    Width and height 0 say that nothing of the package is looked at.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    package: str = Field(min_length=1)
+    width: float = Field(ge=0.0, le=500.0)
+    height: float = Field(ge=0.0, le=500.0)
+    pin: str = ""
+    dx: float = Field(default=0.0, ge=-500.0, le=500.0)
+    dy: float = Field(default=0.0, ge=-500.0, le=500.0)
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.width == 0) != (self.height == 0):
+            raise ValueError("width and height are both 0, or neither")
+        return self
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether it says that nothing is looked at."""
+        return self.width == 0
+
+
+Packages = dict[str, tuple[PackageBox, ...]]
+"""The boxes of each package by its name."""
+
+
+def read_packages(data: bytes, name: str) -> tuple[Packages, list[Finding]]:
+    """Parse ``packages.csv``.
+
+    Args:
+        data: the file's content, UTF-8 with or without a byte order mark.
+        name: how findings call the file.
+
+    Returns:
+        The packages that are right, and what is wrong with the others, each with its line.
+    """
+    boxes: dict[str, list[PackageBox]] = {}
+    findings: list[Finding] = []
+    for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
+        if isinstance(cells, Finding):
+            findings.append(cells)
+            continue
+        box = _parse_box(cells)
+        if isinstance(box, list):
+            findings += [Finding(f"{name} line {line}: {fault}") for fault in box]
+            continue
+        earlier = boxes.setdefault(box.package, [])
+        if clash := _clash(box, earlier):
+            findings.append(Finding(f"{name} line {line}: {box.package}: {clash}"))
+        else:
+            earlier.append(box)
+    if not boxes and not findings:
+        findings.append(Finding(f"{name}: no package"))
+    return {package: tuple(those) for package, those in boxes.items()}, findings
+
+
+def _parse_box(cells: Cells) -> PackageBox | list[str]:
+    try:
+        return PackageBox.model_validate(cells)
+    except ValidationError as error:
+        return [
+            f"{'.'.join(map(str, found['loc'])) or 'package'}: {in_words(found['msg'])}"
+            for found in error.errors()
+        ]
+
+
+def _clash(box: PackageBox, earlier: list[PackageBox]) -> str:
+    """Say why a further box of a package cannot be; empty if it can."""
+    if not earlier:
+        return ""
+    if box.empty or any(other.empty for other in earlier):
+        return "one line says that nothing of it is looked at, another what"
+    if not box.pin or any(not other.pin for other in earlier):
+        return "several lines need a pin each"
+    return f"pin {box.pin} stands twice" if any(other.pin == box.pin for other in earlier) else ""

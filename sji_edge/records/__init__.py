@@ -1,0 +1,12 @@
+"""Floor 1: inspection records: written by sinks, one name a line here, and read back."""
+
+from sji_edge.core.registry import Registry
+
+SINKS = Registry(
+    "sink",
+    {
+        "sqlite": "sji_edge.records.write.sqlite:SqliteSink",
+        "jsonl": "sji_edge.records.write.jsonl:JsonlSink",
+        "csv": "sji_edge.records.write.csv:CsvSink",
+    },
+)

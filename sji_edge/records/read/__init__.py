@@ -1,0 +1,1 @@
+"""Records read back while a run may still be writing."""

@@ -1,0 +1,76 @@
+"""Records as one table in a file: CSV, or Parquet through an extra."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sji_edge.core.errors import OutputError, UsageError
+from sji_edge.core.extras import load
+from sji_edge.records.latencies import LATENCY_COLUMNS
+from sji_edge.records.read.history import JOINT_COLUMNS
+
+BATCH = 10_000
+FLOATS = ("score", "lower", "upper", *LATENCY_COLUMNS)
+
+Rows = Iterator[tuple[Any, ...]]
+
+
+def export_joints(rows: Rows, path: Path) -> int:
+    """Write joints in one step; returns how many.
+
+    Args:
+        rows: of ``History.joints``.
+        path: ``.csv`` or ``.parquet``; must not exist yet.
+
+    Raises:
+        UsageError: another suffix.
+        MissingExtraError: Parquet without pyarrow.
+        OutputError: the file exists, or cannot be written.
+    """
+    writers: dict[str, Callable[[Rows, Path], int]] = {".csv": _write_csv, ".parquet": _write_parquet}
+    if path.suffix not in writers:
+        raise UsageError(f"{path} ends in neither .csv nor .parquet", hint="choose one of the two")
+    if path.exists():
+        raise OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            count = writers[path.suffix](rows, Path(temporary))
+            Path(temporary).chmod(0o644)
+            Path(temporary).rename(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return count
+
+
+def _write_csv(rows: Rows, path: Path) -> int:
+    count = 0
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(JOINT_COLUMNS)
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    return count
+
+
+def _write_parquet(rows: Rows, path: Path) -> int:
+    arrow: Any = load("pyarrow", purpose="Parquet")
+    parquet: Any = load("pyarrow.parquet", purpose="Parquet")
+    kinds = {name: arrow.float64() if name in FLOATS else arrow.string() for name in JOINT_COLUMNS}
+    schema = arrow.schema(list(kinds.items()))
+    count = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, BATCH)):
+            columns = dict(zip(JOINT_COLUMNS, zip(*batch, strict=True), strict=True))
+            writer.write_table(arrow.table({name: list(values) for name, values in columns.items()}, schema))
+            count += len(batch)
+    return count

@@ -1,0 +1,1 @@
+"""One file per sink, and what every sink checks before it writes."""

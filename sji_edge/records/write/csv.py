@@ -1,0 +1,88 @@
+"""Records as one CSV table, a line for each joint, for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.protocols import BoardRecord
+from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
+from sji_edge.records.write.appending import AppendedFile
+from sji_edge.records.write.validate import fit
+
+COLUMNS = (
+    "board",
+    "utc",
+    "frame",
+    "board_verdict",
+    "refdes",
+    "verdict",
+    "score",
+    "lower",
+    "upper",
+    "label",
+    "cause",
+    *LATENCY_COLUMNS,
+    "engine_sha256",
+    "recipe_sha256",
+)
+
+
+class CsvSink:
+    """Appends to a file that only this run writes; a board's lines go to the system in one piece.
+
+    Latencies are the board's, the same for each of its joints; ``since_capture_ms`` is from capture to verdict. A
+    stage that was not reached and a joint without a score have an empty cell.
+
+    Args:
+        path: the file to make.
+
+    Raises:
+        OutputError: it exists already, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = AppendedFile(path)
+        self._append(_text([COLUMNS]), "the header")
+
+    def write(self, record: BoardRecord) -> None:
+        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        record = fit(record)
+        latencies = ["" if value is None else value for value in in_ms(record.latency_ns)]
+        rows = [
+            (
+                record.board,
+                record.utc,
+                record.frame_name,
+                record.verdict.value,
+                joint.refdes,
+                joint.verdict.value,
+                "" if joint.score is None else joint.score,
+                joint.lower,
+                joint.upper,
+                joint.label,
+                joint.cause,
+                *latencies,
+                record.engine_sha256,
+                record.recipe_sha256,
+            )
+            for joint in record.joints
+        ]
+        self._append(_text(rows), f"board {record.board}")
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def _append(self, data: bytes, what: str) -> None:
+        try:
+            self._file.append(data)
+        except OSError as error:
+            raise OutputError(f"cannot record {what} into {self._file.path}: {error.strerror}") from error
+
+
+def _text(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,87 @@
+"""Records as lines of JSON: one for each joint, then one for the board that they belong to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.protocols import BoardRecord
+from sji_edge.records.write.appending import AppendedFile
+from sji_edge.records.write.validate import fit
+
+
+class JsonlSink:
+    """Appends to a file that only this run writes; a board's lines go to the system in one piece.
+
+    A reader takes a board as complete when its ``"type": "board"`` line is there: it comes last. A file that
+    has grown beyond ``rotate_bytes`` is left, and ``NAME.0002.jsonl`` begun, and so on: no file is renamed.
+
+    Args:
+        path: the first file to make.
+        rotate_bytes: size from which the next board goes into a new file; 0 never.
+
+    Raises:
+        OutputError: it exists already, or cannot be made.
+    """
+
+    def __init__(self, path: Path, rotate_bytes: int = 0) -> None:
+        self._path = path
+        self._rotate_bytes = rotate_bytes
+        self._pieces = 1
+        self._file = AppendedFile(path)
+
+    def write(self, record: BoardRecord) -> None:
+        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        record = fit(record)
+        data = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in _lines(record)).encode()
+        if self._rotate_bytes and self._file.size >= self._rotate_bytes:
+            self._next_piece()
+        try:
+            self._file.append(data)
+        except OSError as error:
+            raise OutputError(
+                f"cannot record board {record.board} into {self._file.path}: {error.strerror}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def _next_piece(self) -> None:
+        self._pieces += 1
+        following = AppendedFile(self._path.with_suffix(f".{self._pieces:04d}{self._path.suffix}"))
+        self._file.close()
+        self._file = following
+
+
+def _lines(record: BoardRecord) -> list[dict[str, Any]]:
+    joints: list[dict[str, Any]] = [
+        {
+            "type": "joint",
+            "board": record.board,
+            "frame": record.frame_name,
+            "refdes": joint.refdes,
+            "verdict": joint.verdict.value,
+            "score": joint.score,
+            "lower": joint.lower,
+            "upper": joint.upper,
+            "label": joint.label,
+            "cause": joint.cause,
+        }
+        for joint in record.joints
+    ]
+    board = {
+        "type": "board",
+        "board": record.board,
+        "frame": record.frame_name,
+        "frame_index": record.frame_index,
+        "utc": record.utc,
+        "verdict": record.verdict.value,
+        "cause": record.cause,
+        "joints": len(record.joints),
+        "alignment_residual_px": record.alignment_residual_px,
+        "engine_sha256": record.engine_sha256,
+        "recipe_sha256": record.recipe_sha256,
+        "latency_ns": dict(record.latency_ns),
+    }
+    return [*joints, board]

@@ -1,0 +1,1 @@
+"""The engine bundle: its files, their hashes, its signature, its archive."""

@@ -1,0 +1,270 @@
+"""The engine bundle: written whole, verified before anything in it is used, and holding no code."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sji_edge.core.card import ModelCard, PreprocessSpec
+from sji_edge.core.clock import Clock, SystemClock
+from sji_edge.core.errors import BundleError, GateError, UsageError
+from sji_edge.core.files import new_folder, sha256_of, write_atomic
+from sji_edge.core.protocols import Backend, Engine
+from sji_edge.core.verdict import Thresholds
+from sji_edge.runtime import BACKENDS
+from sji_edge.runtime.bundle.golden import Golden, read_golden
+from sji_edge.runtime.bundle.manifest import (
+    GOLDEN,
+    GRAPH,
+    MANIFEST,
+    PARITY,
+    REFERENCE,
+    BundleFacts,
+    FileEntry,
+    Manifest,
+    ParityRecord,
+    read_model,
+)
+from sji_edge.runtime.bundle.verification import (
+    REBUILD,
+    check_files,
+    check_is_bundle,
+    check_parity,
+    none_released,
+    plain_file,
+    proof_on_device,
+)
+from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: every file is what the manifest says."""
+
+    folder: Path
+    manifest: Manifest
+    parity: ParityRecord
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.manifest.card
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The deployed thresholds, for this engine's scores."""
+        return self.manifest.thresholds
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """The crop that the engine takes."""
+        return self.card.preprocess
+
+    @property
+    def engine_sha256(self) -> str:
+        """Hash of the engine file, the engine's identity in every record."""
+        return self.manifest.files[self.manifest.engine_file].sha256
+
+    @property
+    def engine_path(self) -> Path:
+        """The engine file."""
+        return self.folder / self.manifest.engine_file
+
+    @property
+    def reference_path(self) -> Path:
+        """The FP32 graph that the engine was made from."""
+        return self.folder / REFERENCE
+
+    def golden(self) -> Golden:
+        """Read the golden crops; raises ``BundleError`` when they do not fit the card."""
+        return read_golden(self.folder / GOLDEN, self.card)
+
+
+def write_bundle(
+    folder: Path,
+    facts: BundleFacts,
+    *,
+    reference: Path,
+    engine: Path,
+    golden: Path,
+    parity: ParityRecord,
+    extras: Mapping[str, Path] | None = None,
+    clock: Clock | None = None,
+) -> Bundle:
+    """Write a bundle in one step and verify it; it may be for another machine than this one.
+
+    Args:
+        folder: ``engines/NAME``; must not exist yet.
+        facts: what is known of the engine.
+        reference: the FP32 ONNX graph.
+        engine: the engine file; its suffix is kept.
+        golden: the golden crops.
+        parity: the record for exactly these files; the bundle is released when it passed.
+        extras: other files by their names in the bundle, such as ``GRAPH`` and ``BUILD_LOG``.
+        clock: for ``created_utc``.
+
+    Raises:
+        OutputError: ``folder`` exists.
+        BundleError: the parity record belongs to other files or thresholds.
+    """
+    engine_file = f"engine{engine.suffix}"
+    sources = {REFERENCE: reference, engine_file: engine, GOLDEN: golden, **(extras or {})}
+    with new_folder(folder) as partial:
+        for name, source in sources.items():
+            shutil.copyfile(source, partial / name)
+        write_atomic(partial / PARITY, parity.model_dump_json(indent=2) + "\n")
+        manifest = Manifest(
+            **dict(facts),
+            created_utc=(clock or SystemClock()).utc(),
+            engine_file=engine_file,
+            files={name: _entry(partial / name) for name in (*sources, PARITY)},
+            released=parity.passed,
+        )
+        write_atomic(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        verify_bundle(partial, require_released=False)
+    return verify_bundle(folder, require_released=False)
+
+
+def open_bundle(
+    folder: Path, *, require_released: bool = True, require_signature: Path | None = None
+) -> Bundle:
+    """Verify a bundle and open it. Nothing in it is executed, and nothing outside it is read.
+
+    Args:
+        folder: ``engines/NAME``.
+        require_released: refuse an engine that failed its parity gate.
+        require_signature: a public key; refuse a bundle that it did not sign.
+
+    Raises:
+        BundleError: as ``verify_bundle``, or made for a backend that cannot run here.
+        GateError: the engine has no parity record, or it failed.
+        UsageError: ``require_signature`` is no public key.
+    """
+    bundle = verify_bundle(folder, require_released=require_released, require_signature=require_signature)
+    manifest = bundle.manifest
+    backend = backend_of(manifest)
+    reason = backend.incompatibility(manifest.precision, manifest.environment)
+    if reason:
+        # What fails without a record as well fails for this machine, which no rebuilding mends.
+        rebuildable = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
+        hint = f"{REBUILD} on this machine"
+        if rebuildable:
+            hint = f"sji-edge engine release {folder} --rebuild on this machine"
+        elif manifest.waits_for_device:
+            hint = proof_on_device(folder)
+        raise BundleError(f"{folder} cannot run here: {reason}", hint=hint)
+    return bundle
+
+
+def verify_bundle(
+    folder: Path, *, require_released: bool = True, require_signature: Path | None = None
+) -> Bundle:
+    """Hold a bundle to its manifest, whatever machine it was made for; see ``open_bundle``.
+
+    Raises:
+        BundleError: not a bundle, of another schema, incomplete, altered, with a file too many, or not
+            signed by ``require_signature``.
+        GateError: the engine has no parity record, or it failed.
+        UsageError: ``require_signature`` is no public key.
+    """
+    check_is_bundle(folder)
+    if require_signature is not None:
+        # Before anything in the bundle is parsed; cryptography is loaded only when asked for.
+        from sji_edge.runtime.bundle.signature import check_signature
+
+        check_signature(folder, require_signature)
+    manifest = read_model(plain_file(folder, MANIFEST), Manifest, "manifest")
+    check_files(folder, manifest)
+    parity = read_model(folder / PARITY, ParityRecord, "parity record")
+    check_parity(folder, manifest, parity)
+    if require_released and not (manifest.released and parity.passed):
+        reasons = "; ".join(parity.failures) or "the manifest says so"
+        waits = manifest.waits_for_device
+        hint = proof_on_device(folder) if waits else "sji-edge parity shows the comparison"
+        raise GateError(f"{folder} is not released: {reasons}", hint=hint)
+    return Bundle(folder, manifest, parity)
+
+
+def backend_of(manifest: Manifest) -> Backend:
+    """Return the backend that a manifest names; raises ``BundleError`` when there is none of that name."""
+    try:
+        backend: Backend = BACKENDS.get(manifest.backend)()
+    except UsageError as error:
+        raise BundleError(f"the bundle is for {error.message}", hint=error.hint) from error
+    return backend
+
+
+def open_engine(bundle: Bundle, threads: int = 0) -> Engine:
+    """Load a bundle's engine; ``threads`` 0 leaves the choice to the backend.
+
+    Raises:
+        BundleError: the engine file does not load, or takes or gives something else than the card says.
+    """
+    manifest = bundle.manifest
+    engine = backend_of(manifest).open(
+        bundle.engine_path, precision=manifest.precision, max_batch=manifest.max_batch, threads=threads
+    )
+    _check_against_card(engine, bundle.card, bundle.engine_path)
+    return engine
+
+
+def open_reference(bundle: Bundle, threads: int = 0) -> Engine:
+    """Load a bundle's reference graph at FP32 in ONNX Runtime; raises as ``open_engine``."""
+    backend: Backend = BACKENDS.get("onnxruntime")()
+    path = bundle.reference_path
+    engine = backend.open(path, precision="fp32", max_batch=bundle.manifest.max_batch, threads=threads)
+    _check_against_card(engine, bundle.card, path)
+    return engine
+
+
+def newest_released(parent: Path) -> Path:
+    """Return the released bundle in ``parent`` that was made last.
+
+    Raises:
+        UsageError: there is none.
+        BundleError: a manifest cannot be read: which engine is the newest is then not known.
+    """
+    found: list[tuple[str, Path]] = []
+    waiting: list[tuple[str, Path]] = []
+    for mark in sorted(parent.glob(f"*/{MANIFEST}")):
+        if mark.parent.name.startswith("."):
+            continue
+        manifest = read_model(mark, Manifest, "manifest")
+        if manifest.released:
+            found.append((manifest.created_utc, mark.parent))
+        elif manifest.waits_for_device:
+            waiting.append((manifest.created_utc, mark.parent))
+    if not found:
+        raise none_released(parent, [folder for _, folder in sorted(waiting, reverse=True)])
+    return max(found)[1]
+
+
+def environment_changes(bundle: Bundle) -> list[str]:
+    """Say what differs between this machine and the one that proved the engine's parity.
+
+    An ONNX engine runs on both, but INT8 kernels round differently from one instruction set to another:
+    ``sji-edge parity ENGINE --golden`` proves it again here. How many bits the weights have is recorded there
+    too, but is a fact of the engine: no machine has it.
+    """
+    recorded, here = bundle.manifest.environment, dict(backend_of(bundle.manifest).environment())
+    return [
+        f"{key}: {recorded.get(key, 'none')} there, {here.get(key, 'none')} here"
+        for key in sorted((recorded.keys() | here.keys()) - {INT8_WEIGHT_BITS})
+        if recorded.get(key) != here.get(key)
+    ]
+
+
+def _check_against_card(engine: Engine, card: ModelCard, source: Path) -> None:
+    found = (engine.spec.crop_shape, engine.spec.classes)
+    wanted = (card.preprocess.shape, len(card.classes))
+    if found != wanted:
+        engine.close()
+        raise BundleError(
+            f"{source} takes {found[0]} crops and gives {found[1]} logits; "
+            f"the card says {wanted[0]} and {wanted[1]}",
+            hint=REBUILD,
+        )
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(sha256=sha256_of(path), size=path.stat().st_size)

@@ -1,0 +1,101 @@
+"""The crop kernel on the host's side: the shipped machine code, the launch's shape, and its arguments' checks."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import BundleError, EngineInputError
+
+FUNCTION = "sji_crop_batch"
+SIGNATURE = "PiiiPPiii"
+"""Arguments as ``struct`` codes: frame, its height, width and channels, maps, crops, height, width, channels."""
+
+BLOCK = (32, 8, 1)
+MAX_CROPS = 65_535
+"""Greatest third dimension of a CUDA grid."""
+
+FOLDER = Path(__file__).parent
+FATBIN = FOLDER / "crop_kernel.fatbin"
+RECORD = FOLDER / "crop_kernel.json"
+
+
+def kernel_code() -> bytes:
+    """Read the shipped machine code.
+
+    Raises:
+        BundleError: missing, or not what its record says.
+    """
+    try:
+        code, record = FATBIN.read_bytes(), json.loads(RECORD.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"the crop kernel cannot be read: {error}", hint="install sji-edge again"
+        ) from error
+    if hashlib.sha256(code).hexdigest() != record["fatbin_sha256"]:
+        raise BundleError(f"{FATBIN} was altered", hint="install sji-edge again")
+    return code
+
+
+def code_for(capability: str) -> str:
+    """Return what the shipped code has for a compute capability: ``machine code``, ``PTX``, or nothing.
+
+    Machine code runs on its own major version from its minor one on; PTX is translated for later ones.
+
+    Args:
+        capability: such as ``"8.6"``.
+    """
+    record = json.loads(RECORD.read_bytes())
+    major, minor = (int(part) for part in capability.split("."))
+    compiled = [int(name.removeprefix("sm_")) for name in record["machine_code"]]
+    if any(code // 10 == major and code % 10 <= minor for code in compiled):
+        return "machine code"
+    virtual = [int(name.removeprefix("compute_")) for name in record["ptx"]]
+    return "PTX" if any(code <= 10 * major + minor for code in virtual) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A launch's grid and block, and its arguments but for the three addresses."""
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    frame: tuple[int, int, int]
+    crop: tuple[int, int, int]
+
+
+def launch_of(
+    frame: NDArray[np.uint8], maps: NDArray[np.float64], crop_shape: tuple[int, int, int], max_batch: int
+) -> Launch:
+    """Hold a frame and its crop maps to what the kernel takes.
+
+    Args:
+        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
+        maps: float64 ``(n, 2, 3)`` of ``core.preprocess.crops_to_image``, C-contiguous.
+        crop_shape: height, width and channels of a crop.
+        max_batch: crops that the engine takes.
+
+    Raises:
+        EngineInputError: another dtype, shape, memory order or number, or a map that is not finite.
+    """
+    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+        raise EngineInputError(
+            f"the frame is {frame.dtype} {frame.shape}; uint8 grey (h, w) or BGR (h, w, 3) is taken"
+        )
+    if frame.size == 0:
+        raise EngineInputError("the frame is empty")
+    if maps.dtype != np.float64 or maps.ndim != 3 or maps.shape[1:] != (2, 3):
+        raise EngineInputError(f"crop maps are {maps.dtype} {maps.shape}; float64 (n, 2, 3) is taken")
+    if not 1 <= len(maps) <= min(max_batch, MAX_CROPS):
+        raise EngineInputError(f"{len(maps)} crops in one batch; this engine takes 1 to {max_batch}")
+    if not (frame.flags.c_contiguous and maps.flags.c_contiguous):
+        raise EngineInputError("frame and crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
+    if not np.isfinite(maps).all():
+        raise EngineInputError("a crop map is not finite")
+    height, width, _channels = crop_shape
+    grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), len(maps))
+    planes = 1 if frame.ndim == 2 else 3
+    return Launch(grid, BLOCK, (frame.shape[0], frame.shape[1], planes), crop_shape)

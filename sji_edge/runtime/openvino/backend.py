@@ -1,0 +1,111 @@
+"""OpenVINO on the CPU, at a precision that is always said and never chosen by the device.
+
+On a CPU with bf16 units OpenVINO computes an FP32 model in bf16 unless told otherwise, and INT8 graphs do
+the same to their float part: hence ``INFERENCE_PRECISION_HINT`` on every compilation, read back afterwards.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
+from sji_edge.core.registry import nearest
+from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
+from sji_edge.runtime.onnx_graph import check_names, copy_graph, one_line, spec_of
+from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
+
+FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
+"""What each precision's float layers are computed in; FP16 is a storage type on a CPU."""
+
+NUMPY_NAMES = {"u8": "uint8", "f32": "float32"}
+
+
+class OpenVinoBackend:
+    """Engine files are ONNX graphs, compiled when opened; no extension library is ever loaded."""
+
+    name = "openvino"
+    suffix = ".onnx"
+
+    def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
+        """Check that a graph compiles here, and copy it; returns the types of the compiled layers.
+
+        Raises:
+            UsageError: no such precision.
+            BundleError: not a graph of ours, or OpenVINO cannot compile it.
+            EnvironmentMismatchError: this CPU lacks the precision.
+        """
+        engine = self.open(graph, precision=precision, max_batch=max_batch, threads=0)
+        try:
+            facts = {"layer_types": engine.layer_types(), "float_type": FLOAT_TYPE[precision]}
+        finally:
+            engine.close()
+        copy_graph(graph, engine_file)
+        return facts
+
+    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> OpenVinoEngine:
+        """Load and compile; raises as ``build``. ``threads`` 0 leaves the choice to OpenVINO."""
+        if reason := self.incompatibility(precision, {}):
+            raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
+        core = load_openvino().Core()
+        model = _read(core, engine_file)
+        spec = spec_of(
+            engine_file,
+            _dimensions(model.input(0)),
+            _dimensions(model.output(0)),
+            max_batch=max_batch,
+            backend=self.name,
+            precision=precision,
+        )
+        return OpenVinoEngine(core, model, _settings(precision, threads), spec)
+
+    def environment(self) -> Mapping[str, str]:
+        """OpenVINO's version, the CPU and its instruction sets."""
+        return {"openvino": str(load_openvino().__version__), **cpu_facts()}
+
+    def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
+        """Say why an engine of this precision cannot run here, or return an empty text.
+
+        An ONNX graph is compiled anew on every machine: of ``recorded`` only the bits of INT8 weights matter.
+        """
+        if precision not in FLOAT_TYPE:
+            raise UsageError(f"unknown precision {precision!r}", hint=nearest(precision, list(FLOAT_TYPE)))
+        able = load_openvino().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in able:
+            return f"this CPU ({cpu_facts()['cpu']}) has no bf16 units"
+        return int8_incompatibility(recorded)
+
+
+def _read(core: Any, engine_file: Path) -> Any:
+    try:
+        model = core.read_model(engine_file)
+    except RuntimeError as error:
+        raise BundleError(f"OpenVINO cannot read {engine_file}: {one_line(error)}") from error
+    check_names(engine_file, _ports(model.inputs), _ports(model.outputs))
+    return model
+
+
+def _settings(precision: str, threads: int) -> dict[str, Any]:
+    if threads < 0:
+        raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+    return {
+        "INFERENCE_PRECISION_HINT": FLOAT_TYPE[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        # The loop's other threads share the cores; pinning gained nothing measurable.
+        "ENABLE_CPU_PINNING": False,
+        # Otherwise activations may be quantised on the fly where weights are stored compressed.
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+    }
+
+
+def _ports(ports: Any) -> list[tuple[str, str]]:
+    kinds = [port.element_type.get_type_name() for port in ports]
+    names = [port.any_name if port.names else "" for port in ports]
+    return [(name, NUMPY_NAMES.get(kind, kind)) for name, kind in zip(names, kinds, strict=True)]
+
+
+def _dimensions(port: Any) -> list[int | None]:
+    shape = port.partial_shape
+    if shape.rank.is_dynamic:
+        return []
+    return [None if size.is_dynamic else size.get_length() for size in shape]

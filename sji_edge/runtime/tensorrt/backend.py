@@ -1,0 +1,178 @@
+"""TensorRT and TensorRT for RTX: one backend, which differs only where the packages do.
+
+The precision is in the graph (Q/DQ for INT8, an FP16 graph for FP16), and networks are strongly typed, so that
+TensorRT chooses kernels and never precisions. TensorRT for RTX builds ahead of time for cards that are not here;
+such an engine cannot run here, and its parity waits for the device.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
+from sji_edge.core.files import write_atomic
+from sji_edge.core.protocols import Engine
+from sji_edge.core.registry import nearest
+from sji_edge.runtime.cuda.driver import CudaDriver, ask_driver
+from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX, one_line
+from sji_edge.runtime.tensorrt.build import Built, Job, build_plan
+from sji_edge.runtime.tensorrt.calls import undisturbed
+from sji_edge.runtime.tensorrt.compatibility import environment_of, plan_incompatibility
+from sji_edge.runtime.tensorrt.layers import count_types, layer_table, unfused
+from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
+from sji_edge.runtime.tensorrt.options import AHEAD_OF_TIME, DEFAULTS, TensorRtOptions, check_options
+from sji_edge.runtime.tensorrt.package import TENSORRT, TENSORRT_RTX, Package, check_device
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def _quiet(step: str) -> None:
+    del step
+
+
+@cache
+def this_driver() -> CudaDriver:
+    """Ask the driver once; a GPU does not come or go while a process runs."""
+    return ask_driver()
+
+
+@dataclass(frozen=True)
+class TensorRtBackend:
+    """Engine files are plans of TensorRT 8.6, 10 or 11.
+
+    Args:
+        options: how to build; they change nothing of what runs.
+        step: told what the builder does.
+        driver: asks for the NVIDIA driver's facts.
+    """
+
+    options: TensorRtOptions = DEFAULTS
+    step: Callable[[str], None] = field(default=_quiet, compare=False)
+    driver: Callable[[], CudaDriver] = field(default=this_driver, compare=False)
+
+    name: ClassVar[str] = "tensorrt"
+    suffix: ClassVar[str] = ".plan"
+    package: ClassVar[Package] = TENSORRT
+
+    def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
+        """Build a plan, and beside it ``STEM.log`` and, where there is a GPU, ``STEM.layers.json``.
+
+        Raises:
+            UsageError: no such precision, or an option that this kind of TensorRT has not.
+            MissingExtraError: the package is not installed.
+            EnvironmentMismatchError: no GPU, where the package cannot build without one.
+            BundleError: not a graph of ours, or TensorRT cannot build it.
+        """
+        check_precision(precision)
+        check_options(self.options, rtx=self.package.ahead_of_time)
+        if max_batch < 1:
+            raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+        if not self.package.ahead_of_time:
+            check_device(self.package, "build", self.driver())
+        trt = self.package.load()
+        job = Job(
+            graph, precision, max_batch, self.options, self._targets(), self._timing_cache(trt), self.step
+        )
+        built = build_plan(trt, job, self.name)
+        write_atomic(engine_file, built.plan)
+        write_atomic(engine_file.with_suffix(LOG_SUFFIX), built.log.text())
+        return {**built.facts, **self._inspect(trt, built, engine_file)}
+
+    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> Engine:
+        """Load a plan on the first GPU; ``threads`` is for CPU engines and changes nothing.
+
+        Raises:
+            UsageError: no such precision, or a batch or number of threads that cannot be.
+            EnvironmentMismatchError: no GPU, or pycuda is not installed.
+            BundleError: not a plan of this package's version, or of another input.
+        """
+        check_precision(precision)
+        if threads < 0:
+            raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+        if max_batch < 1:
+            raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+        check_device(self.package, f"open {engine_file}", self.driver())
+        from sji_edge.runtime.tensorrt.engine import open_plan
+
+        return open_plan(
+            self.package.load(), engine_file, max_batch=max_batch, backend=self.name, precision=precision
+        )
+
+    def environment(self) -> Mapping[str, str]:
+        """The package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
+        version = str(self.package.load().__version__)
+        return environment_of(self.name, version, self.driver(), self.options, self._targets())
+
+    def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
+        """Say why a plan cannot run here, or return an empty text: package, version, GPU."""
+        if precision == "bf16":
+            return "TensorRT engines are built in fp32, fp16 and int8"
+        check_precision(precision)
+        try:
+            version = str(self.package.load().__version__)
+        except EnvironmentMismatchError as error:
+            return error.message
+        return plan_incompatibility(self.name, self.package.title, version, self.driver(), recorded)
+
+    def _targets(self) -> tuple[str, ...]:
+        if self.options.compute_capabilities or not self.package.ahead_of_time:
+            return self.options.compute_capabilities
+        return AHEAD_OF_TIME if self.driver().missing else ()
+
+    def _timing_cache(self, trt: Any) -> Path | None:
+        """Where kernels' times are kept; TensorRT for RTX measures none."""
+        folder, devices = self.options.timing_caches, self.driver().devices
+        if folder is None or self.package.ahead_of_time or not devices:
+            return None
+        device = devices[0].name.replace(" ", "-").replace("/", "-")
+        return folder / f"{self.name}-{trt.__version__}-{device}.cache"
+
+    def _inspect(self, trt: Any, built: Built, engine_file: Path) -> dict[str, Any]:
+        # A plan that is asked for its layers is loaded, and that needs the GPU that it is for.
+        if self.driver().missing or self._targets():
+            return {
+                "layer_types": {},
+                "layer_table": "not inspected: that needs the GPU that the engine is for",
+            }
+        with undisturbed():
+            text = _layers_of(trt, built.plan)
+        try:
+            table = layer_table(text)
+        except ValueError as error:
+            return {"layer_types": {}, "layer_table": f"not inspected: {one_line(error)}"}
+        write_atomic(engine_file.with_suffix(LAYERS_SUFFIX), json.dumps(table, indent=1) + "\n")
+        warning = unfused(table)
+        return {
+            "layer_types": count_types(table),
+            "layer_table": f"{len(table)} layers",
+            **({"unfused": warning} if warning else {}),
+        }
+
+
+@dataclass(frozen=True)
+class TensorRtRtxBackend(TensorRtBackend):
+    """Engine files are plans of TensorRT for RTX, built for named cards without one, or for the one here."""
+
+    name: ClassVar[str] = "tensorrt-rtx"
+    package: ClassVar[Package] = TENSORRT_RTX
+
+
+def _layers_of(trt: Any, plan: bytes) -> str:
+    log = BuildLog()
+    runtime = runtime_of(trt, log)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise BundleError(f"the new plan does not load: {log.reason()}")
+    text: str = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    return text
+
+
+def check_precision(precision: str) -> None:
+    """Raise ``UsageError`` for an unknown precision, ``EnvironmentMismatchError`` for bf16."""
+    if precision == "bf16":
+        raise EnvironmentMismatchError("TensorRT engines are built in fp32, fp16 and int8, not in bf16")
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}", hint=nearest(precision, list(PRECISIONS)))

@@ -1,0 +1,118 @@
+"""One batch's memory, on both sides, and what works on it: a stream, execution contexts, recordings, events."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.cuda.device import CudaContext
+from sji_edge.runtime.cuda.graph_capture import GraphRecorder
+from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
+from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile
+from sji_edge.runtime.tensorrt.execution import MAX_OWN, Executions, scratch_bytes
+from sji_edge.runtime.tensorrt.plan import LoadedPlan
+
+
+@dataclass(slots=True, eq=False)
+class BufferSet:
+    """See ``new_set``; all its methods are called while the context is current."""
+
+    stream: Any
+    graphs: GraphRecorder
+    executions: Executions
+    crops_host: NDArray[np.uint8]
+    logits_host: NDArray[np.float32]
+    maps_host: NDArray[np.float64]
+    crops: Any
+    logits: Any
+    maps: Any
+    scratch: Any
+    begun: Any
+    done: Any
+    frame_host: NDArray[np.uint8] | None = None
+    frame: Any = None
+    count: int = field(default=0)
+
+    def room_for_frame(self, context: CudaContext, frame: NDArray[np.uint8]) -> None:
+        """Make room for frames of this one's shape, where there is none; nothing may be under way.
+
+        Raises:
+            EnvironmentMismatchError: no room.
+        """
+        if self.frame_host is not None and self.frame_host.shape == frame.shape:
+            return
+        # Recordings of frames hold the old address.
+        self.graphs.clear("frame")
+        if self.frame is not None:
+            self.frame.free()
+        self.frame_host, self.frame = None, None
+        memory = context.device_memory(frame.nbytes)
+        self.frame_host = context.host_memory(frame.shape, np.uint8)
+        self.frame = memory
+
+    def free(self, errors: tuple[type[Exception], ...]) -> None:
+        """Give everything back, whatever state it is in; the set is of no use afterwards.
+
+        Stream, events and page-locked memory are freed with their last reference: the frames of an error may hold
+        the set, so it lets go of them.
+        """
+        with suppress(*errors):
+            self.stream.synchronize()
+        self.graphs.clear()
+        self.executions.clear()
+        for memory in (self.crops, self.logits, self.maps, self.scratch, self.frame):
+            if memory is not None:
+                with suppress(*errors):
+                    memory.free()
+        for name in ("stream", "begun", "done", "crops_host", "logits_host", "maps_host", "frame_host"):
+            delattr(self, name)
+
+
+def new_set(
+    context: CudaContext, loaded: LoadedPlan, spec: EngineSpec, profile: Profile, bindings: Any | None
+) -> BufferSet:
+    """Make a buffer set for a plan.
+
+    Args:
+        context: current.
+        loaded: the plan.
+        spec: of the engine.
+        profile: of the plan.
+        bindings: cuda-python's driver module, or None: then nothing is recorded.
+
+    Raises:
+        EnvironmentMismatchError: the GPU or the host has no room.
+    """
+    sizes = BufferSizes.of(spec, profile)
+    batch = profile.run_batch(spec.max_batch)
+    stream = context.stream()
+    crops, logits = context.device_memory(sizes.crops), context.device_memory(sizes.logits)
+    size = scratch_bytes(loaded.trt, loaded.plan)
+    scratch = context.device_memory(size) if size else None
+    executions = Executions(
+        loaded.trt,
+        loaded.plan,
+        spec.crop_shape,
+        {INPUT_NAME: int(crops), OUTPUT_NAME: int(logits)},
+        None if scratch is None else (int(scratch), size),
+        MAX_OWN if bindings is not None else 0,
+    )
+    # The greatest batch needs the most: where there is no room for it, that is said now.
+    executions.of(batch)
+    return BufferSet(
+        stream=stream,
+        graphs=GraphRecorder(int(stream.handle), bindings, context.errors),
+        executions=executions,
+        crops_host=context.host_memory((batch, *spec.crop_shape), np.uint8),
+        logits_host=context.host_memory((batch, spec.classes), np.float32),
+        maps_host=context.host_memory((batch, 2, 3), np.float64),
+        crops=crops,
+        logits=logits,
+        maps=context.device_memory(sizes.maps),
+        scratch=scratch,
+        begun=context.event(),
+        done=context.event(),
+    )

@@ -1,0 +1,89 @@
+"""What a plan depends on, and why one that was made elsewhere cannot run here."""
+
+from collections.abc import Mapping
+
+from sji_edge.runtime.cuda.driver import CudaDriver
+from sji_edge.runtime.cuda.gpu_state import driver_release
+from sji_edge.runtime.tensorrt.options import TensorRtOptions
+
+NONE = "none"
+COMPATIBLE = "compatible"
+AMPERE = (8, 0)
+
+
+def environment_of(
+    backend: str, version: str, driver: CudaDriver, options: TensorRtOptions, targets: tuple[str, ...]
+) -> dict[str, str]:
+    """Return what the manifest pins: the package's version, CUDA, driver, GPU and compute capability.
+
+    Args:
+        backend: key of the version.
+        version: of the package.
+        driver: of this machine.
+        options: that widen where the plan may run.
+        targets: compute capabilities that the plan is built for; none: this machine's GPU.
+    """
+    device = driver.devices[0] if driver.devices and not targets else None
+    wider = [name for name in ("version", "hardware") if getattr(options, f"{name}_compatible")]
+    return {
+        backend: version,
+        "cuda": driver.cuda or NONE,
+        "driver": driver_release() or NONE,
+        "gpu": device.name if device else NONE,
+        "compute_capability": device.compute_capability if device else " ".join(targets) or NONE,
+        **({COMPATIBLE: " ".join(wider)} if wider else {}),
+    }
+
+
+def plan_incompatibility(
+    backend: str, title: str, version: str, driver: CudaDriver, recorded: Mapping[str, str]
+) -> str:
+    """Say why a plan cannot run here, or return an empty text.
+
+    Args:
+        backend: key of the version in ``recorded``.
+        title: the package's name, for the text.
+        version: of the package here.
+        driver: of this machine.
+        recorded: ``environment_of`` of the machine that built the plan; empty for a plan yet to be built.
+    """
+    if driver.missing:
+        return driver.missing
+    if backend not in recorded:
+        return ""
+    compatible = recorded.get(COMPATIBLE, "").split()
+    device = driver.devices[0]
+    if reason := _version_reason(title, version, recorded[backend], "version" in compatible):
+        return reason
+    if reason := _cuda_reason(driver.cuda, recorded.get("cuda", NONE)):
+        return reason
+    built_for = recorded.get("compute_capability", NONE)
+    here = device.compute_capability
+    if "hardware" in compatible:
+        older = _numbers(here) < AMPERE
+        return f"it needs compute capability 8.0 or later, and {device.name} has {here}" if older else ""
+    if here not in built_for.split():
+        return f"it was built for compute capability {built_for}, and {device.name} has {here}"
+    built_on = recorded.get("gpu", NONE)
+    if built_on not in (NONE, device.name):
+        return f"it was built on {built_on}, and this is {device.name}"
+    return ""
+
+
+def _version_reason(title: str, here: str, there: str, compatible: bool) -> str:
+    if here == there:
+        return ""
+    if compatible and _numbers(here)[:1] == _numbers(there)[:1] and _numbers(here) > _numbers(there):
+        return ""
+    return f"it was built by {title} {there}, and {here} is installed"
+
+
+def _cuda_reason(here: str, there: str) -> str:
+    """A newer driver runs what an older one's machine built; the other way round nothing is promised."""
+    if NONE in (here or NONE, there) or _numbers(here) >= _numbers(there):
+        return ""
+    return f"it was built where the driver serves CUDA {there}, and the driver here serves {here}"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

@@ -1,0 +1,246 @@
+"""A TensorRT plan at work: two buffer sets, each with its own stream, execution context and CUDA graphs.
+
+While one set computes, the other's crops can be copied in: ``submit`` the next batch before ``collect`` of the
+last. ``infer`` is both at once.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from traceback import clear_frames
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
+from sji_edge.runtime.cuda.crop_kernel import launch_of
+from sji_edge.runtime.cuda.device import CudaContext
+from sji_edge.runtime.cuda.graph_capture import load_cuda_bindings
+from sji_edge.runtime.onnx_graph import check_crops, one_line
+from sji_edge.runtime.slots import Turns
+from sji_edge.runtime.tensorrt.buffer_set import BufferSet, new_set
+from sji_edge.runtime.tensorrt.calls import undisturbed
+from sji_edge.runtime.tensorrt.plan import LoadedPlan, load_plan
+
+SETS = 2
+Given = TypeVar("Given")
+
+
+class TensorRtEngine:
+    """A plan on one GPU; see ``core.protocols.Engine``. ``open_plan`` makes it."""
+
+    def __init__(self, context: CudaContext, loaded: LoadedPlan) -> None:
+        self.spec = spec = loaded.spec
+        self.profile = profile = loaded.profile
+        self.gpu_ms = 0.0
+        """Time on the GPU of the batch that was collected last, its copies included."""
+        self._context: CudaContext | None = context
+        # Runtimes must outlive their plan.
+        self._loaded: LoadedPlan | None = loaded
+        bindings = load_cuda_bindings()
+        with context.current():
+            self._turns = Turns([new_set(context, loaded, spec, profile, bindings) for _ in range(SETS)])
+            self._all = [self._turns.take()[1] for _ in range(SETS)]
+            for turn in range(SETS):
+                self._turns.give_back(turn)
+
+    @property
+    def sets(self) -> int:
+        """How many batches or frames may be under way at once."""
+        return SETS
+
+    @property
+    def graph_failure(self) -> str:
+        """Why batches run without CUDA graphs; empty where they are recorded."""
+        return next((one.graphs.failure for one in self._all if one.graphs.failure), "")
+
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Run and record each batch size on both sets, so that no later batch stops to do so.
+
+        Raises:
+            EngineInputError: a size outside 1 to ``spec.max_batch``.
+        """
+        context = self._open_context()
+        for size in sorted(set(batch_sizes)):
+            batch = self.profile.run_batch(size)
+            for one in self._all:
+                self._on_gpu(context, partial(one.executions.add, batch))
+            for _ in range(SETS):
+                self.infer(np.zeros((size, *self.spec.crop_shape), np.uint8))
+
+    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Judge crops; see ``core.protocols.Engine``."""
+        return self.collect(self.submit(crops))
+
+    def infer_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Judge the joints of a frame, cut on the GPU; see ``submit_frame``."""
+        return self.collect(self.submit_frame(frame, maps))
+
+    def submit(self, crops: NDArray[np.uint8]) -> int:
+        """Start on a batch; returns its ticket for ``collect``.
+
+        Raises:
+            EngineInputError: crops that do not fit, the engine is closed, or two batches are under way.
+            EnvironmentMismatchError: the GPU refused.
+        """
+        context = self._open_context()
+        check_crops(crops, self.spec)
+        ticket, one = self._turns.take()
+        one.count = len(crops)
+
+        def enqueue(execution: Any) -> None:
+            context.copy_in(one.crops, one.crops_host[: one.count], one.stream)
+            self._compute(context, one, execution)
+
+        one.crops_host[: one.count] = crops
+        self._start(ticket, one, ("crops", one.count), enqueue)
+        return ticket
+
+    def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
+        """Start on a frame: it is copied to the GPU once, and one kernel cuts every joint there.
+
+        Args:
+            frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
+            maps: float64 ``(n, 2, 3)`` of ``core.preprocess.crops_to_image``; the caller has left out joints
+                that leave the frame.
+
+        Raises:
+            EngineInputError, EnvironmentMismatchError: as ``submit``.
+        """
+        context = self._open_context()
+        launch = launch_of(frame, maps, self.spec.crop_shape, self.spec.max_batch)
+        ticket, one = self._turns.take()
+        one.count = len(maps)
+
+        def enqueue(execution: Any) -> None:
+            context.copy_in(one.frame, one.frame_host, one.stream)  # type: ignore[arg-type]
+            context.copy_in(one.maps, one.maps_host[: one.count], one.stream)
+            context.cut(launch, one.frame, one.maps, one.crops, one.stream)
+            self._compute(context, one, execution)
+
+        try:
+            with context.current():
+                context.load_kernel()
+                one.room_for_frame(context, frame)
+        except BaseException:
+            self._turns.give_back(ticket)
+            raise
+        one.frame_host[...] = frame  # type: ignore[index]
+        one.maps_host[: one.count] = maps
+        self._start(ticket, one, ("frame", one.count, frame.shape), enqueue)
+        return ticket
+
+    def bare_ms(self, crops: int) -> float:
+        """Run the network alone on what the buffers hold and return its time on the GPU, for comparison.
+
+        Raises:
+            EngineInputError: more crops than the engine takes, or none.
+        """
+        context = self._open_context()
+        self.profile.run_batch(crops)
+        ticket, one = self._turns.take()
+        one.count = crops
+        self._start(ticket, one, ("bare", crops), lambda execution: self._execute(one, execution))
+        self._turns.give_back(ticket)
+        return self._finished_ms(context, one)
+
+    def collect(self, ticket: int) -> NDArray[np.float32]:
+        """Wait for a batch and return its logits, float32 ``(n, classes)``, the caller's to keep.
+
+        Raises:
+            EngineInputError: no such batch is under way.
+            EnvironmentMismatchError: the GPU failed.
+        """
+        context = self._open_context()
+        one = self._turns.give_back(ticket)
+        self.gpu_ms = self._finished_ms(context, one)
+        return one.logits_host[: one.count].copy()
+
+    def drop(self, ticket: int) -> None:
+        """Give up a batch that is under way; what goes wrong meanwhile is let go."""
+        with suppress(SjiError):
+            self.collect(ticket)
+
+    def close(self) -> None:
+        """Give back the GPU's memory, even of one that failed; a second call does nothing."""
+        context, self._context = self._context, None
+        if context is None:
+            return
+        with suppress(SjiError), context.current():
+            for one in self._all:
+                one.free(context.errors)
+            self._all.clear()
+            self._turns.clear()
+            self._loaded = None
+        context.close()
+
+    def _open_context(self) -> CudaContext:
+        if self._context is None:
+            raise EngineInputError("this engine is closed")
+        return self._context
+
+    def _compute(self, context: CudaContext, one: BufferSet, execution: Any) -> None:
+        self._execute(one, execution)
+        context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
+
+    def _execute(self, one: BufferSet, execution: Any) -> None:
+        if not execution.execute_async_v3(one.stream.handle):
+            why = "it gave no reason" if self._loaded is None else self._loaded.log.latest()
+            raise EnvironmentMismatchError(f"TensorRT could not start the batch: {why}")
+
+    def _start(
+        self, ticket: int, one: BufferSet, key: tuple[Any, ...], enqueue: Callable[[Any], None]
+    ) -> None:
+        context = self._open_context()
+
+        def timed() -> None:
+            execution, stays = one.executions.of(self.profile.run_batch(one.count))
+            one.begun.record(one.stream)
+            one.graphs.run(key if stays else None, lambda: enqueue(execution), one.stream.synchronize)
+            one.done.record(one.stream)
+
+        try:
+            self._on_gpu(context, timed)
+        except BaseException:
+            # What was enqueued before it failed still reads the page-locked memory.
+            with suppress(SjiError):
+                self._on_gpu(context, one.stream.synchronize)
+            self._turns.give_back(ticket)
+            raise
+
+    def _finished_ms(self, context: CudaContext, one: BufferSet) -> float:
+        """Wait for a set's work and return its time on the GPU."""
+
+        def waited() -> float:
+            one.stream.synchronize()
+            return float(one.done.time_since(one.begun))
+
+        return self._on_gpu(context, waited)
+
+    @staticmethod
+    def _on_gpu(context: CudaContext, work: Callable[[], Given]) -> Given:
+        with context.current():
+            try:
+                return work()
+            except context.errors as error:
+                # Its frames hold streams and page-locked memory, which would outlive the context with it.
+                clear_frames(error.__traceback__)
+                raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
+
+
+def open_plan(trt: Any, engine_file: Path, *, max_batch: int, backend: str, precision: str) -> TensorRtEngine:
+    """Load a plan on the first GPU; see ``TensorRtBackend.open``."""
+    context = CudaContext()
+
+    def opened() -> TensorRtEngine:
+        return TensorRtEngine(context, load_plan(trt, engine_file, max_batch, backend, precision))
+
+    try:
+        # After an error what was made on the GPU is freed at once, while its context is current.
+        with context.current(), undisturbed():
+            return opened()
+    except BaseException:
+        context.close()
+        raise

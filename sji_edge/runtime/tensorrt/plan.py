@@ -1,0 +1,74 @@
+"""A plan as it is loaded: what it takes and gives, and its optimisation profile."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sji_edge.core.errors import BundleError
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME, check_names, spec_of
+from sji_edge.runtime.tensorrt.build import dimensions, type_name
+from sji_edge.runtime.tensorrt.device_buffers import Profile
+from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
+from sji_edge.runtime.tensorrt.package import lean_library
+
+
+@dataclass(frozen=True)
+class LoadedPlan:
+    """A plan of a package, the runtimes that must outlive it, and what TensorRT says of it from now on."""
+
+    trt: Any
+    runtimes: tuple[Any, ...]
+    plan: Any
+    spec: EngineSpec
+    profile: Profile
+    log: BuildLog = field(default_factory=BuildLog)
+
+
+def load_plan(trt: Any, engine_file: Path, max_batch: int, backend: str, precision: str) -> LoadedPlan:
+    """Load a plan in the current CUDA context.
+
+    Raises:
+        BundleError: not readable, not a plan of this package's version, or of another input.
+        EnvironmentMismatchError: TensorRT has no runtime here.
+    """
+    try:
+        data = engine_file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {engine_file}: {error.strerror}") from error
+    log = BuildLog()
+    runtimes: tuple[Any, ...] = (runtime_of(trt, log),)
+    plan = runtimes[0].deserialize_cuda_engine(data)
+    if plan is None:
+        # A version-compatible plan of another version: a bundle holds no code, so its lean runtime is installed here.
+        lean = runtimes[0].load_runtime(lean_library(trt))
+        if lean is not None:
+            runtimes, plan = (*runtimes, lean), lean.deserialize_cuda_engine(data)
+    if plan is None:
+        raise BundleError(f"TensorRT cannot load {engine_file}: {log.reason()}")
+    spec, profile = described(plan, engine_file, max_batch, backend, precision)
+    return LoadedPlan(trt, runtimes, plan, spec, profile, log)
+
+
+def described(
+    plan: Any, source: Path, max_batch: int, backend: str, precision: str
+) -> tuple[EngineSpec, Profile]:
+    """Return what a plan takes and gives, held to our graphs' names and types, and its profile."""
+    names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
+    ports = [(name, type_name(plan.get_tensor_dtype(name))) for name in names]
+    inputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "INPUT"]
+    outputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "OUTPUT"]
+    check_names(source, inputs, outputs)
+    profile = Profile.of(
+        [tuple(shape) for shape in plan.get_tensor_profile_shape(INPUT_NAME, 0)], str(source)
+    )
+    if max_batch > profile.greatest:
+        raise BundleError(
+            f"{source} takes at most {profile.greatest} crops, its manifest says {max_batch}",
+            hint="build it again with sji-edge build-engine",
+        )
+    crops, logits = (dimensions(plan.get_tensor_shape(name)) for name in (INPUT_NAME, OUTPUT_NAME))
+    # A plan for one batch size (DLA) has no dynamic dimension; the host fills smaller batches up.
+    crops[:1], logits[:1] = [None], [None]
+    spec = spec_of(source, crops, logits, max_batch=max_batch, backend=backend, precision=precision)
+    return spec, profile

@@ -1,0 +1,1 @@
+"""Frames from local and network cameras."""

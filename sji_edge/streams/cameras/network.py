@@ -1,0 +1,97 @@
+"""A camera in the network: RTSP, or a stream over HTTP."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+from pydantic import Field
+
+from sji_edge.core.clock import Clock
+from sji_edge.core.errors import SourceError
+from sji_edge.core.options import Options, read_options
+from sji_edge.core.protocols import FrameSource
+from sji_edge.streams.cameras.capture import open_capture
+from sji_edge.streams.cameras.live import Grabber, LiveSource
+from sji_edge.streams.cameras.local import CaptureGrabber
+from sji_edge.streams.cameras.mjpeg import open_mjpeg
+from sji_edge.streams.cameras.reconnect import RECONNECT_S, reconnecting
+from sji_edge.streams.redaction import redact
+
+GRACE_S = 1.0
+"""A read has its own timeout; this much later it is given up all the same."""
+
+
+class NetworkOptions(Options):
+    """Seconds until an opening or a silence is a loss, and for how long the camera may then stay away."""
+
+    timeout: float = Field(default=5.0, gt=0, le=600)
+    reconnect: float = Field(default=RECONNECT_S, ge=0, le=86_400)
+
+
+class NetworkSource:
+    """Opens network streams."""
+
+    @staticmethod
+    def open(
+        target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
+    ) -> FrameSource:
+        """Open the URL ``target``; ``skip`` means nothing here.
+
+        ``timeout`` and ``reconnect`` are taken out of the URL's query, and the rest of it goes to the camera.
+        Over HTTP a stream of JPEG images is read part by part, so that a part that was cut is noticed; all else
+        goes to FFmpeg, which paints what was lost of a picture from the picture before.
+
+        Raises:
+            SourceError: no answer within the timeout, access was refused, or it is no stream.
+        """
+        del skip
+        url, own = take_options(target, tuple(NetworkOptions.model_fields))
+        settings = read_options(NetworkOptions, {**own, **options}, "a network source")
+        label = redact(url)
+        if not _has_host(url):
+            raise SourceError(f"{label} names no host", hint="for example rtsp://10.0.0.7/stream")
+
+        def reopen() -> FrameSource:
+            grabber = _open(url, label, settings.timeout)
+            return LiveSource(grabber, label, clock, colour, timeout_s=settings.timeout + GRACE_S)
+
+        return reconnecting(reopen, label, settings.reconnect, clock)
+
+
+def take_options(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """Split our options off a URL's query; what else is in it stays, letter by letter."""
+    head, mark, query = url.partition("?")
+    kept, own = [], {}
+    for part in query.split("&") if mark else []:
+        name, equals, value = part.partition("=")
+        if equals and name in names:
+            own[name] = value
+        else:
+            kept.append(part)
+    return head + ("?" + "&".join(kept) if kept else ""), own
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _open(url: str, label: str, timeout_s: float) -> Grabber:
+    if url.lower().startswith("http"):
+        parts = open_mjpeg(url, label, timeout_s)
+        if parts is not None:
+            return parts
+    milliseconds = round(1000 * timeout_s)
+    capture = open_capture(
+        url,
+        cv2.CAP_FFMPEG,
+        {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC: milliseconds},
+    )
+    if capture is None:
+        raise SourceError(
+            f"{label} cannot be opened within {timeout_s:g} s",
+            hint="check address, user and password, and that it is a video stream",
+        )
+    return CaptureGrabber(capture, label)

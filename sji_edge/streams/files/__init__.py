@@ -1,0 +1,1 @@
+"""Frames from images, watched folders and videos."""

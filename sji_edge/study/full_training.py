@@ -1,0 +1,77 @@
+"""The full way: a trial is a run of ``sji-edge train``; its card and its epochs are kept beside the study."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import LossCard
+from sji_edge.data.folder import FolderDataset
+from sji_edge.models.attention import split_architecture
+from sji_edge.models.checkpoint import WEIGHTS_FILE, load_run
+from sji_edge.models.predict import logits_of
+from sji_edge.runtime.bundle.manifest import GOLDEN
+from sji_edge.study.trials import TrialSpec
+from sji_edge.training.run_folder import LAST_CHECKPOINT, work_folder
+from sji_edge.training.settings import TrainSettings
+from sji_edge.training.train import train
+
+FOLDER = "runs"
+
+
+def train_whole(
+    spec: TrialSpec, dataset: FolderDataset, out: Path
+) -> tuple[dict[str, NDArray[np.float32]], str]:
+    """Train a run, or take the finished one, or go on with an interrupted one.
+
+    Returns:
+        The held-out logits, and where the weights came from.
+
+    Raises:
+        TrainingDivergedError: a logit is not finite.
+    """
+    settings = train_settings(spec, dataset, out)
+    folder = settings.runs / settings.name
+    if not (folder / WEIGHTS_FILE).is_file():
+        # What is left of a run whose trial was removed does not stand in the way.
+        shutil.rmtree(folder, ignore_errors=True)
+        interrupted = (work_folder(settings, settings.name) / LAST_CHECKPOINT).is_file()
+        train(settings.model_copy(update={"resume": interrupted}), dataset)
+    model, card = load_run(folder)
+    logits = {
+        split: logits_of(model, dataset.crops(split, card.preprocess)) for split in ("validation", "test")
+    }
+    return logits, card.weights
+
+
+def discard_weights(spec: TrialSpec, out: Path) -> None:
+    """Remove the large files of a trial's run; its card, its epochs and its pictures stay."""
+    for name in (WEIGHTS_FILE, GOLDEN):
+        (out / FOLDER / spec.name / name).unlink(missing_ok=True)
+
+
+def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainSettings:
+    """Return what ``sji-edge train`` would be told for a trial; every epoch is run, and the best one kept."""
+    base, attention = split_architecture(spec.backbone)
+    budget = spec.budget
+    return TrainSettings.model_validate(
+        {
+            "data": dataset.root,
+            "runs": out / FOLDER,
+            "name": spec.name,
+            "good_class": dataset.good_class,
+            "model": base,
+            "attention": attention or "none",
+            "loss": LossCard(name=spec.loss, settings=spec.options),
+            "views": spec.views,
+            "image_size": budget.image_size,
+            "epochs": budget.epochs,
+            "batch_size": budget.batch_size,
+            "learning_rate": spec.learning_rate,
+            "weight_decay": budget.weight_decay,
+            "patience": budget.epochs,
+            "seed": spec.seed,
+            "progress": False,
+        }
+    )

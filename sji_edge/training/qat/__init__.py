@@ -1,0 +1,1 @@
+"""Quantization-aware fine-tuning of a Q/DQ graph."""

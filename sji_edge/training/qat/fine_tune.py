@@ -1,0 +1,190 @@
+"""Quantisation-aware fine-tuning: a Q/DQ graph taught to answer as the float model does.
+
+The float model is the teacher and its logits are the target, not the labels: an engine has to decide as the
+model that was validated, and learning more from the labels would move it away from that. No label is
+needed, and the fine-tuned engine passes the same gate, against the original model's logits.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import GateError, UsageError
+from sji_edge.core.preprocess import Image
+from sji_edge.data.folder import crops_of
+from sji_edge.data.jitter import Jitter
+from sji_edge.data.torch_crops import JointCrops
+from sji_edge.training.qat.qdq_network import QdqNetwork
+
+WARM_UP_SHARE = 0.1
+HELD_OUT_EVERY = 8
+JITTER = Jitter(
+    angle_rad=0.03,
+    shift=0.04,
+    zoom=(0.95, 1.05),
+    aspect=1.03,
+    gain=1.1,
+    offset=4.0,
+    blur_px=0.3,
+    noise=2.0,
+)
+"""Views near to what a line shows: what the teacher says of far ones is not what the engine is asked."""
+
+Progress = Callable[[int, int, float], None]
+
+
+class FineTuneSettings(BaseModel):
+    """How long and how fast; every field stands in the bundle's manifest.
+
+    ``learning_rate`` is Adam's, in levels of a kernel a step; ``bias_rate`` in the kernel's greatest value,
+    ``step_rate`` as a share of an activation's step. They are small: Adam moves all weights of a layer alike at first,
+    and a thousand of them by a hundredth of a level each are an error larger than that of rounding them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    bias_rate: float = Field(default=5e-5, ge=0.0)
+    step_rate: float = Field(default=5e-4, ge=0.0)
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The graph of the best epoch, and the RMS Δlogit to the teacher on held-out joints before and after each."""
+
+    graph: onnx.ModelProto
+    rms_before: float
+    rms_by_epoch: tuple[float, ...]
+    torch_version: str = torch.__version__
+
+
+def fine_tune(
+    graph: onnx.ModelProto,
+    floats: onnx.ModelProto,
+    teacher: onnx.ModelProto,
+    images: list[Image],
+    spec: PreprocessSpec,
+    settings: FineTuneSettings,
+    *,
+    progress: Progress = lambda _done, _all, _rms: None,
+) -> FineTuned:
+    """Train a Q/DQ graph's kernels, biases and activation steps towards a float graph's logits.
+
+    Every eighth joint is held out; the epoch that comes closest to the teacher there is kept, or the graph as
+    it was when none comes closer.
+
+    Args:
+        graph: the Q/DQ graph.
+        floats: the float graph that it was quantised from.
+        teacher: the float graph whose logits are the target.
+        images: decoded joints of the training split.
+        spec: the model's crops.
+        settings: how long and how fast.
+        progress: called with batches done, their number and the last batch's RMS Δlogit.
+
+    Raises:
+        UsageError: an operator that is not known, or fewer than two images.
+        GateError: it diverged.
+    """
+    if len(images) < 2:
+        raise UsageError(
+            f"{len(images)} images to fine-tune on; two or more were wanted",
+            hint="give the dataset that the model was trained on",
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pair = _Pair(QdqNetwork(graph, floats).to(device), QdqNetwork(teacher, teacher).to(device).eval())
+    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] or images[-1:]
+    trained = [image for number, image in enumerate(images) if number % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
+    plain = torch.from_numpy(crops_of(held_out, spec))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        crops = JointCrops(trained, np.zeros(len(trained), np.int64), spec, JITTER)
+        loader = DataLoader(crops, batch_size=settings.batch_size, shuffle=True)
+        before = pair.rms(plain)
+        after = list(_epochs(pair, loader, plain, settings, progress))
+    if not np.isfinite(after).all():
+        raise GateError("fine-tuning diverged", hint="report this model: the rates do not suit it")
+    if min(after) >= before:
+        return FineTuned(graph, before, tuple(after))
+    return FineTuned(pair.best_graph(), before, tuple(after))
+
+
+class _Pair:
+    """The network that learns and its teacher."""
+
+    def __init__(self, network: QdqNetwork, teacher: QdqNetwork) -> None:
+        self.network, self.teacher = network, teacher
+        self._best: tuple[float, dict[str, torch.Tensor]] = (float("inf"), {})
+
+    def loss(self, crops: torch.Tensor) -> torch.Tensor:
+        """Mean square Δlogit."""
+        with torch.no_grad():
+            wanted = self.teacher(crops)
+        return functional.mse_loss(self.network(crops), wanted)
+
+    def rms(self, crops: torch.Tensor) -> float:
+        """Root mean square Δlogit over any number of crops."""
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            sums = [float(self.loss(part.to(device))) * len(part) for part in torch.split(crops, 64)]
+        return float(np.sqrt(sum(sums) / len(crops)))
+
+    def keep_if_best(self, rms: float) -> None:
+        """Remember the network as it is when it comes closest so far."""
+        if rms < self._best[0]:
+            state = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+            self._best = (rms, state)
+
+    def best_graph(self) -> onnx.ModelProto:
+        """Return the graph of the best epoch."""
+        self.network.load_state_dict(self._best[1])
+        return self.network.cpu().to_graph()
+
+
+def _epochs(
+    pair: _Pair,
+    loader: DataLoader[tuple[torch.Tensor, int]],
+    held_out: torch.Tensor,
+    settings: FineTuneSettings,
+    progress: Progress,
+) -> Iterator[float]:
+    """Train; yield the RMS Δlogit on the held-out crops after each epoch."""
+    network, total = pair.network, settings.epochs * len(loader)
+    device = next(network.parameters()).device
+    optimiser = torch.optim.Adam(
+        [
+            {"params": list(network.kernels.parameters()), "lr": settings.learning_rate},
+            {"params": list(network.biases.parameters()), "lr": settings.bias_rate},
+            {"params": list(network.grids.parameters()), "lr": settings.step_rate},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
+    for epoch in range(settings.epochs):
+        for number, (crops, _) in enumerate(loader, start=1):
+            loss = pair.loss(crops.to(device))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            progress(epoch * len(loader) + number, total, float(loss.detach()) ** 0.5)
+        rms = pair.rms(held_out)
+        pair.keep_if_best(rms)
+        yield rms
+
+
+def _rate(step: int, total: int) -> float:
+    """Return the share of the learning rate: a short rise, then half a cosine down to 0."""
+    rise = max(1.0, WARM_UP_SHARE * total)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1.0 + float(np.cos(np.pi * min(1.0, (step - rise) / max(1.0, total - rise)))))

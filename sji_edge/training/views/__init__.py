@@ -1,0 +1,1 @@
+"""Second views of a joint for training."""

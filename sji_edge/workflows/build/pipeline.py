@@ -1,0 +1,213 @@
+"""From an exported model to a released engine: the ladder, and what came of it."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
+from sji_edge.workflows.build.write_bundle import release
+from sji_edge.workflows.build.trial import Trial, Workbench, best
+from sji_edge.core.errors import UsageError
+from sji_edge.core.files import newest_folder
+from sji_edge.core.protocols import Backend
+from sji_edge.parity.run import ParityReport
+from sji_edge.quantization.calibration.dataset import MANIFEST, read_calibration_set
+from sji_edge.quantization.ladder import Candidate, Ladder, candidates
+from sji_edge.quantization.int8.qdq_nodes import scheme_for
+from sji_edge.runtime import BACKENDS
+from sji_edge.runtime.bundle.bundle import Bundle
+from sji_edge.runtime.host_cpu import saturates_int8
+from sji_edge.runtime.bundle.golden import read_golden
+from sji_edge.runtime.bundle.manifest import GOLDEN
+from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.tensorrt.options import TensorRtOptions
+
+TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
+CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}
+"""CPU backends compute FP16 graphs in float32: for them it is a storage type, and ``auto`` leaves it out."""
+
+Step = Callable[[str], None]
+
+
+class BuildSettings(BaseModel):
+    """Every option of ``build-engine``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path
+    calibration: Path | None
+    calibrations: Path
+    precision: Literal["auto", "int8", "fp16", "bf16", "fp32"]
+    backend: str
+    method: str
+    weight_bits: Literal[0, 7, 8]
+    max_batch: int
+    name: str
+    threads: int
+    engines: Path
+    tensorrt: TensorRtOptions | None = None
+    qat: QatSettings | None = None
+
+    @model_validator(mode="after")
+    def _qat_is_int8(self) -> Self:
+        if self.qat is not None and self.precision not in ("auto", "int8"):
+            raise ValueError(f"--qat makes INT8 engines; --precision is {self.precision}")
+        return self
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished bundle and the comparison that decided on its release.
+
+    ``pending`` says why the engine could not run here; its graph passed the gate, and the device must prove the rest.
+    """
+
+    bundle: Bundle
+    report: ParityReport
+    pending: str = ""
+
+
+def build(settings: BuildSettings, step: Step) -> Built:
+    """Build candidates, gate each, keep the fastest that passes, and write the bundle.
+
+    Args:
+        settings: the command's options.
+        step: told what is being done.
+
+    Raises:
+        UsageError: a name that is not known, or INT8 without a calibration set.
+        GateError: the calibration set cannot serve.
+        OutputError: the bundle exists.
+    """
+    backend = _backend(settings, step)
+    card = read_card(settings.model)
+    golden = read_golden(settings.model.parent / GOLDEN, card)
+    saturates = saturates_int8() and settings.backend not in TENSORRT_BACKENDS
+    weight_bits = settings.weight_bits or (7 if saturates else 8)
+    with tempfile.TemporaryDirectory(prefix="sji-edge-build-") as folder:
+        bench = Workbench(
+            model=settings.model,
+            backend=backend,
+            card=card,
+            golden=golden,
+            folder=Path(folder),
+            step=step,
+            max_batch=settings.max_batch,
+            threads=settings.threads,
+        )
+        calibration, ladder = _ladder(settings, bench, weight_bits)
+        trials = bench.timed(_climb(ladder, bench))
+        kept = best(trials)
+        for trial in trials:
+            calibration.update(trial.candidate.measured)
+        step("writing the bundle")
+        bundle = release(
+            bench,
+            trials,
+            kept,
+            engines=settings.engines,
+            name=settings.name,
+            calibration=calibration,
+            weight_bits=weight_bits,
+        )
+        return Built(bundle, kept.report, kept.pending if kept.serves else "")
+
+
+def _backend(settings: BuildSettings, step: Step) -> Backend:
+    kind = BACKENDS.get(settings.backend)
+    if settings.backend not in TENSORRT_BACKENDS:
+        if settings.tensorrt is not None:
+            raise UsageError(
+                f"{settings.backend} has none of TensorRT's options",
+                hint="--backend tensorrt or tensorrt-rtx",
+            )
+        plain: Backend = kind()
+        return plain
+    options = settings.tensorrt or TensorRtOptions()
+    # Beside the bundles, so that the next build on this device does not time the same kernels again.
+    caches = settings.engines / ".timing"
+    tensorrt: Backend = kind(options.model_copy(update={"timing_caches": caches}), step)
+    return tensorrt
+
+
+def _climb(ladder: Ladder, bench: Workbench) -> list[Trial]:
+    """Try candidates until the ladder, told of each one's gate, ends."""
+    trials: list[Trial] = []
+    try:
+        candidate = next(ladder, None)
+        while candidate is not None:
+            trials.append(bench.judge(candidate))
+            candidate = _next(ladder, passed=trials[-1].passes_well)
+    finally:
+        ladder.close()
+    return trials
+
+
+def _next(ladder: Ladder, *, passed: bool) -> Candidate | None:
+    try:
+        return ladder.send(passed)
+    except StopIteration:
+        return None
+
+
+def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tuple[dict[str, Any], Ladder]:
+    """Return what the manifest says of the calibration, and the candidates."""
+    calibration: dict[str, Any] = {}
+    crops = np.empty((0, *bench.card.preprocess.shape), np.uint8)
+    if settings.precision in ("auto", "int8"):
+        crops, calibration = _calibration_crops(settings, bench)
+        calibration["weight_bits"] = weight_bits
+    scheme = scheme_for(settings.backend, weight_bits)
+    ladder = candidates(
+        settings.model,
+        settings.precision,
+        crops=crops,
+        card=bench.card,
+        scheme=scheme,
+        method=settings.method,
+        halves=_halves(bench.backend),
+        folder=bench.folder,
+        step=bench.step,
+    )
+    if settings.qat is not None:
+        job = QatJob(
+            settings=settings.qat,
+            model=settings.model,
+            card=bench.card,
+            crops=crops,
+            scheme=scheme,
+            folder=bench.folder,
+            step=bench.step,
+        )
+        ladder = with_fine_tuning(job, ladder)
+    return calibration, ladder
+
+
+def _halves(backend: Backend) -> tuple[str, ...]:
+    """Return the 16-bit floats that a backend computes in on this device."""
+    halves = CPU_HALVES.get(backend.name, ("fp16",))
+    return tuple(name for name in halves if name == "fp16" or not backend.incompatibility(name, {}))
+
+
+def _calibration_crops(settings: BuildSettings, bench: Workbench) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    chosen = settings.calibration or newest_folder(settings.calibrations, MANIFEST)
+    if chosen is None:
+        raise UsageError(
+            f"INT8 needs a calibration set, and {settings.calibrations} holds none",
+            hint="make one with sji-edge calibrate DATA, or build with --precision fp32",
+        )
+    crops, manifest = read_calibration_set(chosen, bench.card.preprocess)
+    forced = {"forced": list(manifest.audit.findings)} if manifest.forced else {}
+    return crops, {
+        **forced,
+        "set": chosen.name,
+        "crops": len(manifest.crops),
+        "method": manifest.method,
+        "dataset_sha256": manifest.dataset_sha256,
+    }

@@ -1,0 +1,103 @@
+"""Writing the bundle of the trial that was kept, with the table of all that was tried."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sji_edge.workflows.build.trial import Trial, Workbench
+from sji_edge.core.files import fresh_name
+from sji_edge.parity.run import record_of
+from sji_edge.runtime.bundle.bundle import Bundle, write_bundle
+from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
+from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
+from sji_edge.runtime.bundle.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, Attempt, BundleFacts
+
+
+def release(
+    bench: Workbench,
+    trials: Sequence[Trial],
+    kept: Trial,
+    *,
+    engines: Path,
+    name: str,
+    calibration: dict[str, Any],
+    weight_bits: int,
+    extras: dict[str, Path] | None = None,
+) -> Bundle:
+    """Write ``ENGINES/NAME``; the bundle is released when the kept trial passed its gate.
+
+    Args:
+        bench: that the trials were made on.
+        trials: all of them, timed.
+        kept: the one to release.
+        engines: folder of all bundles.
+        name: of the bundle; empty: model, backend and precision.
+        calibration: what the manifest says of the calibration crops.
+        weight_bits: of INT8 weights.
+        extras: other files to keep; None: ``extras_of`` the kept trial.
+
+    Raises:
+        OutputError: the bundle exists.
+    """
+    precision, backend = kept.candidate.precision, bench.backend.name
+    chosen = name or fresh_name(engines, f"{bench.card.name}-{backend}-{precision}")
+    environment = dict(bench.backend.environment())
+    if precision == "int8":
+        environment[INT8_WEIGHT_BITS] = str(weight_bits)
+    facts = BundleFacts(
+        name=chosen,
+        backend=backend,
+        precision=precision,
+        max_batch=bench.max_batch,
+        card=bench.card,
+        thresholds=kept.thresholds,
+        reference_thresholds=bench.card.thresholds,
+        environment=environment,
+        build=kept.facts,
+        calibration=calibration,
+        tried=tuple(attempt(bench, trial, kept) for trial in trials),
+    )
+    golden = bench.model.parent / GOLDEN
+    return write_bundle(
+        engines / chosen,
+        facts,
+        reference=bench.model,
+        engine=kept.engine_file,
+        golden=golden,
+        parity=record_of(kept.report, engine=kept.engine_file, reference=bench.model, golden=golden),
+        extras=extras_of(kept.engine_file, kept.candidate.graph) if extras is None else extras,
+    )
+
+
+def extras_of(engine_file: Path, graph: Path) -> dict[str, Path]:
+    """Return what a bundle keeps beside an engine that is no graph itself: the graph, the log, the layers."""
+    if engine_file.suffix == graph.suffix:
+        return {}
+    beside = {
+        BUILD_LOG: engine_file.with_suffix(LOG_SUFFIX),
+        LAYERS: engine_file.with_suffix(LAYERS_SUFFIX),
+    }
+    return {GRAPH: graph, **{name: path for name, path in beside.items() if path.is_file()}}
+
+
+def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
+    """Return one row of the manifest's table."""
+    judged = trial.report.comparison
+    return Attempt(
+        label=trial.candidate.label,
+        precision=trial.candidate.precision,
+        passed=bool(trial.report),
+        kept=trial is kept,
+        pending=bool(trial.pending),
+        failures=trial.report.result.failures,
+        agreement=judged.agreement,
+        flips=judged.flips,
+        escape_flips=judged.escape_flips,
+        max_score_error=judged.scores.max if judged.scores else None,
+        f1_change=judged.f1_change,
+        batch=bench.timed_batch,
+        batch_ms=None if trial.pending else round(trial.times_ms[0], 4),
+        single_ms=None if trial.pending else round(trial.times_ms[1], 4),
+        file_bytes=trial.engine_file.stat().st_size,
+        note=trial.candidate.note,
+    )

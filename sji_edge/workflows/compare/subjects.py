@@ -1,0 +1,153 @@
+"""What ``parity`` compares: an engine bundle, an ONNX graph or a run, each opened as an engine."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import ModelCard
+from sji_edge.core.errors import UsageError
+from sji_edge.core.extras import require
+from sji_edge.core.files import sha256_of
+from sji_edge.core.protocols import Engine, EngineSpec
+from sji_edge.core.verdict import Thresholds
+from sji_edge.runtime import BACKENDS
+from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
+from sji_edge.runtime.bundle.manifest import GOLDEN, MANIFEST, REFERENCE
+from sji_edge.runtime.onnx_graph import check_crops
+from sji_edge.runtime.onnxruntime import read_card
+
+CARD_FILE = "card.json"
+MAX_BATCH = 64
+
+
+@dataclass(frozen=True)
+class OpenSide:
+    """One predictor, ready to judge, with the limits that it is deployed with.
+
+    ``graph`` is its ONNX graph, for ``--bisect``, None where there is none; ``golden`` where its golden
+    crops lie, or would; ``sha256`` that of the engine file, the graph or the weights.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    engine: Engine
+    card: ModelCard
+    thresholds: Thresholds
+    graph: Path | None
+    golden: Path
+    sha256: str
+
+
+class RunEngine:
+    """A run as PyTorch judges it: FP32, in eager mode, on the CPU."""
+
+    def __init__(self, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]], card: ModelCard) -> None:
+        self.spec = EngineSpec(card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32")
+        self._predict = predict
+
+    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Judge crops; see ``core.protocols.Engine``."""
+        check_crops(crops, self.spec)
+        return self._predict(crops)
+
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Do nothing: eager mode takes any size."""
+
+    def close(self) -> None:
+        """Do nothing: the model goes with its last reference."""
+
+
+def is_bundle(path: Path) -> bool:
+    """Tell whether a path names an engine bundle."""
+    return (path / MANIFEST).exists()
+
+
+@contextmanager
+def open_side(path: Path, threads: int = 0) -> Iterator[OpenSide]:
+    """Open whatever a path names. PyTorch is imported for a run only.
+
+    Args:
+        path: an engine bundle, released or not, a run, or an exported ``model.onnx``.
+        threads: CPU threads; 0 leaves the choice to the backend.
+
+    Raises:
+        UsageError: none of the three.
+        BundleError: the bundle or the graph cannot be opened.
+        MissingExtraError: a run, and PyTorch is not installed.
+    """
+    if is_bundle(path):
+        with _bundle_side(open_bundle(path, require_released=False), threads) as side:
+            yield side
+    elif (path / CARD_FILE).is_file():
+        with _run_side(path, threads) as side:
+            yield side
+    elif path.suffix == ".onnx" and path.is_file():
+        with _graph_side(path, threads) as side:
+            yield side
+    else:
+        raise UsageError(
+            f"{path} is no engine bundle ({MANIFEST}), no run ({CARD_FILE}) and no .onnx file",
+            hint="name a folder of engines/, a folder of runs/, or a run's model.onnx",
+        )
+
+
+@contextmanager
+def _bundle_side(bundle: Bundle, threads: int) -> Iterator[OpenSide]:
+    with closing(open_engine(bundle, threads)) as engine:
+        yield OpenSide(
+            name=bundle.manifest.name,
+            kind="engine",
+            path=bundle.folder,
+            engine=engine,
+            card=bundle.card,
+            thresholds=bundle.thresholds,
+            graph=bundle.engine_path,
+            golden=bundle.folder / GOLDEN,
+            sha256=bundle.engine_sha256,
+        )
+
+
+@contextmanager
+def _graph_side(model: Path, threads: int) -> Iterator[OpenSide]:
+    card = read_card(model)
+    backend = BACKENDS.get("onnxruntime")()
+    with closing(backend.open(model, precision="fp32", max_batch=MAX_BATCH, threads=threads)) as engine:
+        yield OpenSide(
+            name=f"{card.name} ONNX",
+            kind="ONNX",
+            path=model,
+            engine=engine,
+            card=card,
+            thresholds=card.thresholds,
+            graph=model,
+            golden=model.parent / GOLDEN,
+            sha256=sha256_of(model),
+        )
+
+
+@contextmanager
+def _run_side(run: Path, threads: int) -> Iterator[OpenSide]:
+    require("torch", "torchvision", "safetensors", purpose="parity with a run (PyTorch)")
+    from sji_edge.models.checkpoint import WEIGHTS_FILE
+    from sji_edge.models.checkpoint import read_card as read_run_card
+    from sji_edge.models.timed import torch_predictor
+
+    card = read_run_card(run)
+    exported = run / REFERENCE
+    with torch_predictor(run, threads) as predict:
+        yield OpenSide(
+            name=f"{card.name} PyTorch",
+            kind="PyTorch",
+            path=run,
+            engine=RunEngine(predict, card),
+            card=card,
+            thresholds=card.thresholds,
+            graph=exported if exported.is_file() else None,
+            golden=run / GOLDEN,
+            sha256=sha256_of(run / WEIGHTS_FILE),
+        )

@@ -1,0 +1,108 @@
+"""Proving an engine on this machine and releasing it here, as it is or made anew from its graph.
+
+An engine that was built for a card that was not there waits for its device; one that was proven elsewhere may not
+even load here. Either way this machine's own parity record makes a bundle of its own, ``NAME-DEVICE``; the bundle
+that it came from stays as it is.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from sji_edge.workflows.build.pipeline import Built
+from sji_edge.workflows.build.write_bundle import extras_of, release
+from sji_edge.workflows.build.trial import Workbench
+from sji_edge.core.errors import BundleError, UsageError
+from sji_edge.core.protocols import Backend
+from sji_edge.quantization.ladder import Candidate
+from sji_edge.runtime.bundle.bundle import Bundle, backend_of
+from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
+from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS
+
+DEVICE_KEYS = ("gpu", "cpu")
+DEFAULT_WEIGHT_BITS = 8
+
+
+def device_name(backend: Backend) -> str:
+    """Return this machine's device as part of a folder's name: ``nvidia-rtx-a2000``."""
+    environment = backend.environment()
+    device = next((environment[key] for key in DEVICE_KEYS if key in environment), "here")
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")[:40] or "here"
+
+
+def adopted_name(bundle: Bundle) -> str:
+    """Return the name of the bundle that ``adopt`` makes of this one here."""
+    return f"{bundle.folder.resolve().name}-{device_name(backend_of(bundle.manifest))}"
+
+
+def adopt(
+    bundle: Bundle,
+    *,
+    rebuild: bool,
+    name: str = "",
+    threads: int = 0,
+    step: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Prove an engine here and write it as a bundle beside the one it came from; released when it passes.
+
+    Args:
+        bundle: a verified bundle, released or not.
+        rebuild: make the engine anew from the bundle's graph, for this device.
+        name: of the new bundle; empty: ``adopted_name``.
+        threads: for CPU engines.
+        step: told what is being done.
+
+    Raises:
+        UsageError: there is no graph to rebuild it from.
+        BundleError: the engine cannot run here.
+        OutputError: a bundle of that name exists.
+    """
+    manifest, backend = bundle.manifest, backend_of(bundle.manifest)
+    _check(bundle, backend, rebuild=rebuild)
+    graph = bundle.folder / GRAPH if GRAPH in manifest.files else bundle.engine_path
+    candidate = Candidate(manifest.precision, manifest.precision, graph, dict(manifest.build))
+    with tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder:
+        bench = Workbench(
+            model=bundle.reference_path,
+            backend=backend,
+            card=bundle.card,
+            golden=bundle.golden(),
+            folder=Path(folder),
+            step=step,
+            max_batch=manifest.max_batch,
+            threads=threads,
+        )
+        trial = bench.judge(candidate) if rebuild else bench.compare(candidate, bundle.engine_path, {})
+        [kept] = bench.timed([trial])
+        released = release(
+            bench,
+            [kept],
+            kept,
+            engines=bundle.folder.resolve().parent,
+            name=name or adopted_name(bundle),
+            calibration=manifest.calibration,
+            weight_bits=int(manifest.environment.get(INT8_WEIGHT_BITS, DEFAULT_WEIGHT_BITS)),
+            extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle),
+        )
+    return Built(released, kept.report)
+
+
+def _check(bundle: Bundle, backend: Backend, *, rebuild: bool) -> None:
+    """Refuse what cannot be made or run here."""
+    manifest = bundle.manifest
+    if rebuild and GRAPH not in manifest.files:
+        raise UsageError(
+            f"{bundle.folder} holds no graph to rebuild from: its engine is the graph",
+            hint="leave out --rebuild",
+        )
+    recorded = {} if rebuild else manifest.environment
+    if reason := backend.incompatibility(manifest.precision, recorded):
+        able = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
+        hint = "make it anew with --rebuild" if able else "run this on the device that the engine is for"
+        raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=hint)
+
+
+def _kept_extras(bundle: Bundle) -> dict[str, Path]:
+    names = (GRAPH, BUILD_LOG, LAYERS)
+    return {name: bundle.folder / name for name in names if name in bundle.manifest.files}

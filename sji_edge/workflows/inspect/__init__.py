@@ -1,0 +1,1 @@
+"""A stream judged frame by frame."""

@@ -1,0 +1,136 @@
+"""The real TensorRT engine class judging boards, on a stand-in for the GPU in host memory."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from support.bright_model import (
+    MODEL,
+    PLACES,
+    SPEC,
+    THRESHOLDS,
+    CountingClock,
+    board_image,
+    frame_of,
+    open_engine,
+    recipe_judge,
+    score_of,
+    write_recipe,
+)
+from support.drawn_board import rigid
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
+
+from sji_edge.core.errors import EngineInputError
+from sji_edge.core.protocols import EngineSpec, FrameEngine
+from sji_edge.core.verdict import Verdict
+from sji_edge.inspection.faults import Cause
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import RecipeLayout
+from sji_edge.runtime.tensorrt import engine as tensorrt_engine
+from sji_edge.runtime.tensorrt.device_buffers import Profile
+from sji_edge.runtime.tensorrt.engine import TensorRtEngine
+from sji_edge.runtime.tensorrt.plan import LoadedPlan
+
+GREYS = {"J1": 40, "J2": 58, "J3": 60, "J4": 63, "J5": 90}
+
+
+@pytest.fixture
+def device(tmp_path, monkeypatch, kernel):
+    """``(graphs) -> judge, plan``: a judge whose engine cuts the joints itself."""
+
+    def cut(launch, frame: int, maps: int, target: int) -> None:
+        height, width, planes = launch.frame
+        pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8).copy()
+        shape = (height, width) if planes == 1 else launch.frame
+        count = launch.grid[2]
+        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
+        made = kernel(pixels.reshape(shape), given, SPEC)
+        ctypes.memmove(target, made.ctypes.data, made.nbytes)
+
+    def make(graphs: bool = True, extra: str = "", on_device: bool = True):
+        bindings = HostBindings() if graphs else None
+        monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
+        plan = HostPlan(open_engine(tmp_path).infer)
+        spec = EngineSpec(SPEC.shape, 2, 8, "tensorrt", "fp32")
+        engine = TensorRtEngine(
+            HostContext(cut), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))
+        )
+        assert isinstance(engine, FrameEngine)
+        layout = RecipeLayout(write_recipe(tmp_path / "recipe", extra), SPEC, THRESHOLDS)
+        judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run", on_device=on_device)
+        return judge, plan
+
+    return make
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("matrix", [np.eye(2, 3), rigid(1.5, (25, -18))])
+def test_boards_get_the_scores_that_the_host_path_gives(device, graphs, matrix) -> None:
+    judge, _ = device(graphs)
+    judge.warm_up([board_image(GREYS)])
+    for number in range(4):
+        greys = {name: grey + number for name, grey in GREYS.items()}
+        judgement = judge.judge(frame_of(board_image(greys, matrix), number))
+        scores = {joint.refdes: joint.score for joint in judgement.record.joints}
+        assert scores == pytest.approx({name: score_of(grey) for name, grey in greys.items()}, abs=1e-5)
+        assert {"check", "align", "infer"} <= set(judgement.record.latency_ns)
+        assert "crop" not in judgement.record.latency_ns
+
+
+def test_joints_outside_the_frame_are_errors_and_the_others_judged(device, tmp_path) -> None:
+    judge, _ = device(extra="J6,21,240,40,40,rect,,\n")
+    host = recipe_judge(tmp_path, extra="J6,21,240,40,40,rect,,\n")
+    frame = frame_of(board_image(GREYS, rigid(0, (-9, 0))))
+    here, there = judge.judge(frame), host.judge(frame)
+    assert [joint.verdict for joint in here.record.joints] == [joint.verdict for joint in there.record.joints]
+    assert here.record.joints[-1].verdict is Verdict.ERROR
+
+
+def test_frames_together_overlap_and_each_keeps_its_own_answer(device) -> None:
+    judge, _ = device()
+    frames = [
+        frame_of(board_image({name: grey + 2 * number for name, grey in GREYS.items()}), number)
+        for number in range(5)
+    ]
+    works = [judge.prepare(frame, judge.new_buffer()) for frame in frames]
+    judge.infer(works)
+    for number, work in enumerate(works):
+        scores = [joint.score for joint in judge.decide(work).record.joints]
+        assert scores == pytest.approx([score_of(grey + 2 * number) for grey in GREYS.values()], abs=1e-5)
+
+
+def test_a_gpu_that_fails_makes_errors_and_never_a_pass(device) -> None:
+    judge, plan = device(graphs=False)
+    plan.executions[1].fails = True
+    frames = [frame_of(board_image({**GREYS, "J1": 40 + number}), number) for number in range(4)]
+    works = [judge.prepare(frame, judge.new_buffer()) for frame in frames]
+    judge.infer(works)
+    records = [judge.decide(work).record for work in works]
+    assert {record.verdict for record in records} == {Verdict.ERROR}
+    assert all(work.fault is not None and work.fault.cause is Cause.ENGINE for work in works)
+    plan.executions[1].fails = False
+    again = judge.judge(frame_of(board_image(GREYS)))
+    assert [joint.score for joint in again.record.joints] == pytest.approx(
+        [score_of(grey) for grey in GREYS.values()], abs=1e-5
+    )
+
+
+def test_the_crops_stay_on_the_host_where_they_are_asked_for(device) -> None:
+    judge, _ = device(on_device=False)
+    work = judge.prepare(frame_of(board_image(GREYS)), judge.own_buffer)
+    assert len(work.crops) == len(PLACES)
+
+
+def test_an_engine_of_other_classes_is_refused_at_once(device) -> None:
+    judge, plan = device()
+    plan.executions[0].compute = lambda crops: np.zeros((len(crops), 2))
+    assert isinstance(judge, BoardJudge)
+    with pytest.raises(EngineInputError, match="gives 2 classes"):
+        BoardJudge(
+            judge._engine,
+            MODEL.__class__(("a", "b", "c"), 0, SPEC, "e" * 64),
+            judge._layout,
+            CountingClock(),
+            "run",
+            on_device=True,
+        )

@@ -1,0 +1,304 @@
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.board_records import JOINTS, record, rows
+
+from sji_edge.core.errors import OutputError
+from sji_edge.core.protocols import JointRecord
+from sji_edge.core.verdict import Verdict
+from sji_edge.records import SINKS
+from sji_edge.records.write.jsonl import JsonlSink
+from sji_edge.records.write.sqlite import SCHEMA_VERSION, SqliteSink
+
+
+def lines(path: Path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_database_holds_all_that_the_record_says(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path)) as sink:
+        sink.write(record())
+    board = rows(path, "SELECT * FROM boards")[0]
+    assert board == (
+        1,
+        "run-000000",
+        0,
+        "board0.png",
+        "2025-01-31T08:09:10.123456+00:00",
+        "ERROR",
+        "outside-frame: joint J3",
+        0.03,
+        "e" * 64,
+        "r" * 64,
+        '{"infer": 1000000}',
+    )
+    assert rows(path, "SELECT * FROM joints ORDER BY position") == [
+        (1, 0, "J1", "PASS", 0.01, 0.4, 0.6, "normal", ""),
+        (1, 1, "J2", "FAIL", 0.97, 0.4, 0.6, "insufficient", ""),
+        (1, 2, "J3", "ERROR", None, 0.4, 0.6, "", "outside-frame"),
+    ]
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+def test_lines_are_one_a_joint_and_the_board_last(tmp_path):
+    path = tmp_path / "run.jsonl"
+    with closing(JsonlSink(path)) as sink:
+        sink.write(record())
+        # On disk for a reader before the sink is closed.
+        found = lines(path)
+    assert [line["type"] for line in found] == ["joint", "joint", "joint", "board"]
+    assert found[1] == {
+        "type": "joint",
+        "board": "run-000000",
+        "frame": "board0.png",
+        "refdes": "J2",
+        "verdict": "FAIL",
+        "score": 0.97,
+        "lower": 0.4,
+        "upper": 0.6,
+        "label": "insufficient",
+        "cause": "",
+    }
+    assert found[3]["joints"] == 3
+    assert found[3]["verdict"] == "ERROR"
+    assert found[3]["latency_ns"] == {"infer": 1_000_000}
+
+
+def test_database_is_added_to(tmp_path):
+    path = tmp_path / "inspections.db"
+    for index in range(3):
+        with closing(SqliteSink(path)) as sink:
+            sink.write(record(index))
+    assert rows(path, "SELECT board FROM boards ORDER BY id") == [(f"run-{index:06d}",) for index in range(3)]
+
+
+def test_lines_are_never_written_over(tmp_path):
+    path = tmp_path / "run.jsonl"
+    JsonlSink(path).close()
+    with pytest.raises(OutputError, match="exists already"):
+        JsonlSink(path)
+
+
+def test_a_file_of_lines_that_has_grown_is_left_and_the_next_begun(tmp_path):
+    path = tmp_path / "run.jsonl"
+    with closing(JsonlSink(path, rotate_bytes=1500)) as sink:
+        for index in range(7):
+            sink.write(record(index))
+    pieces = [path, *sorted(tmp_path.glob("run.0*.jsonl"))]
+    assert len(pieces) > 2
+    found = [lines(piece) for piece in pieces]
+    assert all(piece[-1]["type"] == "board" for piece in found)
+    boards = [line["frame_index"] for piece in found for line in piece if line["type"] == "board"]
+    assert boards == list(range(7))
+
+
+def test_a_csv_line_a_joint_reads_back_as_it_was(tmp_path):
+    path = tmp_path / "run.csv"
+    odd = replace(JOINTS[1], refdes='J"2", ä', label="cold\nsolder")
+    with closing(SINKS.get("csv")(path)) as sink:
+        sink.write(record(joints=(JOINTS[0], odd, JOINTS[2]), latency_ns={"since_capture": 1_234_567}))
+    with path.open(newline="", encoding="utf-8") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["refdes"] for row in found] == ["J1", 'J"2", ä', "J3"]
+    assert found[1]["label"] == "cold\nsolder"
+    assert [row["score"] for row in found] == ["0.01", "0.97", ""]
+    assert found[0]["since_capture_ms"] == "1.235"
+    assert found[0]["infer_ms"] == ""
+    assert found[2]["cause"] == "outside-frame"
+
+
+def test_board_that_is_refused_leaves_nothing_of_it(tmp_path):
+    # A PASS without a score is what a database of verdicts must never hold.
+    untrue = (*JOINTS[:2], JointRecord("J3", Verdict.PASS, None, 0.4, 0.6))
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path)) as sink:
+        sink.write(record(0))
+        for bad in (record(1, joints=untrue), record(0)):
+            with pytest.raises(OutputError, match="cannot record"):
+                sink.write(bad)
+        sink.write(record(2))
+    assert rows(path, "SELECT frame_index FROM boards") == [(0,), (2,)]
+    assert rows(path, "SELECT count(*) FROM joints") == [(6,)]
+
+
+def test_database_of_another_program_schema_or_no_database_is_refused_unchanged(tmp_path):
+    other, newer, text = tmp_path / "other.db", tmp_path / "newer.db", tmp_path / "text.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    SqliteSink(newer).close()
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    text.write_text("this is no database, but it is long enough to look at. " * 40)
+    for path, wanted in (
+        (other, "another program"),
+        (newer, f"schema {SCHEMA_VERSION + 1}"),
+        (text, "not a database"),
+    ):
+        with pytest.raises(OutputError, match=wanted) as caught:
+            SqliteSink(path)
+        assert caught.value.exit_code == 7
+    assert rows(other, "SELECT name FROM sqlite_master") == [("notes",)]
+    assert text.read_text().startswith("this is no database")
+
+
+FIRST_SCHEMA = """
+CREATE TABLE boards (
+    id INTEGER PRIMARY KEY, board TEXT NOT NULL UNIQUE, frame_index INTEGER NOT NULL, frame_name TEXT NOT NULL,
+    utc TEXT NOT NULL, verdict TEXT NOT NULL, cause TEXT NOT NULL, alignment_residual_px REAL,
+    engine_sha256 TEXT NOT NULL, recipe_sha256 TEXT NOT NULL, latency_ns TEXT NOT NULL
+);
+CREATE TABLE joints (
+    board_id INTEGER NOT NULL REFERENCES boards (id), position INTEGER NOT NULL, refdes TEXT NOT NULL,
+    verdict TEXT NOT NULL, score REAL, lower REAL NOT NULL, upper REAL NOT NULL, label TEXT NOT NULL,
+    cause TEXT NOT NULL, PRIMARY KEY (board_id, position)
+) WITHOUT ROWID;
+INSERT INTO boards VALUES (1, 'old-000000', 0, 'old.png', '2024-01-01', 'PASS', '', NULL, 'e', 'r', '{}');
+INSERT INTO joints VALUES (1, 0, 'J1', 'PASS', 0.1, 0.4, 0.6, 'normal', '');
+PRAGMA application_id = 1397377349;
+PRAGMA user_version = 1;
+"""
+
+
+def test_database_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+    with closing(SqliteSink(path)) as sink:
+        sink.write(record(1))
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert rows(path, "SELECT board FROM boards ORDER BY id") == [("old-000000",), ("run-000001",)]
+    assert ("boards_by_time",) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'index'")
+    # A second opening changes nothing.
+    SqliteSink(path).close()
+    assert rows(path, "SELECT count(*) FROM joints") == [(4,)]
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+        connection.execute("CREATE TABLE boards_by_time (in_the_way)")
+        connection.commit()
+    with pytest.raises(OutputError, match="boards_by_time"):
+        SqliteSink(path)
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "SELECT board FROM boards") == [("old-000000",)]
+
+
+def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path, busy_timeout_s=0.05)) as sink:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s that were waited") as caught:
+                sink.write(record(0))
+            assert f"fuser {path}" in caught.value.hint
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
+                sink.keep_packages("r" * 64, {"J1": "rect"})
+            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
+                SqliteSink(path, busy_timeout_s=0.05)
+        sink.write(record(1))
+    assert rows(path, "SELECT frame_index FROM boards") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", SINKS.names())
+def test_every_sink_says_so_when_its_folder_is_not_there(kind, tmp_path):
+    with pytest.raises(OutputError):
+        SINKS.get(kind)(tmp_path / "none" / "file")
+
+
+@pytest.mark.parametrize("kind", SINKS.names())
+def test_every_sink_closes_twice_and_keeps_what_it_was_given(kind, tmp_path):
+    sink = SINKS.get(kind)(tmp_path / "file")
+    sink.write(record())
+    sink.close()
+    sink.close()
+    assert (tmp_path / "file").stat().st_size > 100
+
+
+FULL_DISK = """
+    import resource, sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from support.board_records import record
+    from sji_edge.core.errors import OutputError
+    from sji_edge.records import SINKS
+    sink = SINKS.get(sys.argv[1])(Path(sys.argv[2]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+    for index in range(1000):
+        try:
+            sink.write(record(index))
+        except OutputError:
+            print(index)
+            sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("kind", SINKS.names())
+def test_full_disk_keeps_every_board_given_before_and_none_by_half(kind, tmp_path):
+    path = tmp_path / "file"
+    script = textwrap.dedent(FULL_DISK.format(tests=str(Path(__file__).parents[2])))
+    done = subprocess.run(
+        [sys.executable, "-c", script, kind, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7, done.stderr
+    given = int(done.stdout)
+    assert 10 < given < 1000
+    if kind == "csv":
+        with path.open(newline="") as stream:
+            found = list(csv.DictReader(stream))
+        assert [row["board"] for row in found[::3]] == [f"run-{index:06d}" for index in range(given)]
+        assert len(found) == 3 * given
+    elif kind == "jsonl":
+        found = lines(path)
+        assert [line["frame_index"] for line in found if line["type"] == "board"] == list(range(given))
+        assert found[-1]["type"] == "board"
+    else:
+        assert rows(path, "SELECT frame_index FROM boards ORDER BY id") == [
+            (index,) for index in range(given)
+        ]
+        assert rows(path, "SELECT count(*) FROM joints") == [(3 * given,)]
+
+
+KILLED = """
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from support.board_records import record
+    from sji_edge.records.write.jsonl import JsonlSink
+    from sji_edge.records.write.sqlite import SqliteSink
+    database, lines = SqliteSink(Path(sys.argv[1])), JsonlSink(Path(sys.argv[2]))
+    for index in range(1_000_000):
+        database.write(record(index))
+        lines.write(record(index))
+        print(index, flush=True)
+"""
+
+
+@pytest.mark.parametrize("boards", [1, 17, 60])
+def test_killed_at_any_moment_what_was_reported_is_in_the_database(tmp_path, boards):
+    database, jsonl = tmp_path / "inspections.db", tmp_path / "run.jsonl"
+    script = textwrap.dedent(KILLED.format(tests=str(Path(__file__).parents[2])))
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(database), str(jsonl)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        reported = [int(child.stdout.readline()) for _ in range(boards)]
+        os.kill(child.pid, signal.SIGKILL)
+        reported += [int(line) for line in child.stdout]
+    kept = [index for (index,) in rows(database, "SELECT frame_index FROM boards ORDER BY id")]
+    shown = [json.loads(line) for line in jsonl.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    assert set(reported) <= set(kept)
+    assert {line["frame_index"] for line in shown if line["type"] == "board"} <= set(kept)
+    assert rows(database, "SELECT count(*) FROM joints") == [(3 * len(kept),)]
+    assert rows(database, "PRAGMA integrity_check") == [("ok",)]

@@ -1,0 +1,266 @@
+"""The engine's host side, on a stand-in for the GPU in host memory (``host_device``)."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
+from support.tiny_bundle import SIDE, crops, formula
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
+from sji_edge.core.preprocess import crops_of_frame, crops_to_image
+from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.cuda.graph_capture import load_cuda_bindings
+from sji_edge.runtime.tensorrt import buffer_set
+from sji_edge.runtime.tensorrt import engine as tensorrt_engine
+from sji_edge.runtime.tensorrt.device_buffers import Profile
+from sji_edge.runtime.tensorrt.engine import TensorRtEngine, open_plan
+from sji_edge.runtime.tensorrt.plan import LoadedPlan
+
+MAX_BATCH = 12
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """``(profile, bindings) -> engine, context, plan``."""
+
+    def make(profile: Profile | None = None, bindings: HostBindings | None = None, cut=None, package="10"):
+        monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
+        context, plan = HostContext(cut), HostPlan()
+        spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32")
+        loaded = LoadedPlan(PACKAGES[package], (), plan, spec, profile or Profile(1, 4, MAX_BATCH))
+        return TensorRtEngine(context, loaded), context, plan
+
+    return make
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("profile", [Profile(1, 4, 32), Profile(16, 16, 16)])
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Profile, package: str) -> None:
+    bindings = HostBindings() if graphs else None
+    engine, _, _ = parts(profile, bindings, package=package)
+    kept = []
+    for size in [1, 5, 3, 12, 2, 9, 1, 5, 12, 3, 1, 1]:
+        batch = crops(size, seed=len(kept))
+        kept.append((engine.infer(batch), formula(batch)))
+    for logits, wanted in kept:
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, wanted, atol=2e-5)
+    if bindings is not None:
+        assert bindings.launches > 0
+        assert engine.graph_failure == ""
+
+
+@pytest.mark.parametrize("bindings", [None, HostBindings()])
+def test_two_batches_may_be_under_way_and_no_third(parts, bindings) -> None:
+    engine, _, _ = parts(None, bindings)
+    batches = [crops(4, seed=seed) for seed in range(3)]
+    first, second = engine.submit(batches[0]), engine.submit(batches[1])
+    with pytest.raises(EngineInputError, match="2 batches are under way"):
+        engine.submit(batches[2])
+    np.testing.assert_allclose(engine.collect(second), formula(batches[1]), atol=2e-5)
+    np.testing.assert_allclose(engine.collect(first), formula(batches[0]), atol=2e-5)
+    with pytest.raises(EngineInputError, match="collected already"):
+        engine.collect(first)
+    np.testing.assert_allclose(engine.infer(batches[2]), formula(batches[2]), atol=2e-5)
+
+
+def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_network(parts) -> None:
+    engine, _, _ = parts(None, HostBindings())
+    for _ in range(3):
+        engine.infer(crops(4))
+        assert engine.gpu_ms > 0
+        assert engine.bare_ms(4) > 0
+    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-5)
+
+
+def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
+    bindings = HostBindings()
+    engine, _, _ = parts(None, bindings)
+    engine.prepare([3, 7])
+    assert bindings.alive == 4
+    for seed in range(4):
+        engine.infer(crops(7, seed=seed))
+    assert bindings.launches == 4
+    assert bindings.alive == 4
+    for wrong in (0, MAX_BATCH + 1):
+        with pytest.raises(EngineInputError):
+            engine.prepare([wrong])
+    engine.close()
+    assert bindings.alive == 0
+
+
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate"])
+def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: str) -> None:
+    engine, _, _ = parts(None, HostBindings(fails=call))
+    for seed in range(5):
+        batch = crops(6, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert call in engine.graph_failure
+
+
+def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> None:
+    engine, context, plan = parts()
+    plan.fails = True
+    for _ in range(3):
+        with pytest.raises(EnvironmentMismatchError, match="could not start the batch: it gave no reason"):
+            engine.infer(crops(2))
+    # Nothing that was enqueued before it failed still reads the page-locked memory.
+    assert not [stream for stream in context.streams if stream.work]
+    plan.fails = False
+    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+def test_errors_of_pycuda_are_translated_and_closing_a_dead_gpu_gives_back_the_rest(parts) -> None:
+    engine, context, _ = parts()
+    ticket = engine.submit(crops(2))
+    for stream in context.streams:
+        stream.fails = True
+    for failing in (lambda: engine.collect(ticket), lambda: engine.bare_ms(3)):
+        with pytest.raises(EnvironmentMismatchError, match="the GPU failed: an illegal address was used"):
+            failing()
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+    assert context.closed
+
+
+def test_a_batch_that_cannot_be_takes_no_turn(parts) -> None:
+    engine, _, _ = parts()
+    for wrong in (0, MAX_BATCH + 1):
+        for _ in range(3):
+            with pytest.raises(EngineInputError, match="crops in one batch"):
+                engine.bare_ms(wrong)
+            with pytest.raises(EngineInputError):
+                engine.submit(np.zeros((wrong, SIDE, SIDE, 1), np.uint8))
+    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_recorded_batch_size_has_an_execution_context_of_its_own(parts, package: str) -> None:
+    bindings = HostBindings()
+    engine, _, plan = parts(Profile(1, 4, 64), bindings, package=package)
+    engine.prepare(range(1, MAX_BATCH + 1))
+    for seed in range(3):
+        for size in range(1, MAX_BATCH + 1):
+            batch = crops(size, seed=seed)
+            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == 2 * MAX_BATCH
+    # Those of one set share their memory; where the package cannot do that, each has its own.
+    assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
+
+
+def test_a_batch_that_nobody_prepared_for_runs_as_one_little_greater(parts) -> None:
+    engine, _, plan = parts(None, HostBindings())
+    engine.prepare([5])
+    prepared = len(plan.executions)
+    assert {one.shape[0] for one in plan.executions} == {5, MAX_BATCH}
+    for seed, size in enumerate([5, 4, 12, 11, 10, 4, 5, 11]):
+        batch = crops(size, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == prepared
+    for size in (3, 3):  # 5 is too much more than 3
+        np.testing.assert_allclose(engine.infer(crops(size)), formula(crops(size)), atol=2e-5)
+    assert len(plan.executions) == prepared + 2
+
+
+def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None:
+    monkeypatch.setattr(buffer_set, "MAX_OWN", 3)
+    bindings = HostBindings()
+    engine, _, plan = parts(None, bindings)
+    engine.prepare([MAX_BATCH, 3, 1])
+    for seed in range(3):
+        for size in (MAX_BATCH, *range(9, 0, -1)):
+            batch = crops(size, seed=seed)
+            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    assert len(plan.executions) == 2 * (3 + 1)
+    assert bindings.alive == 2 * 3
+    assert engine.graph_failure == ""
+
+
+def test_where_nothing_is_recorded_one_execution_context_a_set_serves(parts) -> None:
+    engine, _, plan = parts()
+    for size in (1, 5, 3, 12):
+        engine.infer(crops(size))
+    assert len(plan.executions) == 2
+
+
+@pytest.mark.parametrize("room", range(10))
+def test_a_gpu_without_room_is_said_at_once_and_nothing_is_kept(room: int, monkeypatch) -> None:
+    monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: None)
+    context = HostContext(room=room)
+    monkeypatch.setattr(tensorrt_engine, "CudaContext", lambda: context)
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32")
+    monkeypatch.setattr(
+        tensorrt_engine,
+        "load_plan",
+        lambda *_: LoadedPlan(PACKAGES["10"], (), HostPlan(), spec, Profile(1, 4, MAX_BATCH)),
+    )
+    how = {"max_batch": MAX_BATCH, "backend": "tensorrt", "precision": "fp32"}
+    if room >= 8:
+        open_plan(PACKAGES["10"], Path("x.plan"), **how).close()
+    else:
+        with pytest.raises(EnvironmentMismatchError, match="no room"):
+            open_plan(PACKAGES["10"], Path("x.plan"), **how)
+    # It checks that no page-locked memory outlives it.
+    assert context.closed
+
+
+def test_closing_gives_everything_back_once(parts) -> None:
+    engine, context, _ = parts()
+    engine.infer(crops(3))
+    engine.close()
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+    assert context.closed
+    assert context.depth == 0
+    for call in (lambda: engine.infer(crops(1)), lambda: engine.collect(0)):
+        with pytest.raises(EngineInputError, match="closed"):
+            call()
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool) -> None:
+    spec = PreprocessSpec(height=SIDE, width=SIDE, channels=1)
+
+    def cut(launch, frame: int, maps: int, target: int) -> None:
+        height, width, planes = launch.frame
+        count = launch.grid[2]
+        pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8)
+        shape = (height, width) if planes == 1 else launch.frame
+        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
+        made = kernel(pixels.reshape(shape).copy(), given, spec)
+        ctypes.memmove(target, made.ctypes.data, made.nbytes)
+
+    engine, context, _ = parts(None, HostBindings() if graphs else None, cut)
+    rng = np.random.default_rng(0)
+    # Frames of one size, then of others, so that buffers and recordings are made anew.
+    for number, shape in enumerate([(60, 80)] * 5 + [(50, 90, 3)] * 3 + [(60, 80)] * 2):
+        frame = rng.integers(0, 256, shape, dtype=np.uint8)
+        count = 2 + number % 3
+        centres = rng.uniform(20, 40, (count, 2))
+        boxes = np.concatenate([centres, rng.uniform(10, 30, (count, 2)), np.zeros((count, 1))], axis=1)
+        maps = crops_to_image(boxes, spec)
+        wanted = np.empty((count, *spec.shape), np.uint8)
+        crops_of_frame(frame, maps, wanted)
+        np.testing.assert_allclose(engine.infer_frame(frame, maps), formula(wanted), atol=0.02)
+    with pytest.raises(EngineInputError, match="13 crops"):
+        engine.infer_frame(frame, np.zeros((13, 2, 3)))
+    np.testing.assert_allclose(engine.infer(crops(5)), formula(crops(5)), atol=2e-5)
+    engine.close()
+    assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
+
+
+def test_the_real_cuda_python_has_every_call_of_the_recorder() -> None:
+    driver = load_cuda_bindings()
+    if driver is None:
+        pytest.skip("cuda-bindings is not installed")
+    for name in dir(HostBindings):
+        if name.startswith("cu") or name == "CUstream":
+            assert callable(getattr(driver, name)), name
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    assert mode.name in dir(driver.CUstreamCaptureMode)
+    assert int(driver.CUstream(4711)) == 4711
+    assert int(driver.CUresult.CUDA_SUCCESS) == 0

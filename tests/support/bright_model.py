@@ -1,0 +1,124 @@
+"""A real graph whose answer can be written down, boards to judge with it, and a clock that only counts.
+
+The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop.
+"""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from support.drawn_board import MARKS, board_settings, draw, place
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.protocols import Engine, Frame
+from sji_edge.core.verdict import Thresholds
+from sji_edge.inspection.judging.frame_job import Deadlines, Model
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import ImageLayout, RecipeLayout
+from sji_edge.recipe.board import Recipe
+from sji_edge.runtime import BACKENDS
+
+SPEC = PreprocessSpec(height=16, width=16, channels=1)
+THRESHOLDS = Thresholds(lower=0.4, upper=0.6)
+MODEL = Model(("normal", "defective"), 0, SPEC, "e" * 64)
+PLACES = {"J1": (200, 150), "J2": (420, 330), "J3": (200, 330), "J4": (420, 150), "J5": (310, 240)}
+SIDE = 40
+
+
+def score_of(grey, knee=60.0):
+    return grey**8 / (grey**8 + knee**8)
+
+
+def write_graph(path: Path, knee: float = 60.0) -> Path:
+    constants = {
+        "sixty": np.float32(knee),
+        "axes": np.array([1, 2, 3]),
+        "slope": np.array([[-4, 4]], np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["wide", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Flatten", ["mean"], ["column"]),
+        helper.make_node("Div", ["column", "sixty"], ["ratio"]),
+        helper.make_node("Log", ["ratio"], ["log"]),
+        helper.make_node("Mul", ["log", "slope"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bright",
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", 16, 16, 1])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def open_engine(folder: Path, max_batch: int = 8, knee: float = 60.0, backend: str = "onnxruntime") -> Engine:
+    graph = write_graph(folder / "bright.onnx", knee)
+    return BACKENDS.get(backend)().open(graph, precision="fp32", max_batch=max_batch, threads=1)
+
+
+def write_recipe(folder: Path, extra: str = "") -> Recipe:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name},{x},{y},{SIDE},{SIDE},rect,," for name, (x, y) in PLACES.items()]
+    text = "\n".join(["refdes,x,y,width,height,package,lower,upper", *lines]) + "\n" + extra
+    (folder / "joints.csv").write_text(text)
+    (folder / "board.json").write_text(json.dumps(board_settings()))
+    return Recipe.load(folder)
+
+
+def board_image(greys, matrix=None):
+    """A frame in which each named joint is a patch of one grey level, well larger than its box."""
+    matrix = np.eye(2, 3) if matrix is None else matrix
+    image = draw([(x, y, 12.0) for x, y in place(matrix, MARKS)])
+    for name, grey in greys.items():
+        x, y = np.round(place(matrix, [PLACES[name]])[0]).astype(int).tolist()
+        cv2.rectangle(image, (x - 35, y - 35), (x + 35, y + 35), int(grey), -1)
+    return image
+
+
+def frame_of(pixels, index=0, name=None, error=""):
+    return Frame(index, name or f"board{index:02d}.png", 0, pixels, error)
+
+
+class CountingClock:
+    """Every look at it is one millisecond later than the last."""
+
+    def __init__(self):
+        self.now_ns = 0
+
+    def monotonic_ns(self):
+        self.now_ns += 1_000_000
+        return self.now_ns
+
+    def utc(self):
+        return "2025-01-31T08:09:10.123456+00:00"
+
+    def sleep(self, seconds):
+        self.now_ns += int(seconds * 1e9)
+
+
+def recipe_judge(
+    folder: Path,
+    extra: str = "",
+    max_batch: int = 8,
+    clock: CountingClock | None = None,
+    *,
+    engine: Engine | None = None,
+    backend: str = "onnxruntime",
+    deadlines: Deadlines | None = None,
+) -> BoardJudge:
+    layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
+    engine = engine or open_engine(folder, max_batch, backend=backend)
+    return BoardJudge(engine, MODEL, layout, clock or CountingClock(), "run", deadlines=deadlines)
+
+
+def image_judge(folder: Path, clock: CountingClock | None = None, backend: str = "onnxruntime") -> BoardJudge:
+    layout = ImageLayout(SPEC, THRESHOLDS)
+    return BoardJudge(open_engine(folder, backend=backend), MODEL, layout, clock or CountingClock(), "run")

@@ -1,0 +1,122 @@
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from support.tiny_bundle import card, make_bundle
+from support.tiny_dataset import write_dataset
+
+from sji_edge.cli.main import run
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.models.checkpoint import save_run
+from sji_edge.models.classifier import JointClassifier
+
+COUNTS = {
+    "validation": {"normal": 12, "defective": 8},
+    "test": {"normal": 10, "defective": 6},
+}
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "engines").folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_dataset(tmp_path / "data", COUNTS)
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    """A test's worker may have a terminal's width in its environment."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def evaluate(*words: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run(["evaluate", *map(str, words), "--replicates", "100"])
+    return int(stop.value.code or 0)
+
+
+def test_an_engine_is_reported_in_one_page_without_a_network(bundle, data, tmp_path, capsys):
+    out = tmp_path / "report"
+    assert evaluate(data, "--of", bundle, "--max-escape", "5%", "--output", out) == 0
+    page = (out / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    assert "No activation maps" in page
+    report = json.loads((out / "report.json").read_text())
+    assert report["evaluation"]["joints"] == 16
+    assert report["operating_point"]["max_escape"] == 0.05
+    assert "defects pass" in capsys.readouterr().out
+
+
+def test_a_split_without_defects_says_what_cannot_be_computed(bundle, data, tmp_path, capsys):
+    shutil.rmtree(data / "test" / "defective")
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
+    said = capsys.readouterr().out
+    assert "no defective joint in this split" in said
+    assert "There is none in this split" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_without_validation_no_limits_can_be_chosen_and_nothing_is_left(bundle, data, tmp_path, capsys):
+    shutil.rmtree(data / "validation")
+    assert evaluate(data, "--of", bundle, "--max-escape", "1%", "--output", tmp_path / "report") == 2
+    assert "there is none" in capsys.readouterr().err
+    assert not [path for path in tmp_path.iterdir() if "report" in path.name]
+
+
+def test_an_unknown_class_is_refused(bundle, data, tmp_path, capsys):
+    (data / "test" / "defective").rename(data / "test" / "bridge")
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 2
+    assert "does not know: bridge" in capsys.readouterr().err
+
+
+def test_a_file_name_cannot_write_into_the_page(bundle, data, tmp_path):
+    first = next((data / "test" / "normal").iterdir())
+    first.rename(first.with_name("<script>alert(1)<.png"))
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
+    assert "<script" not in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_report_is_never_overwritten(bundle, data, tmp_path, capsys):
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 7
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_gallery_shows_the_worst_first(bundle, data, tmp_path):
+    bright = np.full((40, 40), 255, np.uint8)
+    cv2.imwrite(str(data / "test" / "normal" / "zz-bright.png"), bright)
+    assert evaluate(data, "--of", bundle, "--shown", 3, "--output", tmp_path / "report") == 0
+    page = (tmp_path / "report" / "report.html").read_text()
+    scores = [float(text) for text in re.findall(r"score ([0-9.]+)", page)]
+    assert len(scores) == 6
+    assert scores[:3] == sorted(scores[:3])
+    assert scores[3:] == sorted(scores[3:], reverse=True)
+
+
+def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
+    card_file = tmp_path / "run" / "card.json"
+    card_file.parent.mkdir()
+    torch.manual_seed(0)
+    spec = PreprocessSpec(height=32, width=32, channels=1)
+    save_run(
+        card_file.parent,
+        JointClassifier("mnasnet0_5", 2, spec),
+        card(architecture="mnasnet0_5", preprocess=spec),
+    )
+    before = json.loads(card_file.read_text())
+    words = ("--max-escape", "10%", "--apply", "--output", tmp_path / "report")
+    assert evaluate(data, "--of", card_file.parent, *words) == 0
+    after = json.loads(card_file.read_text())
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert after["thresholds"] == report["operating_point"]["thresholds"]
+    assert {**after, "thresholds": before["thresholds"]} == before
+    assert "data:image/png" in (tmp_path / "report" / "report.html").read_text()
+    assert evaluate(data, "--of", bundle, *words) == 2
+    assert "only a run's limits" in capsys.readouterr().err
