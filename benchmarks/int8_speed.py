@@ -27,7 +27,7 @@ from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.int8.quantizer import Quantizer
 from sji_edge.runtime.bundle.golden import Golden, read_golden
 from sji_edge.runtime.host_cpu import cpu_facts, saturates_int8
-from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.onnxruntime import card_in_graph
 from sji_edge.runtime.openvino.backend import OpenVinoBackend
 
 AGAINST_TORCH = {1: 6.0, 64: 4.0}
@@ -51,7 +51,7 @@ def main() -> int:
 
 def measure(run: Path, threads: int, seconds: float) -> list[str]:
     """Time the three predictors of one run; return the targets that were missed."""
-    card = read_card(run / "model.onnx")
+    card = card_in_graph(run / "model.onnx")
     golden = read_golden(run / "golden.npz", card)
     missed: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sji_edge.core.clock import Clock
+from sji_edge.core.frozen import FrozenModel
 
 Predict = Callable[[NDArray[np.uint8]], object]
 
 
-class BlockSettings(BaseModel):
+class BlockSettings(FrozenModel):
     """How long to measure each predictor at each batch size.
 
     Attributes:
@@ -30,8 +31,6 @@ class BlockSettings(BaseModel):
         settle_s: pause before a block, for the other predictors' thread pools to fall asleep.
         warm_calls: untimed calls at the start of a block.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float = Field(default=2.0, gt=0.0)
     min_calls: int = Field(default=20, ge=1)

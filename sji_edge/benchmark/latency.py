@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import GateError
+from sji_edge.core.frozen import FrozenModel
 
 
-class Latency(BaseModel):
+class Latency(FrozenModel):
     """Durations of one predictor's calls with a batch of crops.
 
     A percentile is the smallest measured duration that at least that share of the calls did not exceed
     (the inverse of the empirical distribution): always one that occurred. With fewer than 1000 calls
     p99.9 is the maximum.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     calls: int
     mean_ms: float

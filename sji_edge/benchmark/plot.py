@@ -7,6 +7,7 @@ from sji_edge.benchmark.names import short_names
 from sji_edge.benchmark.report import BenchReport, BenchRow
 from sji_edge.core.errors import OutputError
 from sji_edge.core.extras import load
+from sji_edge.core.text import one_line
 
 SIZE_INCHES = (11.0, 5.0)
 DPI = 130
@@ -57,7 +58,7 @@ def save_plot(report: BenchReport, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())[:200]}") from error
+        raise OutputError(f"cannot write {path}: {one_line(error)}") from error
 
 
 def _threads(count: int) -> str:

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.benchmark.alternate import BlockSettings, Predict, Timing, alternate, ratio
 from sji_edge.benchmark.latency import Latency
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import UsageError
+from sji_edge.core.frozen import FrozenModel
 
 BATCHES = (1, 8, 32, 64, 100)
 OpenPredictor = Callable[[int, Sequence[int]], AbstractContextManager[Predict]]
@@ -35,11 +35,7 @@ class Subject:
     open: OpenPredictor
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SubjectFacts(_Frozen):
+class SubjectFacts(FrozenModel):
     """One engine, or PyTorch.
 
     ``file_bytes`` is the size of the engine file or the weights; ``peak_rss_bytes`` the peak resident memory
@@ -70,7 +66,7 @@ class BenchRow(Latency):
     ratio_high: float | None = None
 
 
-class BenchReport(_Frozen):
+class BenchReport(FrozenModel):
     """All that was measured, and under which conditions; ``skipped`` says what was not, and why."""
 
     schema_version: Literal[1] = 1

@@ -23,7 +23,7 @@ from sji_edge.cli.commands.parity import parity
 from sji_edge.cli.commands.recipe import recipe
 from sji_edge.cli.commands.study import study
 from sji_edge.cli.commands.train import train
-from sji_edge.core.errors import OutputError, SjiError
+from sji_edge.core.errors import EXIT_INTERRUPTED, OutputError, SjiError
 
 app = typer.Typer(
     name="sji-edge",
@@ -53,7 +53,6 @@ app.add_typer(engine)
 app.add_typer(inspections)
 app.add_typer(recipe)
 
-EXIT_INTERRUPTED = 130
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 # Typer 0.29 carries its own copy of click, older ones use the package: take the class from Typer itself.
 ClickException = cast(

@@ -4,17 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.errors import UsageError
 from sji_edge.core.findings import in_words
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import Thresholds
 
 
-class PreprocessSpec(BaseModel):
+class PreprocessSpec(FrozenModel):
     """The crop that a model takes: its size in pixels and its channels (1 grey, 3 BGR), uint8."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     height: int = Field(default=84, ge=16, le=1024)
     width: int = Field(default=84, ge=16, le=1024)
@@ -26,24 +25,20 @@ class PreprocessSpec(BaseModel):
         return self.height, self.width, self.channels
 
 
-class LossCard(BaseModel):
+class LossCard(FrozenModel):
     """The criterion a model was trained with; ``settings`` are its keyword arguments."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     settings: dict[str, float | bool | str] = {}
 
 
-class ParityGate(BaseModel):
+class ParityGate(FrozenModel):
     """What a comparison must show before an engine is released.
 
     ``max_escape_flips`` counts verdicts that become PASS and were not; ``min_agreement`` is the share of
     equal verdicts; ``max_f1_change`` bounds |ΔF1| of the defect class where labels are known;
     ``max_score_error`` bounds the greatest |Δscore|, where a bound is set.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_escape_flips: int = Field(default=0, ge=0)
     min_agreement: float = Field(default=0.995, ge=0.0, le=1.0)
@@ -59,14 +54,12 @@ DEFAULT_GATES = {
 }
 
 
-class ModelCard(BaseModel):
+class ModelCard(FrozenModel):
     """Identity, classes, preprocessing, training and thresholds of one model.
 
     ``classes`` are the logits' columns in order; ``good_class`` is the one that means *no defect*; ``training``
     holds what else was not at its default: class weights, sampler, views.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     name: str

@@ -15,7 +15,12 @@
     │   └── EngineInputError          crops of another shape or dtype than the engine takes
     ├── SourceError               6   a stream cannot be opened, or is lost
     └── OutputError               7   a sink or an output folder failed
+    Interrupted               130 SIGINT or SIGTERM ended the command; no error, but an exit code
+
+A command that does what it was asked ends with 0.
 """
+
+EXIT_INTERRUPTED = 130
 
 
 class SjiError(Exception):

@@ -8,14 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sji_edge.core.errors import OutputError
-
-
-def readable(name: str) -> str:
-    """Return a file's name as text that can be written anywhere; a byte that is none is spelt out (``udcff``)."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256_of(path: Path) -> str:
@@ -24,16 +19,25 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
-    """Replace a file in one step; after a crash it holds the old content or the new, nothing between.
+@contextmanager
+def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Write a file that appears under its name, whole, only when the block ends well.
 
-    Without ``sync`` that holds when the process dies, but a power cut may leave the file empty.
+    After a crash the path holds the old content or the new, nothing between. Without ``sync`` that holds when the
+    process dies, but a power cut may leave the file empty.
+
+    Args:
+        path: the file; replaced if it exists. Its folder must exist.
+        sync: flush to the disk before the file gets its name.
+
+    Yields:
+        A temporary file beside it, open for binary writing; its path is ``Path(stream.name)``.
     """
-    data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+        with open(temporary, "r+b") as stream:  # noqa: PTH123 - the stream's name stays text
+            yield stream
             stream.flush()
             if sync:
                 os.fsync(stream.fileno())
@@ -42,6 +46,12 @@ def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
+    """Replace a file by this content in one step, as ``atomic_file`` does."""
+    with atomic_file(path, sync=sync) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,7 +5,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from sji_edge.core.frozen import FrozenModel
 
 
 class Verdict(StrEnum):
@@ -23,10 +25,8 @@ VERDICTS = (Verdict.PASS, Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
 PASS, REVIEW, FAIL, ERROR = range(4)
 
 
-class Thresholds(BaseModel):
+class Thresholds(FrozenModel):
     """PASS below ``lower``, FAIL from ``upper`` on, REVIEW between; equal means no REVIEW band."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lower: float = Field(gt=0.0, le=1.0)
     upper: float = Field(gt=0.0, le=1.0)
@@ -36,6 +36,17 @@ class Thresholds(BaseModel):
         if self.lower > self.upper:
             raise ValueError(f"lower threshold {self.lower} is above the upper one {self.upper}")
         return self
+
+
+_EDGE = 1e-9
+"""Scores are kept this far from 0 and 1 before their logit is taken."""
+
+
+def logit(scores: NDArray[np.float64] | np.float64 | float) -> NDArray[np.float64]:
+    """Return ``log(score / (1 - score))``, with scores kept within [1e-9, 1 - 1e-9]; the shape stays."""
+    inside = np.clip(scores, _EDGE, 1.0 - _EDGE)
+    places: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
+    return places
 
 
 def defect_scores(logits: NDArray[np.float32], good_index: int) -> NDArray[np.float64]:

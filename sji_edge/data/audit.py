@@ -6,10 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import sha256_of
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.data.duplicates import difference_hashes, near_pairs, near_pairs_within
 from sji_edge.data.folder import FolderDataset, Sample
@@ -21,10 +21,8 @@ MAX_LISTED = 5
 JPEG_FOUR_CHANNELS = 4
 
 
-class Finding(BaseModel):
+class Finding(FrozenModel):
     """One fault; ``serious`` ones spoil training or its proof, and fail ``--strict``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     serious: bool
@@ -32,10 +30,8 @@ class Finding(BaseModel):
     files: tuple[str, ...] = ()
 
 
-class Audit(BaseModel):
+class Audit(FrozenModel):
     """What was found; true when nothing serious was."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     classes: dict[str, dict[str, int]]

@@ -8,10 +8,11 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
 from sji_edge.data.folder import Sample
 
-TABLE = "labels.csv"
+TABLE = run_files.LABELS
 NO_GROUP = ""
 
 

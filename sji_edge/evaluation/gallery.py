@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide
 
 TILE_PX = 168
@@ -15,10 +15,8 @@ HEAT = 0.45
 Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-class Shown(BaseModel):
+class Shown(FrozenModel):
     """One joint of the gallery; ``picture`` and ``attention`` are PNG bytes, the latter None without a map."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     label: str

@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import Thresholds, decide
 from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.metrics.sample_size import defects_needed
@@ -17,10 +17,8 @@ Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 
-class OperatingPoint(BaseModel):
+class OperatingPoint(FrozenModel):
     """Limits chosen on a validation split for ``max_escape``, and what they do to that split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_escape: float
     thresholds: Thresholds

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import DataError
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import VERDICTS, Thresholds, decide
 from sji_edge.evaluation.judged import FIGURES, Judged, judge
 from sji_edge.metrics.bootstrap import percentile_interval, resamples
@@ -28,11 +28,7 @@ NEEDS_GOODS = {"auroc", "false_calls_at_0_escape", "false_calls_at_1_escape"}
 MAX_CURVE = 200
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Figure(_Frozen):
+class Figure(FrozenModel):
     """One figure with its 95 % interval; ``value`` None where it cannot be computed, and ``why``."""
 
     name: str
@@ -44,7 +40,7 @@ class Figure(_Frozen):
     why: str = ""
 
 
-class ClassRow(_Frozen):
+class ClassVerdicts(FrozenModel):
     """One class's joints: the most probable class of each, and the verdicts, by name."""
 
     name: str
@@ -53,7 +49,7 @@ class ClassRow(_Frozen):
     verdicts: dict[str, int]
 
 
-class CurvePoint(_Frozen):
+class CurvePoint(FrozenModel):
     """One limit on the score, and what it would do alone: call every joint from it on defective."""
 
     limit: float
@@ -61,7 +57,7 @@ class CurvePoint(_Frozen):
     false_call_rate: float | None
 
 
-class Evaluation(_Frozen):
+class Evaluation(FrozenModel):
     """A split judged; ``figures`` in the order of the table."""
 
     joints: int
@@ -70,7 +66,7 @@ class Evaluation(_Frozen):
     thresholds: Thresholds
     temperature: float | None
     figures: tuple[Figure, ...]
-    classes: tuple[ClassRow, ...]
+    classes: tuple[ClassVerdicts, ...]
     curve: tuple[CurvePoint, ...]
 
     def figure(self, name: str) -> Figure:
@@ -197,12 +193,12 @@ def _bootstrapped(
     return figures
 
 
-def _class_rows(classes: Sequence[str], judged: Judged, codes: NDArray[np.int8]) -> tuple[ClassRow, ...]:
+def _class_rows(classes: Sequence[str], judged: Judged, codes: NDArray[np.int8]) -> tuple[ClassVerdicts, ...]:
     rows = []
     for index, name in enumerate(classes):
         own = judged.labels == index
         rows.append(
-            ClassRow(
+            ClassVerdicts(
                 name=name,
                 joints=int(own.sum()),
                 predicted={

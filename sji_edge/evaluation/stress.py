@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import Thresholds, decide, defect_scores
 from sji_edge.data.folder import crops_of
@@ -20,10 +20,8 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-class StressPoint(BaseModel):
+class StressPoint(FrozenModel):
     """One disturbance at one strength; the similarities are means over joints, None where nothing is looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     unit: str

@@ -3,8 +3,9 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.inspection.judging.frame_job import Deadlines
 from sji_edge.inspection.loop import LoopSettings
 
@@ -26,7 +27,7 @@ def _share(value: object) -> object:
 Share = Annotated[Fraction, BeforeValidator(_share), Field(gt=0, le=1)]
 
 
-class RunSettings(BaseModel):
+class RunSettings(FrozenModel):
     """How a run treats its frames.
 
     Attributes:
@@ -40,8 +41,6 @@ class RunSettings(BaseModel):
         max_frames: end after so many.
         shadow: share of the crops that the reference graph judges too; None for none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     policy: Policy | None = None
     queue: int | None = Field(default=None, ge=1, le=10_000)

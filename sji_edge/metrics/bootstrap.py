@@ -4,7 +4,7 @@ Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; whole gr
 group resemble each other (Field and Welsh, JRSS B 69, 2007).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,3 @@ def paired_p_value(one: NDArray[np.float64], other: NDArray[np.float64]) -> floa
         return None
     fewer = min(int((difference <= 0.0).sum()), int((difference >= 0.0).sum()))
     return min(1.0, 2.0 * (fewer + 1) / (difference.size + 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for their number (Holm, Scand. J. Statist. 6, 1979), in the order given."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted

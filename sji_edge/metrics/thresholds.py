@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import DataError
-from sji_edge.core.verdict import Thresholds
+from sji_edge.core.verdict import Thresholds, logit
 
 SOFTNESS = 0.3
 """Scale, in logits, of the disturbance of scores under which the FAIL limit is to stay good."""
@@ -95,7 +95,7 @@ def match_thresholds(
         is_defect: the truth, as far as it is known (unknown: False).
         thresholds: the reference's.
     """
-    lower = float(_expit(_logit(np.float64(thresholds.lower)) - _guard(reference, scores, thresholds.lower)))
+    lower = float(_expit(logit(np.float64(thresholds.lower)) - _guard(reference, scores, thresholds.lower)))
     lower = min(max(lower, _affordable(scores[reference < thresholds.lower], scores.size)), thresholds.lower)
     held = scores[reference >= thresholds.lower]
     if held.size and held.min() < lower:
@@ -140,8 +140,8 @@ def _affordable(passed: Scores, crops: int) -> float:
 
 def _guard(reference: Scores, scores: Scores, limit: float) -> float:
     """Return how far, in logits, the engine's scores fall short of the reference's around a limit."""
-    shortfall = np.maximum(_logit(reference) - _logit(scores), 0.0)
-    near = np.abs(_logit(reference) - _logit(np.float64(limit))) < GUARD_REACH
+    shortfall = np.maximum(logit(reference) - logit(scores), 0.0)
+    near = np.abs(logit(reference) - logit(np.float64(limit))) < GUARD_REACH
     return float(
         np.quantile(shortfall[near] if near.sum() >= GUARD_CROPS else shortfall, GUARD, method="higher")
     )
@@ -149,7 +149,7 @@ def _guard(reference: Scores, scores: Scores, limit: float) -> float:
 
 def _best_limit(scores: Scores, is_defect: Truth) -> float:
     """Return the limit, half way between two scores in logits, with the best expected F1."""
-    places = _logit(scores)
+    places = logit(scores)
     levels = np.unique(places)
     limits = np.concatenate([[levels[0] - 1.0], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1.0]])
     if limits.size > MAX_LIMITS:
@@ -163,12 +163,6 @@ def _best_limit(scores: Scores, is_defect: Truth) -> float:
 def _f1(called: Truth, is_defect: Truth) -> float:
     total = int(called.sum()) + int(is_defect.sum())
     return 2 * int((called & is_defect).sum()) / total if total else 0.0
-
-
-def _logit(scores: Scores | np.float64) -> Scores:
-    inside = np.clip(scores, _EDGE, 1.0 - _EDGE)
-    places: Scores = np.log(inside) - np.log1p(-inside)
-    return places
 
 
 def _expit(places: Scores) -> Scores:

@@ -17,6 +17,7 @@ from torch import nn
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.core.extras import load
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import one_line
 from sji_edge.models.attention import add_attention, split_architecture
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
@@ -172,7 +173,7 @@ def _no_weights(name: str, error: Exception) -> EnvironmentMismatchError:
 
 def _no_such_size(name: str, image_size: tuple[int, int], error: Exception) -> UsageError:
     return UsageError(
-        f"{name} cannot take {image_size[1]}x{image_size[0]} crops: {' '.join(str(error).split())}",
+        f"{name} cannot take {image_size[1]}x{image_size[0]} crops: {one_line(error)}",
         hint="choose another --image-size or --model",
     )
 

@@ -7,14 +7,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import write_atomic
 from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
 
-CARD_FILE = "card.json"
-WEIGHTS_FILE = "weights.safetensors"
+CARD_FILE = run_files.CARD
+WEIGHTS_FILE = run_files.WEIGHTS
 OWN_PREFIX = "backbone."
 
 
@@ -26,7 +27,7 @@ def save_run(folder: Path, model: JointClassifier, card: ModelCard) -> None:
     write_atomic(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
 
 
-def read_card(folder: Path) -> ModelCard:
+def card_of_run(folder: Path) -> ModelCard:
     """Read a run's card; raises ``UsageError`` where there is none."""
     path = folder / CARD_FILE
     if not path.is_file():
@@ -42,7 +43,7 @@ def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:
     Raises:
         UsageError: no run, or its weights do not fit its card.
     """
-    card = read_card(folder)
+    card = card_of_run(folder)
     model = JointClassifier(card.architecture, len(card.classes), card.preprocess)
     path = folder / WEIGHTS_FILE
     try:

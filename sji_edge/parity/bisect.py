@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.core.extras import load
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
-from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME, one_line
+from sji_edge.core.text import one_line
+from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
 from sji_edge.runtime.onnxruntime import PROVIDER, load_onnxruntime
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.1}
@@ -29,11 +30,7 @@ PARTED = float(np.finfo(np.float32).max)
 """The error of a tensor that is not finite on one side only, or of another shape."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Layer(_Frozen):
+class Layer(FrozenModel):
     """One tensor: RMS of the difference over RMS of the reference.
 
     ``increase`` is how much of it this tensor's own node adds: the error less the greatest error among the
@@ -49,7 +46,7 @@ class Layer(_Frozen):
     rescaled: bool = False
 
 
-class Bisection(_Frozen):
+class Bisection(FrozenModel):
     """All compared tensors in the graph's order.
 
     ``first`` is the first one beyond ``tolerance`` (None where all agree), ``worst`` the one with the

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.errors import GateError
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide, defect_scores
 from sji_edge.metrics.intervals import clopper_pearson
 from sji_edge.metrics.rates import DefectRates, defect_rates
@@ -18,11 +18,7 @@ UNLABELLED = "(unlabelled)"
 Logits = NDArray[np.float32]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Difference(_Frozen):
+class Difference(FrozenModel):
     """Greatest, mean and 99th percentile of an absolute difference."""
 
     max: float
@@ -30,7 +26,7 @@ class Difference(_Frozen):
     p99: float
 
 
-class ClassRow(_Frozen):
+class ClassDifference(FrozenModel):
     """The comparison among the crops of one class; ``max_score_error`` None where no pair is finite."""
 
     name: str
@@ -41,7 +37,7 @@ class ClassRow(_Frozen):
     max_score_error: float | None
 
 
-class WorstJoint(_Frozen):
+class WorstJoint(FrozenModel):
     """One of the crops whose scores part the most, by its index among the crops."""
 
     index: int
@@ -52,7 +48,7 @@ class WorstJoint(_Frozen):
     candidate_verdict: str
 
 
-class Comparison(_Frozen):
+class Comparison(FrozenModel):
     """A candidate against a reference, over ``joints`` crops.
 
     Attributes:
@@ -97,7 +93,7 @@ class Comparison(_Frozen):
     reference_rates: dict[str, Any] | None
     candidate_rates: dict[str, Any] | None
     f1_change: float | None
-    classes: tuple[ClassRow, ...]
+    classes: tuple[ClassDifference, ...]
     worst: tuple[WorstJoint, ...]
 
 
@@ -211,7 +207,7 @@ def _class_rows(
     labels: NDArray[np.int64],
     flips: tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]],
     score_gap: NDArray[np.float64],
-) -> tuple[ClassRow, ...]:
+) -> tuple[ClassDifference, ...]:
     rows = []
     for index, name in [*enumerate(classes), (-1, UNLABELLED)]:
         members = labels == index
@@ -220,7 +216,7 @@ def _class_rows(
         gaps = score_gap[members & np.isfinite(score_gap)]
         counts = [int((members & flip).sum()) for flip in flips]
         rows.append(
-            ClassRow(
+            ClassDifference(
                 name=name,
                 joints=int(members.sum()),
                 flips=counts[0],

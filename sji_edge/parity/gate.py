@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
-
 from sji_edge.core.card import DEFAULT_GATES, ModelCard, ParityGate
 from sji_edge.core.errors import UsageError
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.registry import nearest
 from sji_edge.parity.comparison import Comparison
 
 
-class GateResult(BaseModel):
+class GateResult(FrozenModel):
     """The gate's answer; true when it passed. ``failures`` says in words what did not hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     failures: tuple[str, ...]
 

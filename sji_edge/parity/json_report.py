@@ -5,21 +5,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import OutputError
 from sji_edge.core.files import write_json
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.parity.bisect import Bisection
 from sji_edge.parity.run import ParityReport
 from sji_edge.runtime.host_cpu import cpu_facts
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Compared(_Frozen):
+class Compared(FrozenModel):
     """One predictor; ``kind`` is engine, ONNX or PyTorch, ``sha256`` that of its file or weights."""
 
     name: str
@@ -29,7 +24,7 @@ class Compared(_Frozen):
     sha256: str
 
 
-class Proof(_Frozen):
+class Proof(FrozenModel):
     """A candidate against its reference on some crops; ``report.gated`` names the pair that was judged."""
 
     candidate: Compared
@@ -45,7 +40,7 @@ class Proof(_Frozen):
         return bool(self.report)
 
 
-class ParityDocument(_Frozen):
+class ParityDocument(FrozenModel):
     """All proofs of one call; ``environment`` is the machine that they hold for."""
 
     schema_version: Literal[1] = 1

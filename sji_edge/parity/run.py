@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.card import ModelCard, ParityGate
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import sha256_of
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Engine
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Comparison, compare
@@ -23,13 +23,11 @@ PYTORCH_ENGINE = "pytorch-engine"
 REFERENCE_ENGINE = "reference-engine"
 
 
-class ParityReport(BaseModel):
+class ParityReport(FrozenModel):
     """Every comparison by its name, and the gate's answer for the one named ``gated``.
 
     The engine is held against PyTorch where PyTorch's logits are known, else against the reference graph.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     comparisons: dict[str, Comparison]
     gated: str

@@ -3,6 +3,7 @@
 import onnx
 
 from sji_edge.core.errors import BundleError
+from sji_edge.core.text import one_line
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,7 +25,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(half)
     except onnx.checker.ValidationError as error:
-        raise BundleError(f"the graph cannot be made FP16: {' '.join(str(error).split())[:200]}") from error
+        raise BundleError(f"the graph cannot be made FP16: {one_line(error)}") from error
     return half
 
 

@@ -12,29 +12,29 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from sji_edge.core import run_files
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.findings import in_words
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.recipe.fiducials.find import pattern_of
 from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
-BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = "board.json", "joints.csv", "golden.png"
+BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = run_files.BOARD, run_files.JOINTS, run_files.GOLDEN_IMAGE
 MAX_LISTED = 20
 
 
-class AlignmentLimits(BaseModel):
+class AlignmentLimits(FrozenModel):
     """The transform that is fitted, and what it may not exceed; shift is that of the fiducials' middle.
 
     ``max_lost`` is how many of three or four fiducials may be covered; by default a lost one is an ERROR,
     because nothing then checks what the others say.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: Literal["similarity", "affine"] = "similarity"
     max_residual_px: float = Field(default=1.0, gt=0.0)
@@ -44,7 +44,7 @@ class AlignmentLimits(BaseModel):
     max_lost: int = Field(default=0, ge=0, le=1)
 
 
-class FrameLimits(BaseModel):
+class FrameLimits(FrozenModel):
     """What a frame must show before anything is looked for in it.
 
     ``max_saturated_share`` bounds the share of white pixels beyond golden's own; ``min_contrast`` and
@@ -52,25 +52,19 @@ class FrameLimits(BaseModel):
     for none). A lamp at half its light turned 6 escapes of 59 defects into 10, at 80 % into 7.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     max_saturated_share: float = Field(default=0.2, gt=0.0, le=1.0)
     min_contrast: float = Field(default=0.75, ge=0.0, lt=1.0)
     min_sharpness: float = Field(default=0.35, ge=0.0, lt=1.0)
 
 
-class Refinement(BaseModel):
+class Refinement(FrozenModel):
     """How far a joint may lie from where the fiducials put it, when each is looked for by itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_shift_px: float = Field(default=3.0, gt=0.0, le=10.0)
 
 
-class Board(BaseModel):
+class Board(FrozenModel):
     """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = ""
     frame: tuple[int, int]
@@ -183,54 +177,54 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _parse_board(data: bytes) -> tuple[Board | None, list[Finding]]:
+def _parse_board(data: bytes) -> tuple[Board | None, list[Problem]]:
     try:
         text = data.decode("utf-8-sig")
         return Board.model_validate(json.loads(text)), []
     except json.JSONDecodeError as error:
-        return None, [Finding(f"{BOARD_FILE} line {error.lineno}: {error.msg}")]
+        return None, [Problem(f"{BOARD_FILE} line {error.lineno}: {error.msg}")]
     except UnicodeDecodeError:
-        return None, [Finding(f"{BOARD_FILE}: not UTF-8 text")]
+        return None, [Problem(f"{BOARD_FILE}: not UTF-8 text")]
     except ValidationError as error:
         return None, [_board_finding(text, found["loc"], in_words(found["msg"])) for found in error.errors()]
 
 
-def _board_finding(text: str, loc: tuple[int | str, ...], message: str) -> Finding:
+def _board_finding(text: str, loc: tuple[int | str, ...], message: str) -> Problem:
     # Between a fiducial's number and its field, pydantic names the shape that it was read as.
     path = [part for place, part in enumerate(loc) if not (place == 2 and part in SHAPES)]
     name = ".".join(map(str, path)) or "board"
-    return Finding(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {message}")
+    return Problem(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {message}")
 
 
-def _golden_uses(board: Board | None, golden: Image | None) -> list[Finding]:
+def _golden_uses(board: Board | None, golden: Image | None) -> list[Problem]:
     if board is None:
         return []
     findings = []
     if board.refine is not None and golden is None:
-        findings.append(Finding(f"{BOARD_FILE}: refine compares with {GOLDEN_FILE}, and there is none"))
+        findings.append(Problem(f"{BOARD_FILE}: refine compares with {GOLDEN_FILE}, and there is none"))
     for number, mark in enumerate(board.fiducials):
         pattern = "" if mark.shape == "circle" else pattern_of(mark, golden)
         if isinstance(pattern, str) and pattern:
-            findings.append(Finding(f"{BOARD_FILE} fiducials.{number}: {pattern}"))
+            findings.append(Problem(f"{BOARD_FILE} fiducials.{number}: {pattern}"))
     return findings
 
 
-def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Finding]]:
+def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Problem]]:
     if not path.exists():
         return None, []
     try:
         golden = read_image(path)
     except DataError as error:
-        return None, [Finding(error.message)]
+        return None, [Problem(error.message)]
     size = (golden.shape[1], golden.shape[0])
     if board is not None and size != board.frame:
         return None, [
-            Finding(f"{GOLDEN_FILE} is {size[0]}x{size[1]}, the frame {board.frame[0]}x{board.frame[1]}")
+            Problem(f"{GOLDEN_FILE} is {size[0]}x{size[1]}, the frame {board.frame[0]}x{board.frame[1]}")
         ]
     return golden, []
 
 
-def _refusal(folder: Path, findings: list[Finding]) -> RecipeError:
+def _refusal(folder: Path, findings: list[Problem]) -> RecipeError:
     listed = "; ".join(finding.text for finding in findings[:MAX_LISTED])
     more = f"; and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
     count = "1 fault" if len(findings) == 1 else f"{len(findings)} faults"

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from sji_edge.core.registry import nearest
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 Cells = dict[str, str]
 """One line's cells by column, without empty ones of columns that may be left out."""
@@ -13,7 +13,7 @@ Cells = dict[str, str]
 
 def csv_rows(
     data: bytes, name: str, required: Sequence[str], optional: Sequence[str]
-) -> Iterator[tuple[int, Cells | Finding]]:
+) -> Iterator[tuple[int, Cells | Problem]]:
     """Yield the lines of a table that are not blank, or what is wrong with one, each with its number.
 
     A table that is no CSV, or has other columns, yields nothing but its faults.
@@ -27,24 +27,24 @@ def csv_rows(
     try:
         rows = csv.reader(io.StringIO(data.decode("utf-8-sig")), skipinitialspace=True)
     except UnicodeDecodeError:
-        yield 1, Finding(f"{name}: not UTF-8 text")
+        yield 1, Problem(f"{name}: not UTF-8 text")
         return
     try:
         header = [cell.strip() for cell in next(rows, [])]
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
     except csv.Error as error:
-        yield rows.line_num, Finding(f"{name} line {rows.line_num}: {error}", line=rows.line_num)
+        yield rows.line_num, Problem(f"{name} line {rows.line_num}: {error}", line=rows.line_num)
         return
     faults = _header_faults(header, required, optional)
     if faults:
-        yield from ((1, Finding(f"{name} line 1: {fault}", line=1)) for fault in faults)
+        yield from ((1, Problem(f"{name} line 1: {fault}", line=1)) for fault in faults)
         return
     for line, cells in lines:
         if not any(cells):
             continue
         if len(cells) != len(header):
             found = f"{len(cells)} cells, {len(header)} were wanted"
-            yield line, Finding(f"{name} line {line}: {found}", line=line)
+            yield line, Problem(f"{name} line {line}: {found}", line=line)
             continue
         pairs = zip(header, cells, strict=True)
         yield line, {column: cell for column, cell in pairs if cell or column not in optional}

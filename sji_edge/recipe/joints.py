@@ -3,23 +3,22 @@
 import math
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.findings import in_words
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.recipe.csv_rows import Cells, csv_rows
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
 OPTIONAL = ("rotation", "lower", "upper")
 
 
-class Joint(BaseModel):
+class Joint(FrozenModel):
     """One solder joint: its box's centre and size in recipe pixels, rotation in degrees (x towards y).
 
     ``lower`` and ``upper`` replace the engine's thresholds for this joint; both are given, or neither.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     refdes: str = Field(min_length=1)
     x: float
@@ -49,7 +48,7 @@ NumberedJoint = tuple[int, Joint]
 """A joint and the line it was read from."""
 
 
-def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Finding]]:
+def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Problem]]:
     """Parse ``joints.csv``.
 
     Args:
@@ -60,24 +59,24 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Findi
         The joints that are right, and what is wrong with the others, each with its line.
     """
     joints: list[NumberedJoint] = []
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     first_line: dict[str, int] = {}
     for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
-        if isinstance(cells, Finding):
+        if isinstance(cells, Problem):
             findings.append(cells)
             continue
         joint, faults = _parse_joint(cells)
-        findings += [Finding(f"{name} line {line}: {fault}", line=line) for fault in faults]
+        findings += [Problem(f"{name} line {line}: {fault}", line=line) for fault in faults]
         if joint is None:
             continue
         if joint.refdes in first_line:
             twice = f"{joint.refdes} stands on line {first_line[joint.refdes]} already"
-            findings.append(Finding(f"{name} line {line}: {twice}", line=line))
+            findings.append(Problem(f"{name} line {line}: {twice}", line=line))
             continue
         first_line[joint.refdes] = line
         joints.append((line, joint))
     if not joints and not findings:
-        findings.append(Finding(f"{name}: no joint"))
+        findings.append(Problem(f"{name}: no joint"))
     return joints, findings
 
 
@@ -95,7 +94,7 @@ def _shown(value: object) -> str:
     return repr(value) if isinstance(value, str) else "the whole line"
 
 
-def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str) -> list[Finding]:
+def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str) -> list[Problem]:
     """Find the joints whose box leaves a ``(width, height)`` frame; a box may reach half a pixel out."""
     findings = []
     for line, joint in joints:
@@ -107,5 +106,5 @@ def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str)
         inside_y = y - half_y >= -0.5 - slack and y + half_y <= frame[1] - 0.5 + slack
         if not (inside_x and inside_y):
             text = f"{name} line {line}: joint {joint.refdes} leaves the {frame[0]}x{frame[1]} frame"
-            findings.append(Finding(text, outside=True, line=line))
+            findings.append(Problem(text, outside=True, line=line))
     return findings

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Problem:
     """One fault of a recipe; ``outside`` marks a joint that leaves the frame, ``line`` sorts those of one table."""
 
     text: str

@@ -13,7 +13,6 @@ from sji_edge.core.protocols import EngineSpec
 INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
 CARD_KEY = "sji_edge_card"
-MAX_MESSAGE = 240
 LOG_SUFFIX = ".log"
 LAYERS_SUFFIX = ".layers.json"
 """Of the files that a backend leaves beside an engine file: what its builder said, and the layers."""
@@ -105,12 +104,6 @@ def copy_graph(graph: Path, engine_file: Path) -> None:
     """Copy an ONNX graph to where the engine file belongs."""
     if graph.resolve() != engine_file.resolve():
         shutil.copyfile(graph, engine_file)
-
-
-def one_line(error: Exception) -> str:
-    """Return a third-party error's text on one line of bounded length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"
 
 
 def _shape(dimensions: Dimensions) -> str:

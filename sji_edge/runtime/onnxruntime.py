@@ -12,6 +12,7 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
 from sji_edge.runtime.onnx_graph import (
     CARD_KEY,
@@ -20,7 +21,6 @@ from sji_edge.runtime.onnx_graph import (
     check_crops,
     check_names,
     copy_graph,
-    one_line,
     spec_of,
 )
 
@@ -125,7 +125,7 @@ class OnnxRuntimeBackend:
         return int8_incompatibility(recorded)
 
 
-def read_card(model: Path) -> ModelCard:
+def card_in_graph(model: Path) -> ModelCard:
     """Read the model card in an exported graph's metadata.
 
     Raises:

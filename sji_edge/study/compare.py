@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from sji_edge.core.verdict import defect_scores
 from sji_edge.evaluation.judged import FIGURES, Judged, judge
-from sji_edge.metrics.bootstrap import holm, paired_p_value, percentile_interval, resamples
+from sji_edge.metrics.bootstrap import paired_p_value, percentile_interval, resamples
 from sji_edge.metrics.calibration import calibrated_cross_entropy, fit_temperature
+from sji_edge.metrics.multiple_testing import holm
 from sji_edge.metrics.thresholds import solve_thresholds
 from sji_edge.study.dataset import HeldOut
 from sji_edge.study.run import Cell
-from sji_edge.study.trials import Trial
+from sji_edge.study.trials import StudyTrial
 
 BOOTSTRAP_SEED = 0
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Compared:
     is_reference: bool
 
 
-def judge_trial(trial: Trial, data: HeldOut) -> Judged:
+def judge_trial(trial: StudyTrial, data: HeldOut) -> Judged:
     """Judge the test joints; temperature and limit come from validation."""
     validation = trial.logits_of("validation")
     labels = data.labels["validation"]

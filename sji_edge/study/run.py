@@ -20,7 +20,7 @@ from sji_edge.study.last_blocks import Activations, prepare_activations, read_ac
 from sji_edge.study.methods import method
 from sji_edge.study.search import SEARCH_SEED, search
 from sji_edge.study.settings import StudySettings
-from sji_edge.study.trials import Trial, TrialSpec, read_trial, rounded, write_trial
+from sji_edge.study.trials import StudyTrial, TrialSpec, read_trial, rounded, write_trial
 from sji_edge.study.workers import Pool
 
 CHOSEN = "chosen.json"
@@ -34,7 +34,7 @@ class Cell:
 
     method: str
     backbone: str
-    trials: tuple[Trial, ...]
+    trials: tuple[StudyTrial, ...]
 
 
 def run_study(settings: StudySettings, tell: Tell) -> list[Cell]:
@@ -121,7 +121,7 @@ def _search(task: tuple[StudySettings, str, str, str]) -> tuple[TrialSpec, str]:
         return spec, error.message
 
 
-def _train(task: tuple[StudySettings, TrialSpec]) -> Trial:
+def _train(task: tuple[StudySettings, TrialSpec]) -> StudyTrial:
     """Read a finished trial, or train it and write it down."""
     settings, spec = task
     known = read_trial(settings.out, spec)
@@ -133,7 +133,7 @@ def _train(task: tuple[StudySettings, TrialSpec]) -> Trial:
         logits, weights = train_whole(spec, dataset, settings.out)
     else:
         logits = train_tail(spec, dataset, _activations(settings, spec))
-    trial = Trial(
+    trial = StudyTrial(
         spec=spec,
         weights=weights,
         seconds=round(time.perf_counter() - started, 2),
@@ -178,7 +178,7 @@ def _record(settings: StudySettings, sha256: str, chosen: list[TrialSpec]) -> No
     write_json(settings.out / CHOSEN, record)
 
 
-def _cells(settings: StudySettings, trials: list[Trial]) -> list[Cell]:
+def _cells(settings: StudySettings, trials: list[StudyTrial]) -> list[Cell]:
     """Group finished trials in the order that the settings name methods and backbones."""
     cells = [
         Cell(

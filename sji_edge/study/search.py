@@ -15,7 +15,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.metrics.calibration import calibrated_cross_entropy
 from sji_edge.study.methods import LEARNING_RATE, Method, Span, method
 from sji_edge.study.settings import StudySettings
-from sji_edge.study.trials import Trial, TrialSpec
+from sji_edge.study.trials import StudyTrial, TrialSpec
 from sji_edge.training.trainer import TrainingDivergedError
 
 JOURNAL = "optuna.journal"
@@ -29,7 +29,7 @@ def search(
     settings: StudySettings,
     spec: TrialSpec,
     labels: NDArray[np.int64],
-    train: Callable[[TrialSpec], Trial],
+    train: Callable[[TrialSpec], StudyTrial],
 ) -> TrialSpec:
     """Try settings of one method on one backbone, and return the spec with the best ones.
 

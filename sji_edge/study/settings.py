@@ -4,20 +4,19 @@ import os
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.study.methods import METHODS, method
 
 
-class Budget(BaseModel):
+class Budget(FrozenModel):
     """What every trial of a study may spend; the same for all.
 
     ``trained_blocks`` is how many of a backbone's last blocks are trained, with the head, on activations of the frozen
     rest, computed once for ``cached_views`` random views of each training joint; None trains the whole network on fresh
     views, as ``sji-edge train`` does.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_size: int = Field(default=84, ge=16, le=1024)
     epochs: int = Field(default=12, ge=1)
@@ -28,10 +27,8 @@ class Budget(BaseModel):
     cached_views: int = Field(default=8, ge=1)
 
 
-class StudySettings(BaseModel):
+class StudySettings(FrozenModel):
     """One study; a preset gives the values that the command line leaves open."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
     out: Path

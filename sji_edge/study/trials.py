@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import write_atomic
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.study.settings import Budget
 from sji_edge.training.settings import Views
 
@@ -19,10 +20,8 @@ DIGITS = 7
 FOLDER = "trials"
 
 
-class TrialSpec(BaseModel):
+class TrialSpec(FrozenModel):
     """All that decides what comes out of a trial, hardware aside."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     backbone: str
@@ -41,10 +40,8 @@ class TrialSpec(BaseModel):
         return f"{self.backbone}~{self.method}~seed{self.seed}~{digest}"
 
 
-class Trial(BaseModel):
+class StudyTrial(FrozenModel):
     """A finished trial; ``logits`` are those of the validation and the test joints, in the dataset's order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     spec: TrialSpec
@@ -67,14 +64,14 @@ def trial_path(out: Path, spec: TrialSpec) -> Path:
     return out / FOLDER / f"{spec.name}.json"
 
 
-def write_trial(out: Path, trial: Trial) -> None:
+def write_trial(out: Path, trial: StudyTrial) -> None:
     """Write a finished trial in one step."""
     path = trial_path(out, trial.spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, trial.model_dump_json() + "\n")
 
 
-def read_trial(out: Path, spec: TrialSpec) -> Trial | None:
+def read_trial(out: Path, spec: TrialSpec) -> StudyTrial | None:
     """Return a finished trial, or None where it is still to do.
 
     Raises:
@@ -84,7 +81,7 @@ def read_trial(out: Path, spec: TrialSpec) -> Trial | None:
     if not path.is_file():
         return None
     try:
-        trial = Trial.model_validate(json.loads(path.read_text()))
+        trial = StudyTrial.model_validate(json.loads(path.read_text()))
     except (json.JSONDecodeError, ValidationError) as error:
         told = in_one_line(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(f"{path} holds no trial: {told}", hint="remove it; it is trained again") from error

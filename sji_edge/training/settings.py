@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sji_edge.core.card import LossCard
+from sji_edge.core.frozen import FrozenModel
 
 Views = Literal["none", "attention-crop", "jigsaw"]
 
 
-class TrainSettings(BaseModel):
+class TrainSettings(FrozenModel):
     """One training run; every field is one option of the command."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
     runs: Path = Path("runs")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import new_folder
@@ -103,8 +104,8 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
         with new_folder(target) as partial:
             save_run(partial, module.model, card)
             write_golden(partial / GOLDEN, golden, card)
-            shutil.copy(work / "metrics.csv", partial / "metrics.csv")
-            plot_epochs(partial / "metrics.csv", partial / "epochs.png")
+            shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
+            plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
             plot_scores(held_out, card.thresholds, partial / "scores.png")
         shutil.rmtree(work)
     return TrainedRun(target, card)
@@ -145,7 +146,7 @@ def _fit(
     """Run Lightning's loop; afterwards the module holds the best epoch's weights."""
     checkpoint = ModelCheckpoint(work, "best", monitor="val_rank", mode="max", save_last=True)
     callbacks = [
-        EpochTable(work / "metrics.csv"),
+        EpochTable(work / run_files.METRICS),
         # Validated and kept are averaged weights: single epochs of a short fine-tune scatter.
         EMAWeightAveraging(decay=ema_decay(settings.epochs * len(loaders["train"])), use_buffers=True),
         EarlyStopping("val_rank", mode="max", patience=settings.patience),

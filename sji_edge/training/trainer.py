@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from sji_edge.core.errors import OutputError, SjiError, UsageError
+from sji_edge.core.text import one_line
 from sji_edge.training.settings import TrainSettings
 
 
@@ -52,7 +53,7 @@ def make_trainer(settings: TrainSettings, callbacks: Sequence[Callback]) -> ligh
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise UsageError(
             f"cannot train on --accelerator {settings.accelerator} --devices {settings.devices} "
-            f"--strategy {settings.strategy}: {' '.join(str(error).split())}",
+            f"--strategy {settings.strategy}: {one_line(error)}",
             hint="leave out these options, or name what this machine has",
         ) from error
 

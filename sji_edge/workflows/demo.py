@@ -11,6 +11,7 @@ from sji_edge.cli.commands.export import export
 from sji_edge.cli.commands.infer import infer
 from sji_edge.cli.commands.train import train
 from sji_edge.cli.render.common import console, figure, rate
+from sji_edge.core import run_files
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import newest_folder
 from sji_edge.core.verdict import decide, defect_scores
@@ -75,7 +76,7 @@ class Rehearsal:
         calibrate(data, run=runs / "demo", calibration=folder / "calibration", runs=runs)
         self._say("build-engine", f"sji-edge build-engine {runs / 'demo'}")
         build_engine(runs / "demo", engines=engines, calibrations=folder / "calibration", runs=runs)
-        engine = newest_folder(engines, "manifest.json")
+        engine = newest_folder(engines, run_files.MANIFEST)
         if engine is None:
             raise GateError(f"no engine was released in {engines}")
         bundle = open_bundle(engine)

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from sji_edge.core.errors import SjiError
 from sji_edge.core.extras import EXTRA_OF
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda.crop_kernel import code_for
 from sji_edge.runtime.cuda.driver import ask_driver
@@ -35,10 +34,8 @@ KERNEL_HINTS = {
 }
 
 
-class Finding(BaseModel):
+class Check(FrozenModel):
     """One thing looked at. ``hint`` says what would help, and is empty where all is well."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     area: str
     name: str
@@ -47,20 +44,20 @@ class Finding(BaseModel):
     hint: str = ""
 
 
-def examine(folder: Path) -> list[Finding]:
+def examine(folder: Path) -> list[Check]:
     """Look at everything; ``folder`` is where records would be written."""
     areas = (_system, _cpu, _gpu, _backends, _cameras)
     found = [finding for area in areas for finding in area()]
     return [*found, *_disk(folder), *_clock()]
 
 
-def _system() -> Iterator[Finding]:
+def _system() -> Iterator[Check]:
     model = MODEL.read_text(errors="replace").strip("\0\n ") if MODEL.is_file() else ""
-    yield Finding(area="system", name="OS", state="ok", value=_os_name() + (f", {model}" if model else ""))
-    yield Finding(
+    yield Check(area="system", name="OS", state="ok", value=_os_name() + (f", {model}" if model else ""))
+    yield Check(
         area="system", name="Python", state="ok", value=f"{platform.python_version()} ({sys.executable})"
     )
-    yield Finding(area="system", name="sji-edge", state="ok", value=importlib.metadata.version("sji-edge"))
+    yield Check(area="system", name="sji-edge", state="ok", value=importlib.metadata.version("sji-edge"))
 
 
 def _os_name() -> str:
@@ -71,14 +68,12 @@ def _os_name() -> str:
     return f"{release or platform.system()}, kernel {platform.release()}, {platform.machine()}"
 
 
-def _cpu() -> Iterator[Finding]:
+def _cpu() -> Iterator[Check]:
     facts = cpu_facts()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding(
-        area="CPU", name="model", state="ok", value=f"{facts['cpu']}, {cores} cores for this process"
-    )
+    yield Check(area="CPU", name="model", state="ok", value=f"{facts['cpu']}, {cores} cores for this process")
     slow = saturates_int8()
-    yield Finding(
+    yield Check(
         area="CPU",
         name="instruction sets",
         state="note" if slow else "ok",
@@ -88,7 +83,7 @@ def _cpu() -> Iterator[Finding]:
     if GOVERNOR.is_file():
         governor = GOVERNOR.read_text().strip()
         steady = governor == "performance"
-        yield Finding(
+        yield Check(
             area="CPU",
             name="frequency governor",
             state="ok" if steady else "note",
@@ -97,10 +92,10 @@ def _cpu() -> Iterator[Finding]:
         )
 
 
-def _gpu() -> Iterator[Finding]:
+def _gpu() -> Iterator[Check]:
     driver = ask_driver()
     if driver.missing:
-        yield Finding(
+        yield Check(
             area="GPU",
             name="NVIDIA driver",
             state="missing",
@@ -108,7 +103,7 @@ def _gpu() -> Iterator[Finding]:
             hint="CPU engines need none; for TensorRT install the driver of the card's maker",
         )
         return
-    yield Finding(
+    yield Check(
         area="GPU",
         name="NVIDIA driver",
         state="ok",
@@ -116,7 +111,7 @@ def _gpu() -> Iterator[Finding]:
     )
     for device in driver.devices:
         code = code_for(device.compute_capability)
-        yield Finding(
+        yield Check(
             area="GPU",
             name=f"GPU {device.index}",
             state={"machine code": "ok", "PTX": "note"}.get(code, "missing"),
@@ -127,10 +122,10 @@ def _gpu() -> Iterator[Finding]:
     yield from _clocks_and_power()
 
 
-def _clocks_and_power() -> Iterator[Finding]:
+def _clocks_and_power() -> Iterator[Check]:
     for index, state in enumerate(gpu_states()):
         idle = state["persistence_mode"] == "Disabled"
-        yield Finding(
+        yield Check(
             area="GPU",
             name=f"GPU {index} clocks",
             state="note" if idle else "ok",
@@ -141,7 +136,7 @@ def _clocks_and_power() -> Iterator[Finding]:
     jetson = jetson_facts()
     if jetson:
         fast = jetson["power_mode"].upper().startswith("MAXN")
-        yield Finding(
+        yield Check(
             area="GPU",
             name="Jetson",
             state="ok" if fast else "note",
@@ -150,16 +145,16 @@ def _clocks_and_power() -> Iterator[Finding]:
         )
 
 
-def _backends() -> Iterator[Finding]:
+def _backends() -> Iterator[Check]:
     for name in BACKENDS.names():
         backend = BACKENDS.get(name)()
         try:
             version = dict(backend.environment()).get(name, "")
             reason = backend.incompatibility("fp32", {})
         except SjiError as error:
-            yield Finding(area="backends", name=name, state="missing", value=error.message, hint=error.hint)
+            yield Check(area="backends", name=name, state="missing", value=error.message, hint=error.hint)
             continue
-        yield Finding(
+        yield Check(
             area="backends",
             name=name,
             state="missing" if reason else "ok",
@@ -175,7 +170,7 @@ def _backends() -> Iterator[Finding]:
         ("onnx", f"pip install 'sji-edge[{EXTRA_OF['onnx']}]'; for build-engine and engine release"),
     ):
         version = _version(package)
-        yield Finding(
+        yield Check(
             area="backends",
             name=package,
             state="ok" if version else "missing",
@@ -191,12 +186,12 @@ def _version(package: str) -> str:
         return ""
 
 
-def _cameras() -> Iterator[Finding]:
+def _cameras() -> Iterator[Check]:
     devices = sorted(Path("/dev").glob("video*"))
     for device in devices:
         readable = os.access(device, os.R_OK | os.W_OK)
         name = Path("/sys/class/video4linux") / device.name / "name"
-        yield Finding(
+        yield Check(
             area="cameras",
             name=str(device),
             state="ok" if readable else "note",
@@ -204,7 +199,7 @@ def _cameras() -> Iterator[Finding]:
             hint="" if readable else "no permission; add this user to the group video",
         )
     if not devices:
-        yield Finding(
+        yield Check(
             area="cameras",
             name="/dev/video*",
             state="missing",
@@ -213,12 +208,12 @@ def _cameras() -> Iterator[Finding]:
         )
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
+def _disk(folder: Path) -> Iterator[Check]:
     usage = shutil.disk_usage(folder)
     free = usage.free / 1e9
     low = free < LOW_DISK_GB
     writable = os.access(folder, os.W_OK)
-    yield Finding(
+    yield Check(
         area="disk",
         name=str(folder.resolve()),
         state="note" if low or not writable else "ok",
@@ -227,10 +222,10 @@ def _disk(folder: Path) -> Iterator[Finding]:
     )
 
 
-def _clock() -> Iterator[Finding]:
+def _clock() -> Iterator[Check]:
     now, installed = time.time(), Path(__file__).stat().st_mtime
     behind = now < installed
-    yield Finding(
+    yield Check(
         area="clock",
         name="UTC",
         state="note" if behind else "ok",
@@ -239,7 +234,7 @@ def _clock() -> Iterator[Finding]:
     )
     synchronised = run_tool(["timedatectl", "show", "-p", "NTPSynchronized", "--value"]).strip()
     if synchronised:
-        yield Finding(
+        yield Check(
             area="clock",
             name="synchronised",
             state="ok" if synchronised == "yes" else "note",
@@ -248,7 +243,7 @@ def _clock() -> Iterator[Finding]:
         )
     info = time.get_clock_info("perf_counter")
     fine = info.monotonic and info.resolution * 1e9 < COARSE_CLOCK_NS
-    yield Finding(
+    yield Check(
         area="clock",
         name="for latencies",
         state="ok" if fine else "note",

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import new_folder, write_atomic, write_json
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image
 from sji_edge.core.registry import nearest
 from sji_edge.core.verdict import Thresholds, defect_scores
@@ -33,10 +33,8 @@ NO_MAPS = "none"
 Step = Callable[[str], None]
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(FrozenModel):
     """Every option of ``evaluate``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subject: Path
     data: Path
@@ -52,10 +50,8 @@ class EvaluationSettings(BaseModel):
     output: Path
 
 
-class Document(BaseModel):
+class Document(FrozenModel):
     """``report.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     facts: dict[str, str]
     evaluation: Evaluation

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sji_edge.core.errors import UsageError
-from sji_edge.metrics.fisher import excess_p, holm
+from sji_edge.metrics.fisher import excess_p
 from sji_edge.metrics.intervals import clopper_pearson
+from sji_edge.metrics.multiple_testing import holm
 from sji_edge.records.read.history import Filter, History
 from sji_edge.records.read.ranking import By, JointCounts
 

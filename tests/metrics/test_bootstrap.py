@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sji_edge.metrics.bootstrap import holm, paired_p_value, percentile_interval, resamples
+from sji_edge.metrics.bootstrap import paired_p_value, percentile_interval, resamples
+from sji_edge.metrics.multiple_testing import holm
 
 
 def test_a_replicate_draws_whole_groups():

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sji_edge.metrics.fisher import excess_p, holm
+from sji_edge.metrics.fisher import excess_p
+from sji_edge.metrics.multiple_testing import holm
 
 COUNTS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 900), st.integers(0, 900))
 

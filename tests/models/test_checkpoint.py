@@ -6,7 +6,7 @@ from support.tiny_bundle import card
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import UsageError
-from sji_edge.models.checkpoint import load_run, load_weights, read_card, save_run
+from sji_edge.models.checkpoint import card_of_run, load_run, load_weights, save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
 
@@ -46,7 +46,7 @@ def test_logits_do_not_depend_on_the_batch_and_the_mode_is_kept():
 
 def test_a_folder_without_a_card_is_no_run(tmp_path):
     with pytest.raises(UsageError, match=r"is not a run: it holds no card\.json"):
-        read_card(tmp_path)
+        card_of_run(tmp_path)
     with pytest.raises(UsageError, match="is not a run"):
         load_run(tmp_path / "gone")
 

@@ -10,7 +10,7 @@ from support.tiny_bundle import SIDE, crops, formula, write_graph
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import PipelinedEngine
 from sji_edge.runtime import BACKENDS
-from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.onnxruntime import card_in_graph
 
 GRAPHS = [name for name in BACKENDS.names() if BACKENDS.get(name)().suffix == ".onnx"]
 """Backends whose engine files are graphs."""
@@ -228,7 +228,7 @@ def test_environment_names_version_and_cpu(name: str) -> None:
 
 
 def test_the_card_is_read_from_the_graph(graph: Path, tmp_path: Path) -> None:
-    assert read_card(graph).good_class == "normal"
+    assert card_in_graph(graph).good_class == "normal"
 
 
 def test_no_telemetry_is_loaded_and_nothing_imports_torch(graph: Path) -> None:

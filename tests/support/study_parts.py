@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sji_edge.study.trials import Trial, TrialSpec, rounded
+from sji_edge.study.trials import StudyTrial, TrialSpec, rounded
 
 COUNTS = {
     "train": {"normal": 16, "defective": 8},
@@ -24,7 +24,7 @@ def write_groups(root: Path, joints_a_group: int = 4) -> None:
                 writer.writerow([path.relative_to(root).as_posix(), f"{split}{number // joints_a_group}"])
 
 
-def trial_of(spec: TrialSpec, validation: np.ndarray, test: np.ndarray) -> Trial:
+def trial_of(spec: TrialSpec, validation: np.ndarray, test: np.ndarray) -> StudyTrial:
     """A finished trial with these logits."""
     logits = {"validation": rounded(validation), "test": rounded(test)}
-    return Trial(spec=spec, weights="imagenet", seconds=1.0, logits=logits)
+    return StudyTrial(spec=spec, weights="imagenet", seconds=1.0, logits=logits)

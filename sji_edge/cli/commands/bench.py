@@ -111,12 +111,12 @@ def _torch_subject(bundle: "Bundle", run: Path, memory_at: tuple[int, int]) -> "
     from sji_edge.core.files import sha256_of
 
     require("torch", "safetensors", purpose="--against torch")
-    from sji_edge.models.checkpoint import WEIGHTS_FILE, read_card
+    from sji_edge.models.checkpoint import WEIGHTS_FILE, card_of_run
     from sji_edge.models.timed import torch_predictor
 
     golden = bundle.golden()
     with torch_predictor(run, 0) as predict:
-        fits = bundle.preprocess == read_card(run).preprocess and np.allclose(
+        fits = bundle.preprocess == card_of_run(run).preprocess and np.allclose(
             predict(golden.crops[:SAME_CROPS]), golden.logits[:SAME_CROPS], rtol=SAME, atol=SAME
         )
     if not fits:

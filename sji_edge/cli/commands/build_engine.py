@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sji_edge.core import run_files
+
 
 def build_engine(
     model: Annotated[
@@ -108,7 +110,7 @@ def build_engine(
     )
     settings = settings_or_usage_error(
         BuildSettings,
-        model=exported_model(model or newest_run(runs, "model.onnx")),
+        model=exported_model(model or newest_run(runs, run_files.MODEL)),
         calibration=calibration,
         calibrations=calibrations,
         precision=precision,

@@ -34,10 +34,10 @@ def calibrate(
     from sji_edge.core.files import fresh_name
     from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
     from sji_edge.quantization.calibration.dataset import make_calibration_set
-    from sji_edge.runtime.onnxruntime import read_card
+    from sji_edge.runtime.onnxruntime import card_in_graph
 
     model = exported_model(run or newest_run(runs))
-    card = read_card(model)
+    card = card_in_graph(model)
     held_out = [
         split for split in ("validation", "test") if any((data / n).is_dir() for n in SPLIT_FOLDERS[split])
     ]

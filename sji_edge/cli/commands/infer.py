@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-EXIT_INTERRUPTED = 130
-
 
 def infer(
     stream: Annotated[
@@ -127,6 +125,7 @@ def infer(
     """
     from sji_edge.cli.render.common import settings_or_usage_error
     from sji_edge.core.clock import SystemClock
+    from sji_edge.core.errors import EXIT_INTERRUPTED
     from sji_edge.inspection.settings import RunSettings
     from sji_edge.workflows.inspect.inspector import Request
     from sji_edge.workflows.inspect.run import run_inference

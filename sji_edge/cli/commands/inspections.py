@@ -194,7 +194,7 @@ def export(
     from contextlib import closing
 
     from sji_edge.cli.render.common import console
-    from sji_edge.core.amounts import amount
+    from sji_edge.core.text import amount
     from sji_edge.records.read.history import History
     from sji_edge.records.read.table_export import export_joints
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
@@ -36,11 +37,11 @@ def settings_or_usage_error(model: type[Settings], /, **values: Any) -> Settings
         raise UsageError("; ".join(map(in_option_words, error.errors()))) from error
 
 
-def newest_run(runs: Path, marker: str = "card.json") -> Path:
+def newest_run(runs: Path, marker: str = run_files.CARD) -> Path:
     """Return the run whose ``marker`` was written last; raises ``UsageError`` when there is none."""
     found = newest_folder(runs, marker)
     if found is None:
-        step = "sji-edge train DATA" if marker == "card.json" else "sji-edge export"
+        step = "sji-edge train DATA" if marker == run_files.CARD else "sji-edge export"
         raise UsageError(f"no run with a {marker} in {runs}", hint=f"make one with {step}")
     return found
 
@@ -51,10 +52,10 @@ def exported_model(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise UsageError(f"there is no run or model {path}", hint=f"name {_runs_beside(path)}")
-    model = path / "model.onnx"
+    model = path / run_files.MODEL
     if model.is_file():
         return model
-    if not (path / "card.json").is_file():
+    if not (path / run_files.CARD).is_file():
         raise UsageError(f"{path} is no run: it holds no card.json", hint=f"name {_runs_beside(path / '_')}")
     raise UsageError(
         f"the run {path} is not exported: it holds no model.onnx", hint=f"sji-edge export {path}"

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.render.common import console
-from sji_edge.core.amounts import amount
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.core.text import amount
 from sji_edge.core.verdict import VERDICTS
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary

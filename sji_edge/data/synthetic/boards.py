@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sji_edge.core import run_files
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import new_folder, write_atomic, write_json
 from sji_edge.core.preprocess import Image, Matrix
@@ -228,9 +229,9 @@ def write_boards(
 
 def write_recipe(folder: Path, boards: SyntheticBoards) -> None:
     """Write ``board.json``, ``joints.csv`` and ``golden.png`` into a folder that exists."""
-    write_json(folder / "board.json", boards.board)
-    write_atomic(folder / "joints.csv", csv_text(JOINT_COLUMNS, boards.joints))
-    write_png(folder / "golden.png", boards.golden)
+    write_json(folder / run_files.BOARD, boards.board)
+    write_atomic(folder / run_files.JOINTS, csv_text(JOINT_COLUMNS, boards.joints))
+    write_png(folder / run_files.GOLDEN_IMAGE, boards.golden)
 
 
 def _write_frames(folder: Path, boards: SyntheticBoards, frames: int) -> list[FrameTruth]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sji_edge.core import run_files
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import new_folder, write_atomic
 from sji_edge.data.synthetic.files import csv_text, write_png
@@ -15,7 +16,7 @@ from sji_edge.data.synthetic.solder import BOX_PX, GOOD_STATE, draw_defect, draw
 
 SPLITS = ("train", "validation", "test")
 GOOD_CLASS, DEFECT_CLASS = "normal", "defective"
-LABELS_FILE = "labels.csv"
+LABELS_FILE = run_files.LABELS
 LABEL_COLUMNS = ("file", "split", "state", "pad", "group")
 GROUP_SIZES = (3, 9)
 """A group holds at least the first number of joints, and fewer than the second."""

@@ -3,9 +3,9 @@
 import shlex
 from pathlib import Path
 
-from sji_edge.core.amounts import amount
 from sji_edge.core.errors import GateError
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.core.text import amount
 from sji_edge.core.verdict import Verdict
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.duplicates import Hashes, near_pairs_within
 from sji_edge.data.groups import NO_GROUP
 
@@ -18,7 +18,7 @@ MAX_REPEATED_SHARE = 0.5
 SHOWN_TENSORS = 8
 
 
-class CalibrationAudit(BaseModel):
+class CalibrationAudit(FrozenModel):
     """What the audit found.
 
     Attributes:
@@ -36,8 +36,6 @@ class CalibrationAudit(BaseModel):
             on the last quarter; the worst, worst first.
         findings: what speaks against the set, in words.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crops: int
     by_class: dict[str, int]

@@ -8,27 +8,27 @@ from typing import Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from sji_edge.core import run_files
 from sji_edge.core.card import PreprocessSpec, in_one_line
 from sji_edge.core.errors import DataError, GateError
 from sji_edge.core.files import new_folder, sha256_of, write_json
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
 from sji_edge.quantization.calibration.audit import MAX_FLAT_SHARE, CalibrationAudit, audit, flat
 from sji_edge.quantization.calibration.coverage import cover
 from sji_edge.quantization.calibration.leak_guard import Pool, eligible
 from sji_edge.quantization.int8.ranges import clipped_shares, histograms
-from sji_edge.quantization.int8.tensors import places
+from sji_edge.quantization.int8.tensors import quantized_tensors
 from sji_edge.quantization.tensor_values import features_on, held_out
 
-MANIFEST = "manifest.json"
+MANIFEST = run_files.MANIFEST
 CROPS = "crops"
 
 
-class CalibrationCrop(BaseModel):
+class CalibrationCrop(FrozenModel):
     """One image of the set: its file in the set, its content, its class, and where it came from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -36,10 +36,8 @@ class CalibrationCrop(BaseModel):
     source: str
 
 
-class CalibrationManifest(BaseModel):
+class CalibrationManifest(FrozenModel):
     """``manifest.json`` of a calibration set; ``forced``: written although the audit speaks against it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     dataset_sha256: str
@@ -156,7 +154,7 @@ def _clipped(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, floa
     kept_out = held_out(len(crops))
     if not kept_out.any():
         return {}
-    names = sorted(places(model).readers)
+    names = sorted(quantized_tensors(model).readers)
     ends = {name: found.ends for name, found in histograms(model, names, crops[~kept_out]).items()}
     return clipped_shares(model, ends, crops[kept_out])
 

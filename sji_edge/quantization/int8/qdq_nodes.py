@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from sji_edge.quantization.int8.ranges import Range
 from sji_edge.quantization.int8.rounding import Rounder
-from sji_edge.quantization.int8.tensors import WEIGHTED, Places
+from sji_edge.quantization.int8.tensors import WEIGHTED, QuantizedTensors
 
 SMALLEST_SCALE = 1e-10
 MAX_INT32_BIAS = 2.0**30
@@ -43,7 +43,7 @@ def scheme_for(backend: str, weight_bits: int) -> Scheme:
 
 def with_integers(
     model: onnx.ModelProto,
-    where: Places,
+    where: QuantizedTensors,
     ranges: Mapping[str, Range],
     scheme: Scheme,
     keep_float: Collection[str] = (),
@@ -88,7 +88,7 @@ def weight_axis(node: onnx.NodeProto) -> int:
 
 
 def _scale_and_zero(
-    where: Places, ranges: Mapping[str, Range], tensor: str, scheme: Scheme
+    where: QuantizedTensors, ranges: Mapping[str, Range], tensor: str, scheme: Scheme
 ) -> tuple[float, np.generic]:
     group = [ranges[name] for name in where.shared[tensor] if name in ranges]
     low, high = min(low for low, _ in group), max(high for _, high in group)

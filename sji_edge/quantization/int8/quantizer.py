@@ -23,7 +23,7 @@ from sji_edge.quantization.int8.equalise import channel_reach, equalise
 from sji_edge.quantization.int8.qdq_nodes import Scheme, with_integers
 from sji_edge.quantization.int8.ranges import METHODS, Range, clipped_shares, histograms, range_of
 from sji_edge.quantization.int8.rounding import Rounder, input_covariances
-from sji_edge.quantization.int8.tensors import WEIGHTED, places
+from sji_edge.quantization.int8.tensors import WEIGHTED, quantized_tensors
 
 __all__ = ["METHODS", "Quantizer", "Scheme", "layers_by_noise"]
 
@@ -53,7 +53,7 @@ class Quantizer:
         self._method = method
         prepared = _prepared(model)
         self._model = equalise(prepared, channel_reach(prepared, crops))
-        self._everywhere = places(self._model, both_sides=not scheme.symmetric)
+        self._everywhere = quantized_tensors(self._model, both_sides=not scheme.symmetric)
         self._histograms = histograms(self._model, sorted(self._everywhere.shared), crops)
         self._rounder = Rounder(input_covariances(self._model, crops))
         self._shifts = bias_shifts(
@@ -103,7 +103,7 @@ class Quantizer:
         self._shifts.clear()
 
     def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
-        where = places(model, keep_float, both_sides=not self._scheme.symmetric)
+        where = quantized_tensors(model, keep_float, both_sides=not self._scheme.symmetric)
         return with_integers(model, where, self.ranges, self._scheme, keep_float, self._rounder)
 
 

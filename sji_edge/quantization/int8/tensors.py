@@ -20,7 +20,7 @@ CARRIERS = ("MaxPool", "Concat")
 
 
 @dataclass(frozen=True)
-class Places:
+class QuantizedTensors:
     """What to quantise.
 
     Attributes:
@@ -34,7 +34,9 @@ class Places:
     positive: frozenset[str]
 
 
-def places(model: onnx.ModelProto, keep_float: Collection[str] = (), *, both_sides: bool = False) -> Places:
+def quantized_tensors(
+    model: onnx.ModelProto, keep_float: Collection[str] = (), *, both_sides: bool = False
+) -> QuantizedTensors:
     """Find the tensors to quantise.
 
     Args:
@@ -61,7 +63,7 @@ def places(model: onnx.ModelProto, keep_float: Collection[str] = (), *, both_sid
             group |= shared.get(tensor, {tensor})
         for tensor in group:
             shared[tensor] = group
-    return Places(
+    return QuantizedTensors(
         {tensor: frozenset(names) for tensor, names in readers.items() if names},
         {tensor: frozenset(group) for tensor, group in shared.items()},
         graph.positive(),

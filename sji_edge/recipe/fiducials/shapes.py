@@ -2,16 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
+
+from sji_edge.core.frozen import FrozenModel
 
 
-class _Placed(BaseModel):
+class _Placed(FrozenModel):
     """``x`` and ``y`` are the centre in recipe pixels.
 
     ``search_px`` bounds how far from its place the centre is looked for, along x and along y.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     x: float
     y: float

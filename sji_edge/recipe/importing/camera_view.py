@@ -10,7 +10,7 @@ from sji_edge.core.errors import RecipeError
 from sji_edge.core.preprocess import Matrix
 from sji_edge.recipe.align.alignment import apply, fit_similarity
 from sji_edge.recipe.importing.centroid import Part, Side
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 MAX_DISAGREEMENT_PX = 3.0
 MAX_SCALE_DISAGREEMENT = 0.02
@@ -68,32 +68,32 @@ def as_seen(point: Point, side: Side) -> Point:
     return (point[0] if side == "top" else -point[0]), -point[1]
 
 
-def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point], list[Finding]]:
+def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point], list[Problem]]:
     """The anchors' places as the camera sees them, in mm."""
     by_name = {part.refdes: part for part in parts}
     findings = []
     if len(view.anchors) < 2:
-        findings.append(Finding(f"{len(view.anchors)} fiducials; two to four were wanted"))
+        findings.append(Problem(f"{len(view.anchors)} fiducials; two to four were wanted"))
     pixels = [anchor.px for anchor in view.anchors]
     if view.origin is not None and any(pixels):
-        findings.append(Finding("an origin and fiducials with pixels; one of them was wanted"))
+        findings.append(Problem("an origin and fiducials with pixels; one of them was wanted"))
     if view.origin is None and not all(pixels):
-        findings.append(Finding("fiducials without a pixel need an origin, which says where the board lies"))
+        findings.append(Problem("fiducials without a pixel need an origin, which says where the board lies"))
     if view.origin is not None and view.scale is None:
-        findings.append(Finding("an origin needs a scale"))
+        findings.append(Problem("an origin needs a scale"))
     places = []
     for anchor in view.anchors:
         part = by_name.get(anchor.refdes)
         if anchor.mm is not None:
             places.append(as_seen(anchor.mm, view.side))
         elif part is None:
-            findings.append(Finding(f"no part {anchor.refdes}, which is to be a fiducial"))
+            findings.append(Problem(f"no part {anchor.refdes}, which is to be a fiducial"))
         elif part.side != view.side:
-            findings.append(Finding(f"line {part.line}: fiducial {part.refdes} is on the {part.side} side"))
+            findings.append(Problem(f"line {part.line}: fiducial {part.refdes} is on the {part.side} side"))
         else:
             places.append(as_seen((part.x_mm, part.y_mm), view.side))
     if len(set(places)) < len(places):
-        findings.append(Finding("two fiducials lie at the same place"))
+        findings.append(Problem("two fiducials lie at the same place"))
     return places, findings
 
 

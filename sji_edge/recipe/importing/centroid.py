@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 Side = Literal["top", "bottom"]
 
@@ -56,7 +56,7 @@ class _Header:
     unit: dict[str, float]
 
 
-def read_centroids(data: bytes, name: str) -> tuple[list[Part], list[Finding]]:
+def read_centroids(data: bytes, name: str) -> tuple[list[Part], list[Problem]]:
     """Parse a pick-and-place table.
 
     Args:
@@ -69,24 +69,24 @@ def read_centroids(data: bytes, name: str) -> tuple[list[Part], list[Finding]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return [], [Finding(f"{name}: not UTF-8 text")]
+        return [], [Problem(f"{name}: not UTF-8 text")]
     lines = text.splitlines()
     header = _find_header(lines)
     if header is None:
         wanted = ", ".join("/".join(names[:3]) for names in COLUMNS.values())
         return [], [
-            Finding(f"{name}: no header line in the first {MAX_PREAMBLE}; one column each of {wanted}")
+            Problem(f"{name}: no header line in the first {MAX_PREAMBLE}; one column each of {wanted}")
         ]
     doubled = _doubled(lines[header.line - 1], header)
     if doubled:
-        return [], [Finding(f"{name} line {header.line}: two columns for {field}") for field in doubled]
+        return [], [Problem(f"{name} line {header.line}: two columns for {field}") for field in doubled]
     rows = csv.reader(
         io.StringIO("\n".join(lines[header.line :])), delimiter=header.delimiter, skipinitialspace=True
     )
     try:
         return _parse_rows([(header.line + rows.line_num, row) for row in rows], header, name)
     except csv.Error as error:
-        return [], [Finding(f"{name} line {header.line + rows.line_num}: {error}")]
+        return [], [Problem(f"{name} line {header.line + rows.line_num}: {error}")]
 
 
 def _find_header(lines: list[str]) -> _Header | None:
@@ -120,29 +120,29 @@ def _doubled(line: str, header: _Header) -> list[str]:
 
 def _parse_rows(
     rows: list[tuple[int, list[str]]], header: _Header, name: str
-) -> tuple[list[Part], list[Finding]]:
+) -> tuple[list[Part], list[Problem]]:
     parts: list[Part] = []
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     first_line: dict[str, int] = {}
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) <= max(header.fields.values()):
-            findings.append(Finding(f"{name} line {line}: {len(row)} cells are too few"))
+            findings.append(Problem(f"{name} line {line}: {len(row)} cells are too few"))
             continue
         cells = {field: row[place].strip() for field, place in header.fields.items()}
         part, faults = _parse_part(line, cells, header.unit)
-        findings += [Finding(f"{name} line {line}: {fault}") for fault in faults]
+        findings += [Problem(f"{name} line {line}: {fault}") for fault in faults]
         if part is None:
             continue
         if part.refdes in first_line:
             text = f"{part.refdes} stands on line {first_line[part.refdes]} already"
-            findings.append(Finding(f"{name} line {line}: {text}"))
+            findings.append(Problem(f"{name} line {line}: {text}"))
             continue
         first_line[part.refdes] = line
         parts.append(part)
     if not parts and not findings:
-        findings.append(Finding(f"{name}: no part"))
+        findings.append(Problem(f"{name}: no part"))
     return parts, findings
 
 

@@ -26,7 +26,7 @@ from sji_edge.recipe.importing.camera_view import CameraView, Point, anchor_plac
 from sji_edge.recipe.importing.centroid import Part, Side
 from sji_edge.recipe.importing.packages import PackageBox, Packages
 from sji_edge.recipe.joints import OPTIONAL, REQUIRED, Joint, NumberedJoint, leaves_frame
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +68,9 @@ def import_board(parts: Sequence[Part], packages: Packages, view: CameraView, na
     try:
         Board.model_validate(board)
     except ValidationError as error:
-        findings.append(Finding(in_one_line(error)))
+        findings.append(Problem(in_one_line(error)))
     if not joints and not findings:
-        findings.append(Finding(f"no part of the {view.side} side is to be looked at"))
+        findings.append(Problem(f"no part of the {view.side} side is to be looked at"))
     if findings:
         raise refusal(name, findings)
     left_out = sum(all(box.empty for box in packages[part.package]) for part in wanted)
@@ -85,7 +85,7 @@ def import_board(parts: Sequence[Part], packages: Packages, view: CameraView, na
     )
 
 
-def refusal(name: str, findings: list[Finding]) -> RecipeError:
+def refusal(name: str, findings: list[Problem]) -> RecipeError:
     """One error of all findings."""
     listed = "; ".join(finding.text for finding in findings[:MAX_LISTED])
     more = f"; and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
@@ -94,13 +94,13 @@ def refusal(name: str, findings: list[Finding]) -> RecipeError:
     )
 
 
-def _unknown(parts: Sequence[Part], packages: Packages, name: str) -> list[Finding]:
+def _unknown(parts: Sequence[Part], packages: Packages, name: str) -> list[Problem]:
     unknown: dict[str, list[Part]] = {}
     for part in parts:
         if part.package not in packages:
             unknown.setdefault(part.package, []).append(part)
     return [
-        Finding(
+        Problem(
             f"package {package} is not in the packages ({name} line {those[0].line}: {those[0].refdes}"
             + (f", and {len(those) - 1} more)" if len(those) > 1 else ")")
         )
@@ -110,9 +110,9 @@ def _unknown(parts: Sequence[Part], packages: Packages, name: str) -> list[Findi
 
 def _joints(
     parts: Sequence[Part], packages: Packages, side: Side, matrix: Matrix, name: str
-) -> tuple[list[NumberedJoint], list[Finding]]:
+) -> tuple[list[NumberedJoint], list[Problem]]:
     joints: list[NumberedJoint] = []
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     for part in parts:
         for box in packages.get(part.package, ()):
             if box.empty:
@@ -121,9 +121,9 @@ def _joints(
             try:
                 joints.append((part.line, _joint(refdes, part, box, side, matrix)))
             except ValidationError as error:
-                findings.append(Finding(f"{name} line {part.line}: {refdes} in pixels: {in_one_line(error)}"))
+                findings.append(Problem(f"{name} line {part.line}: {refdes} in pixels: {in_one_line(error)}"))
     counts = Counter(joint.refdes for _, joint in joints)
-    findings += [Finding(f"{name}: two joints {refdes}") for refdes, count in counts.items() if count > 1]
+    findings += [Problem(f"{name}: two joints {refdes}") for refdes, count in counts.items() if count > 1]
     return joints, findings
 
 

@@ -2,23 +2,22 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.findings import in_words
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.recipe.csv_rows import Cells, csv_rows
-from sji_edge.recipe.problem import Finding
+from sji_edge.recipe.problem import Problem
 
 REQUIRED = ("package", "width", "height")
 OPTIONAL = ("pin", "dx", "dy")
 
 
-class PackageBox(BaseModel):
+class PackageBox(FrozenModel):
     """A box of a package that is not turned: its size, and its centre from the part's, y upwards.
 
     Width and height 0 say that nothing of the package is looked at.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     package: str = Field(min_length=1)
     width: float = Field(ge=0.0, le=500.0)
@@ -43,7 +42,7 @@ Packages = dict[str, tuple[PackageBox, ...]]
 """The boxes of each package by its name."""
 
 
-def read_packages(data: bytes, name: str) -> tuple[Packages, list[Finding]]:
+def read_packages(data: bytes, name: str) -> tuple[Packages, list[Problem]]:
     """Parse ``packages.csv``.
 
     Args:
@@ -54,22 +53,22 @@ def read_packages(data: bytes, name: str) -> tuple[Packages, list[Finding]]:
         The packages that are right, and what is wrong with the others, each with its line.
     """
     boxes: dict[str, list[PackageBox]] = {}
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
-        if isinstance(cells, Finding):
+        if isinstance(cells, Problem):
             findings.append(cells)
             continue
         box = _parse_box(cells)
         if isinstance(box, list):
-            findings += [Finding(f"{name} line {line}: {fault}") for fault in box]
+            findings += [Problem(f"{name} line {line}: {fault}") for fault in box]
             continue
         earlier = boxes.setdefault(box.package, [])
         if clash := _clash(box, earlier):
-            findings.append(Finding(f"{name} line {line}: {box.package}: {clash}"))
+            findings.append(Problem(f"{name} line {line}: {box.package}: {clash}"))
         else:
             earlier.append(box)
     if not boxes and not findings:
-        findings.append(Finding(f"{name}: no package"))
+        findings.append(Problem(f"{name}: no package"))
     return {package: tuple(those) for package, those in boxes.items()}, findings
 
 

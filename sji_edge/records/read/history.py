@@ -1,7 +1,6 @@
 """Reading the records back, while a run may be writing: runs, boards, joints, and what fails most."""
 
 import json
-import math
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict
-
 from sji_edge.core.errors import UsageError
+from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.verdict import logit
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.records.read.ranking import Course, JointCounts
 from sji_edge.records.read.utc import Utc
@@ -22,7 +21,6 @@ PACKAGES_SINCE = 3
 """The schema that knows a recipe's packages."""
 NEAR_LOGITS = 1.0
 """A FAIL within so many logits of its limit may be a false call."""
-_EDGE = 1e-9
 
 JOINT_COLUMNS = (
     "board",
@@ -47,14 +45,12 @@ FROM joints j JOIN boards b ON b.id = j.board_id
 """
 
 
-class Filter(BaseModel):
+class Filter(FrozenModel):
     """Which records are wanted; an empty field wants all.
 
     ``run`` begins a board's name; ``since`` and ``until`` are UTC, ISO 8601, and may be cut short
     (``2025-01-31``) or end in ``Z`` or ``+00:00``: ``until`` leaves out what begins with it or lies behind it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     verdict: Literal["", "PASS", "REVIEW", "FAIL", "ERROR"] = ""
     refdes: str = ""
@@ -65,7 +61,7 @@ class Filter(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CloseCall:
     """A joint that may have been called falsely: ``margin`` is how far, in logits, it lies above its FAIL limit."""
 
     board: str
@@ -182,11 +178,13 @@ class History:
         )
         seen: dict[tuple[str, str], list[float | None]] = {}
         for row in rows:
-            margin = None if row["verdict"] == "PASS" else _logit(row["score"]) - _logit(row["upper"])
+            margin = (
+                None if row["verdict"] == "PASS" else float(logit(row["score"])) - float(logit(row["upper"]))
+            )
             seen.setdefault((row["recipe_sha256"], row["refdes"]), []).append(margin)
         return {joint: Course.of(margins) for joint, margins in seen.items()}
 
-    def candidates(self, wanted: Filter, most: int) -> list[Candidate]:
+    def candidates(self, wanted: Filter, most: int) -> list[CloseCall]:
         """Joints worth a second look before the line is stopped: FAIL barely, or REVIEW, nearest to PASS first.
 
         A false call scores just above the limit more often than a defect does: what FAILs by less than
@@ -200,7 +198,9 @@ class History:
             f"{where} {'AND' if where else 'WHERE'} {kept}",
             values,
         )
-        found = [Candidate(**row, margin=_logit(row["score"]) - _logit(row["upper"])) for row in rows]
+        found = [
+            CloseCall(**row, margin=float(logit(row["score"])) - float(logit(row["upper"]))) for row in rows
+        ]
         near = [one for one in found if one.margin < NEAR_LOGITS]
         return sorted(near, key=lambda one: (one.margin, one.board, one.refdes))[:most]
 
@@ -232,8 +232,3 @@ def _where(wanted: Filter, *, joints: bool) -> tuple[str, list[Any]]:
     given = [(text, values) for text, values in parts if values[0]]
     clause = " AND ".join(text for text, _ in given)
     return (f"WHERE {clause}" if clause else ""), [value for _, values in given for value in values]
-
-
-def _logit(score: float) -> float:
-    inside = min(max(score, _EDGE), 1.0 - _EDGE)
-    return math.log(inside) - math.log1p(-inside)

@@ -43,7 +43,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class ParetoRow:
     """One row of a Pareto: how often it was judged, and how often each way.
 
     ``fail_rate`` is of those judged, ``share`` and ``cumulative`` are of all FAILs.
@@ -59,7 +59,7 @@ class Cause:
     cumulative: float
 
 
-def pareto(counts: Sequence[JointCounts], by: By = "refdes") -> list[Cause]:
+def pareto(counts: Sequence[JointCounts], by: By = "refdes") -> list[ParetoRow]:
     """Add up by refdes or package, those that ever failed, most FAILs first; then by REVIEW and ERROR."""
     sums: dict[str, tuple[int, int, int, int]] = {}
     for one in counts:
@@ -74,7 +74,7 @@ def pareto(counts: Sequence[JointCounts], by: By = "refdes") -> list[Cause]:
         seen += fails
         share, cumulative = (fails / total, seen / total) if total else (0.0, 0.0)
         rate = fails / judged if judged else 0.0
-        causes.append(Cause(name, judged, fails, reviews, errors, rate, share, cumulative))
+        causes.append(ParetoRow(name, judged, fails, reviews, errors, rate, share, cumulative))
     return causes
 
 

@@ -1,8 +1,6 @@
 """Records as one table in a file: CSV, or Parquet through an extra."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.extras import load
+from sji_edge.core.files import atomic_file
 from sji_edge.records.latencies import LATENCY_COLUMNS
 from sji_edge.records.read.history import JOINT_COLUMNS
 
@@ -38,14 +37,8 @@ def export_joints(rows: Rows, path: Path) -> int:
         raise OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            count = writers[path.suffix](rows, Path(temporary))
-            Path(temporary).chmod(0o644)
-            Path(temporary).rename(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with atomic_file(path) as stream:
+            count = writers[path.suffix](rows, Path(stream.name))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return count

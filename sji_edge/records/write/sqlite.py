@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
-from sji_edge.core.files import readable
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.core.text import readable
 from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945

@@ -4,8 +4,8 @@ import math
 from dataclasses import replace
 
 from sji_edge.core.errors import OutputError
-from sji_edge.core.files import readable
 from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.text import readable
 from sji_edge.core.verdict import Verdict
 
 

@@ -4,8 +4,6 @@ Whatever an archive claims, no more than ``MAX_BYTES`` are unpacked, under names
 folder, and nothing appears under the bundle's name before the bundle is verified.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from sji_edge.core.errors import BundleError, GateError, OutputError, UsageError
-from sji_edge.core.files import new_folder
+from sji_edge.core.files import atomic_file, new_folder
 from sji_edge.runtime.bundle.archive_formats import read_tar_zst, read_zip, write_tar_zst, write_zip
 from sji_edge.runtime.bundle.bundle import Bundle, verify_bundle
 from sji_edge.runtime.bundle.manifest import FILE_NAME, MANIFEST, SIGNATURE
@@ -159,16 +157,9 @@ def _copy(member: Member, path: Path) -> None:
 
 
 def _write(archive: Path, fill: Callable[[IO[bytes]], None]) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=archive.parent, prefix=f".{archive.name}.")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(archive) as stream:
             fill(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(archive)
     except OSError as error:
         raise OutputError(f"cannot write {archive}: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)

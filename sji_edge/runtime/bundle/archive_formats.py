@@ -18,6 +18,7 @@ from typing import IO
 import zstandard
 
 from sji_edge.core.errors import BundleError
+from sji_edge.core.text import one_line
 
 BLOCK = tarfile.BLOCKSIZE
 EMPTY_BLOCK = bytes(BLOCK)
@@ -227,4 +228,4 @@ def _check_directory(archive: Path, max_files: int) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return one_line(error)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError
+from sji_edge.core.text import one_line
 
 UNKNOWN = -1
 """The label of a crop whose class is not known."""
@@ -69,7 +70,7 @@ def read_golden(path: Path, card: ModelCard) -> Golden:
         with np.load(path, allow_pickle=False) as arrays:
             golden = Golden(arrays["crops"], arrays["logits"], arrays["labels"])
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{path} holds no golden crops: {' '.join(str(error).split())[:200]}") from error
+        raise BundleError(f"{path} holds no golden crops: {one_line(error)}") from error
     golden.check(card, path)
     return golden
 

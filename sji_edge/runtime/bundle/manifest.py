@@ -5,17 +5,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, ParityGate, in_one_line
 from sji_edge.core.errors import BundleError
+from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.text import one_line
 from sji_edge.core.verdict import Thresholds
 
 SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-REFERENCE = "model.onnx"
-GOLDEN = "golden.npz"
-PARITY = "parity.json"
+MANIFEST = run_files.MANIFEST
+REFERENCE = run_files.MODEL
+GOLDEN = run_files.GOLDEN
+PARITY = run_files.PARITY
 GRAPH = "graph.onnx"
 BUILD_LOG = "build.log"
 LAYERS = "layers.json"
@@ -35,22 +38,18 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class FileEntry(BaseModel):
+class FileEntry(FrozenModel):
     """One file's content."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Sha256
     size: int = Field(ge=0)
 
 
-class Attempt(BaseModel):
+class Attempt(FrozenModel):
     """One precision that ``build-engine`` tried, with what parity and the clock said; None: not measured.
 
     ``pending``: the engine could not run where it was built, and parity is that of its graph.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label: str
     precision: str
@@ -70,14 +69,12 @@ class Attempt(BaseModel):
     note: str = ""
 
 
-class BundleFacts(BaseModel):
+class BundleFacts(FrozenModel):
     """What whoever builds an engine knows of it; the manifest adds the files.
 
     ``thresholds`` are the deployed ones, solved on the engine's own scores; ``reference_thresholds`` those
     of the reference model. ``environment`` is the backend's, ``build`` what its ``build`` returned.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Name
     backend: Name
@@ -121,14 +118,12 @@ class Manifest(BundleFacts):
         return self
 
 
-class ParityRecord(BaseModel):
+class ParityRecord(FrozenModel):
     """``parity.json``: the gate's answer, bound by hashes to the files it was given for.
 
     ``joints`` is how many crops were compared; ``comparisons`` holds the figures of each pair
     (``pytorch-engine``, …), ``gated`` names the pair that the gate judged.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     created_utc: str
@@ -187,4 +182,4 @@ def read_model(path: Path, model: type[Model], what: str) -> Model:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return one_line(error)

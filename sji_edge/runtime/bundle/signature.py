@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sji_edge.core.errors import BundleError, OutputError, UsageError
 from sji_edge.core.files import write_atomic
+from sji_edge.core.text import one_line
 from sji_edge.runtime.bundle.manifest import MANIFEST, MAX_JSON_BYTES, SIGNATURE
 from sji_edge.runtime.bundle.verification import plain_file
 
@@ -133,7 +134,7 @@ def _parsed(path: Path, load: Any) -> Any:
     try:
         return load(data)
     except TypeError as error:  # an encrypted key without a passphrase, or the other way round
-        raise UsageError(f"{path}: {' '.join(str(error).split())}", hint="see --passphrase") from error
+        raise UsageError(f"{path}: {one_line(error)}", hint="see --passphrase") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{path} holds no such key, or not with this passphrase", hint=KEYGEN) from error
 

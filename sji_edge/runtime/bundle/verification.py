@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sji_edge.core import run_files
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.core.files import sha256_of
 from sji_edge.runtime.bundle.manifest import (
@@ -45,7 +46,7 @@ def check_is_bundle(folder: Path) -> None:
     """Tell a bundle's folder from what a user names in its place; raises ``BundleError`` with the way from there."""
     if (folder / MANIFEST).exists():
         return
-    if (folder / "card.json").is_file():
+    if (folder / run_files.CARD).is_file():
         raise BundleError(
             f"{folder} is a run, no engine bundle", hint=f"make its engine: sji-edge build-engine {folder}"
         )

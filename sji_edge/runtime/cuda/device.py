@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.core.extras import load
+from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.crop_kernel import FUNCTION, SIGNATURE, Launch, kernel_code
 from sji_edge.runtime.cuda.driver import pop_context
-from sji_edge.runtime.onnx_graph import one_line
 
 
 class CudaContext:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sji_edge.core.errors import EnvironmentMismatchError
-from sji_edge.runtime.onnx_graph import one_line
+from sji_edge.core.text import one_line
 
 Key = tuple[Any, ...]
 """What a recording is of: a kind of work, then its sizes."""

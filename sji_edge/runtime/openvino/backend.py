@@ -10,8 +10,9 @@ from typing import Any
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
-from sji_edge.runtime.onnx_graph import check_names, copy_graph, one_line, spec_of
+from sji_edge.runtime.onnx_graph import check_names, copy_graph, spec_of
 from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
 
 FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineSpec
-from sji_edge.runtime.onnx_graph import check_crops, one_line
+from sji_edge.core.text import one_line
+from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.slots import Turns
 
 DEVICE = "CPU"

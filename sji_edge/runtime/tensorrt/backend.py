@@ -16,8 +16,9 @@ from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageErr
 from sji_edge.core.files import write_atomic
 from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.driver import CudaDriver, ask_driver
-from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX, one_line
+from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
 from sji_edge.runtime.tensorrt.build import Built, Job, build_plan
 from sji_edge.runtime.tensorrt.calls import undisturbed
 from sji_edge.runtime.tensorrt.compatibility import environment_of, plan_incompatibility

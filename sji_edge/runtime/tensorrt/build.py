@@ -10,7 +10,8 @@ from typing import Any
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, OutputError, UsageError
 from sji_edge.core.files import write_atomic
-from sji_edge.runtime.onnx_graph import INPUT_NAME, check_names, one_line, spec_of
+from sji_edge.core.text import one_line
+from sji_edge.runtime.onnx_graph import INPUT_NAME, check_names, spec_of
 from sji_edge.runtime.tensorrt.calls import interruptible, monitor_of, undisturbed
 from sji_edge.runtime.tensorrt.log import BuildLog, logger_of, parser_error
 from sji_edge.runtime.tensorrt.options import TensorRtOptions

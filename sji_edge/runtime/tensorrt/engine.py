@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
+from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.crop_kernel import launch_of
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import load_cuda_bindings
-from sji_edge.runtime.onnx_graph import check_crops, one_line
+from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.slots import Turns
 from sji_edge.runtime.tensorrt.buffer_set import BufferSet, new_set
 from sji_edge.runtime.tensorrt.calls import undisturbed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError
-from sji_edge.runtime.onnx_graph import one_line
+from sji_edge.core.text import one_line
 
 MAX_LINES = 20_000
 MAX_NOTED = 1_000

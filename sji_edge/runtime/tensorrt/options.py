@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.frozen import FrozenModel
 
 CAPABILITY = re.compile(r"[0-9]{1,2}\.[0-9]")
 
@@ -24,14 +25,12 @@ AHEAD_OF_TIME = ("8.6", "8.9", "12.0")
 DEFAULT_OPT_BATCH = 64
 
 
-class TensorRtOptions(BaseModel):
+class TensorRtOptions(FrozenModel):
     """Options of ``build-engine`` that only TensorRT has.
 
     ``opt_batch`` is the batch that kernels are tuned for; None: 64, or the greatest batch where that is
     less. ``workspace_mb`` None leaves all of the device's memory. ``dla`` is the core to use on a Jetson.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     compute_capabilities: tuple[Capability, ...] = ()
     opt_batch: int | None = Field(default=None, ge=1)

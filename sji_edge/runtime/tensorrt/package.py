@@ -9,6 +9,7 @@ from typing import Any
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.core.extras import load
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.driver import CudaDriver, ask_driver
 
 OLDEST = (8, 6)
@@ -34,7 +35,7 @@ class Package:
             trt = load(self.module, self.title)
         except (ImportError, OSError) as error:
             raise EnvironmentMismatchError(
-                f"{self.title} is installed, but does not load: {' '.join(str(error).split())[:200]}",
+                f"{self.title} is installed, but does not load: {one_line(error)}",
                 hint="its libraries come in a package of their own; see docs/tensorrt.md",
             ) from error
         if not self.ahead_of_time and version_of(trt)[:2] < OLDEST:

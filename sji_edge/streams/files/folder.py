@@ -10,10 +10,10 @@ from typing import Self
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
-from sji_edge.core.files import readable
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import IMAGE_SUFFIXES, Image, read_image
 from sji_edge.core.protocols import Frame
+from sji_edge.core.text import readable
 
 READERS = 2
 """Images that are decoded ahead, one thread each; so many decoded ones are held in memory."""

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
-from sji_edge.core.files import readable
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import read_image
 from sji_edge.core.protocols import Frame
+from sji_edge.core.text import readable
 from sji_edge.streams.files.folder import is_frame_file
 
 SCAN_SHARE = 4

@@ -11,6 +11,7 @@ from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.extras import load
 from sji_edge.core.options import read_options
 from sji_edge.core.protocols import FrameSource
+from sji_edge.core.text import one_line
 from sji_edge.streams.cameras.live import Grabbed
 from sji_edge.streams.genicam.camera import (
     BUFFERS,
@@ -192,4 +193,4 @@ def _names(device: Any) -> list[str]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import GateError, UsageError
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image
 from sji_edge.data.folder import crops_of
 from sji_edge.data.jitter import Jitter
@@ -40,15 +41,13 @@ JITTER = Jitter(
 Progress = Callable[[int, int, float], None]
 
 
-class FineTuneSettings(BaseModel):
+class FineTuneSettings(FrozenModel):
     """How long and how fast; every field stands in the bundle's manifest.
 
     ``learning_rate`` is Adam's, in levels of a kernel a step; ``bias_rate`` in the kernel's greatest value,
     ``step_rate`` as a share of an activation's step. They are small: Adam moves all weights of a layer alike at first,
     and a thousand of them by a hundredth of a level each are an error larger than that of rounding them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=4, ge=1)
     batch_size: int = Field(default=32, ge=1)

@@ -1,5 +1,6 @@
 """``build-engine --qat``: an INT8 graph fine-tuned towards the float model, tried beside the plain one."""
 
+from sji_edge.core.frozen import FrozenModel
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,8 @@ LABEL = "int8, QAT"
 Step = Callable[[str], None]
 
 
-class QatSettings(BaseModel):
+class QatSettings(FrozenModel):
     """The options of ``--qat``: a dataset whose training split is fine-tuned on, and how often."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
     epochs: int = Field(ge=1)

@@ -1,5 +1,6 @@
 """From an exported model to a released engine: the ladder, and what came of it."""
 
+from sji_edge.core.frozen import FrozenModel
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
 from sji_edge.workflows.build.write_bundle import release
-from sji_edge.workflows.build.trial import Trial, Workbench, best
+from sji_edge.workflows.build.trial import (Workbench, best)
+from sji_edge.workflows.build.trial import EngineTrial
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
 from sji_edge.core.protocols import Backend
@@ -25,7 +27,7 @@ from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.runtime.host_cpu import saturates_int8
 from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
-from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.onnxruntime import card_in_graph
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
@@ -35,10 +37,8 @@ CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}
 Step = Callable[[str], None]
 
 
-class BuildSettings(BaseModel):
+class BuildSettings(FrozenModel):
     """Every option of ``build-engine``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Path
     calibration: Path | None
@@ -86,7 +86,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
         OutputError: the bundle exists.
     """
     backend = _backend(settings, step)
-    card = read_card(settings.model)
+    card = card_in_graph(settings.model)
     golden = read_golden(settings.model.parent / GOLDEN, card)
     saturates = saturates_int8() and settings.backend not in TENSORRT_BACKENDS
     weight_bits = settings.weight_bits or (7 if saturates else 8)
@@ -136,9 +136,9 @@ def _backend(settings: BuildSettings, step: Step) -> Backend:
     return tensorrt
 
 
-def _climb(ladder: Ladder, bench: Workbench) -> list[Trial]:
+def _climb(ladder: Ladder, bench: Workbench) -> list[EngineTrial]:
     """Try candidates until the ladder, told of each one's gate, ends."""
-    trials: list[Trial] = []
+    trials: list[EngineTrial] = []
     try:
         candidate = next(ladder, None)
         while candidate is not None:

@@ -29,7 +29,7 @@ SAME_SPEED = 1.07
 
 
 @dataclass(frozen=True)
-class Trial:
+class EngineTrial:
     """A candidate, built and compared. ``times_ms``: of the timed batch, and of one crop.
 
     ``pending`` says why the engine could not run here, and is empty where it did; then ``report`` is that of its
@@ -57,7 +57,7 @@ class Trial:
         return self.serves and bool(gate(self.report.comparison, strict))
 
 
-def best(trials: Sequence[Trial]) -> Trial:
+def best(trials: Sequence[EngineTrial]) -> EngineTrial:
     """Return the trial to keep: of those that serve, the fastest, or one as fast that changes fewer verdicts.
 
     Times within ``SAME_SPEED`` of the fastest are not told apart: the machine's own unrest is as large, and a flip
@@ -96,7 +96,7 @@ class Workbench:
             engine_file, precision=precision, max_batch=self.max_batch, threads=self.threads
         )
 
-    def judge(self, candidate: Candidate) -> Trial:
+    def judge(self, candidate: Candidate) -> EngineTrial:
         """Build a candidate, carry the thresholds over to its scores, and put it before the gate."""
         self.step(f"{candidate.label}: building and comparing with PyTorch")
         engine_file = self.folder / f"engine-{candidate.graph.stem}{self.backend.suffix}"
@@ -105,7 +105,7 @@ class Workbench:
         )
         return self.compare(candidate, engine_file, facts)
 
-    def compare(self, candidate: Candidate, engine_file: Path, facts: Mapping[str, Any]) -> Trial:
+    def compare(self, candidate: Candidate, engine_file: Path, facts: Mapping[str, Any]) -> EngineTrial:
         """Put an engine that is built before the gate; see ``judge``."""
         pending = self._pending(candidate.precision)
         # What cannot run here is judged by its graph on the CPU, and never released for that.
@@ -129,7 +129,7 @@ class Workbench:
             reference.close()
         if pending:
             report = unproven(report, pending)
-        return Trial(
+        return EngineTrial(
             candidate, engine_file, {**candidate.facts, **facts}, thresholds, report, pending=pending
         )
 
@@ -141,7 +141,7 @@ class Workbench:
         cpu: Backend = BACKENDS.get("onnxruntime")()
         return cpu.open(graph, precision="fp32", max_batch=self.max_batch, threads=self.threads)
 
-    def timed(self, trials: list[Trial], clock: Clock | None = None) -> list[Trial]:
+    def timed(self, trials: list[EngineTrial], clock: Clock | None = None) -> list[EngineTrial]:
         """Time all trials in turn, so that a busy moment of the machine hits each alike."""
         if any(trial.pending for trial in trials):
             return trials

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sji_edge.workflows.build.trial import Trial, Workbench
+from sji_edge.workflows.build.trial import (Workbench)
+from sji_edge.workflows.build.trial import EngineTrial
 from sji_edge.core.files import fresh_name
 from sji_edge.parity.run import record_of
 from sji_edge.runtime.bundle.bundle import Bundle, write_bundle
@@ -15,8 +16,8 @@ from sji_edge.runtime.bundle.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, A
 
 def release(
     bench: Workbench,
-    trials: Sequence[Trial],
-    kept: Trial,
+    trials: Sequence[EngineTrial],
+    kept: EngineTrial,
     *,
     engines: Path,
     name: str,
@@ -80,7 +81,7 @@ def extras_of(engine_file: Path, graph: Path) -> dict[str, Path]:
     return {GRAPH: graph, **{name: path for name, path in beside.items() if path.is_file()}}
 
 
-def attempt(bench: Workbench, trial: Trial, kept: Trial) -> Attempt:
+def attempt(bench: Workbench, trial: EngineTrial, kept: EngineTrial) -> Attempt:
     """Return one row of the manifest's table."""
     judged = trial.report.comparison
     return Attempt(

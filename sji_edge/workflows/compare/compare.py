@@ -5,11 +5,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import sha256_of
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.parity.bisect import Bisection, bisect, tolerance_of
 from sji_edge.parity.crops import Joints, folder_joints, recorded_joints
 from sji_edge.parity.flip_sheet import save_worst
@@ -23,10 +22,8 @@ from sji_edge.workflows.compare.subjects import OpenSide, is_bundle, open_side
 RECORDED = "PyTorch, recorded"
 
 
-class ProvingSettings(BaseModel):
+class ProvingSettings(FrozenModel):
     """Every option of ``parity`` that is not about its output."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     against: Path | None
     data: Path | None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.extras import require
@@ -18,9 +19,9 @@ from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
 from sji_edge.runtime.bundle.manifest import GOLDEN, MANIFEST, REFERENCE
 from sji_edge.runtime.onnx_graph import check_crops
-from sji_edge.runtime.onnxruntime import read_card
+from sji_edge.runtime.onnxruntime import card_in_graph
 
-CARD_FILE = "card.json"
+CARD_FILE = run_files.CARD
 MAX_BATCH = 64
 
 
@@ -114,7 +115,7 @@ def _bundle_side(bundle: Bundle, threads: int) -> Iterator[OpenSide]:
 
 @contextmanager
 def _graph_side(model: Path, threads: int) -> Iterator[OpenSide]:
-    card = read_card(model)
+    card = card_in_graph(model)
     backend = BACKENDS.get("onnxruntime")()
     with closing(backend.open(model, precision="fp32", max_batch=MAX_BATCH, threads=threads)) as engine:
         yield OpenSide(
@@ -133,11 +134,10 @@ def _graph_side(model: Path, threads: int) -> Iterator[OpenSide]:
 @contextmanager
 def _run_side(run: Path, threads: int) -> Iterator[OpenSide]:
     require("torch", "torchvision", "safetensors", purpose="parity with a run (PyTorch)")
-    from sji_edge.models.checkpoint import WEIGHTS_FILE
-    from sji_edge.models.checkpoint import read_card as read_run_card
+    from sji_edge.models.checkpoint import WEIGHTS_FILE, card_of_run
     from sji_edge.models.timed import torch_predictor
 
-    card = read_run_card(run)
+    card = card_of_run(run)
     exported = run / REFERENCE
     with torch_predictor(run, threads) as predict:
         yield OpenSide(

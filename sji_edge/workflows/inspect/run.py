@@ -10,6 +10,7 @@ from sji_edge.cli.interrupt import Interrupt
 from sji_edge.cli.render.common import console
 from sji_edge.cli.render.inference import print_summary
 from sji_edge.cli.render.live import Watch
+from sji_edge.core import run_files
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.protocols import Sink
@@ -32,7 +33,7 @@ from sji_edge.workflows.inspect.inspector import Request, Station, layout_of, mo
 
 
 @dataclass(frozen=True)
-class _Places:
+class _RunPaths:
     """Where a run writes; its name sorts by its start."""
 
     run: str
@@ -40,7 +41,7 @@ class _Places:
 
     @property
     def database(self) -> Path:
-        return self.output / "inspections.db"
+        return self.output / run_files.DATABASE
 
     @property
     def lines(self) -> Path:
@@ -65,7 +66,7 @@ def run_inference(request: Request, clock: Clock) -> tuple[RunSummary, bool]:
         SjiError: of the kind that the command's exit codes stand for; what is on record stays there.
     """
     _check_quota(request)
-    places = _Places(_run_name(clock.utc()), request.output)
+    places = _RunPaths(_run_name(clock.utc()), request.output)
     with ExitStack() as stack:
         # The stream is opened first and the records last: what is wrong leaves nothing behind.
         station = open_station(stack, request, clock, places.run)
@@ -112,7 +113,7 @@ def _run_name(utc: str) -> str:
     return utc.replace("+00:00", "Z").replace("-", "").replace(":", "")
 
 
-def _open_sinks(stack: ExitStack, request: Request, places: _Places, recipe: Recipe | None) -> list[Sink]:
+def _open_sinks(stack: ExitStack, request: Request, places: _RunPaths, recipe: Recipe | None) -> list[Sink]:
     """Open the sinks, the durable one first: what the JSON lines show is in the database already."""
     database: SqliteSink = stack.enter_context(closing(SINKS.get("sqlite")(places.database)))
     if recipe is not None:
@@ -145,7 +146,7 @@ def _space(request: Request) -> FreeSpace:
     return space
 
 
-def _shadow(stack: ExitStack, request: Request, station: Station, places: _Places) -> Shadow | None:
+def _shadow(stack: ExitStack, request: Request, station: Station, places: _RunPaths) -> Shadow | None:
     share = request.settings.shadow
     if share is None:
         return None

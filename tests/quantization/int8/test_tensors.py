@@ -8,7 +8,7 @@ from support.small_graph import crops
 
 from sji_edge.quantization.int8.qdq_nodes import Scheme, scheme_for
 from sji_edge.quantization.int8.quantizer import Quantizer
-from sji_edge.quantization.int8.tensors import places
+from sji_edge.quantization.int8.tensors import quantized_tensors
 from sji_edge.quantization.tensor_values import tensors_on
 
 SIDE = 16
@@ -105,7 +105,7 @@ def quantised(scheme: Scheme) -> onnx.ModelProto:
 
 
 def test_at_a_residual_addition_only_the_skip_branch_is_quantised():
-    readers = places(NETWORK).readers
+    readers = quantized_tensors(NETWORK).readers
     assert readers["skip"] == {"inner", "add"}
     assert "main_out" not in readers
 
@@ -119,13 +119,13 @@ def test_an_addition_of_two_convolutions_leaves_the_later_one_alone():
     graph.graph.node.insert(5, down)
     graph.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
     add.input[1] = "down_out"
-    readers = places(graph).readers
+    readers = quantized_tensors(graph).readers
     assert readers["down_out"] == {"add"}
     assert "main_out" not in readers
 
 
 def test_concatenation_and_pooling_move_integers_of_one_scale():
-    where = places(NETWORK)
+    where = quantized_tensors(NETWORK)
     assert where.shared["both"] == {"both", "left_act", "right_act"}
     assert where.readers["left_act"] == where.readers["right_act"] == {"concat"}
     assert where.shared["pooled"] == {"pooled", "block"}
@@ -138,14 +138,14 @@ def test_concatenation_and_pooling_move_integers_of_one_scale():
 
 
 def test_float_layers_read_no_integers():
-    readers = places(NETWORK, ["main", "inner"]).readers
+    readers = quantized_tensors(NETWORK, ["main", "inner"]).readers
     # With no convolution in integers before it, the addition stays in float, too.
     assert "skip" not in readers
     assert all("main" not in names and "inner" not in names for names in readers.values())
 
 
 def test_onnx_runtime_gets_integers_on_both_sides():
-    readers = places(NETWORK, both_sides=True).readers
+    readers = quantized_tensors(NETWORK, both_sides=True).readers
     assert {
         "image",
         "skip",
@@ -160,7 +160,7 @@ def test_onnx_runtime_gets_integers_on_both_sides():
 
 
 def test_positive_tensors_are_those_that_an_activation_made():
-    assert places(NETWORK).positive == {
+    assert quantized_tensors(NETWORK).positive == {
         "skip",
         "inner_act",
         "block",

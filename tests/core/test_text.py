@@ -1,4 +1,4 @@
-from sji_edge.core.amounts import amount
+from sji_edge.core.text import amount
 
 
 def test_one_is_said_in_the_singular_and_nothing_else_is():
