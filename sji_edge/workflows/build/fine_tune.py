@@ -1,6 +1,5 @@
 """``build-engine --qat``: an INT8 graph fine-tuned towards the float model, tried beside the plain one."""
 
-from sji_edge.core.frozen import FrozenModel
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,15 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.extras import require
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import FolderDataset
-from sji_edge.quantization.ladder import Candidate, Ladder
 from sji_edge.quantization.int8.quantizer import Quantizer, Scheme
+from sji_edge.quantization.ladder import Candidate, Ladder
 
 LABEL = "int8, QAT"
 Step = Callable[[str], None]

@@ -1,6 +1,5 @@
 """From an exported model to a released engine: the ladder, and what came of it."""
 
-from sji_edge.core.frozen import FrozenModel
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,26 +8,26 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
-from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
-from sji_edge.workflows.build.write_bundle import release
-from sji_edge.workflows.build.trial import (Workbench, best)
-from sji_edge.workflows.build.trial import EngineTrial
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import newest_folder
+from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
 from sji_edge.parity.run import ParityReport
 from sji_edge.quantization.calibration.dataset import MANIFEST, read_calibration_set
-from sji_edge.quantization.ladder import Candidate, Ladder, candidates
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
+from sji_edge.quantization.ladder import Candidate, Ladder, candidates
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import Bundle
-from sji_edge.runtime.host_cpu import saturates_int8
 from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
+from sji_edge.runtime.host_cpu import saturates_int8
 from sji_edge.runtime.onnxruntime import card_in_graph
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
+from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
+from sji_edge.workflows.build.trial import EngineTrial, Workbench, best
+from sji_edge.workflows.build.write_bundle import release
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
 CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}

@@ -14,8 +14,8 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.metrics.thresholds import match_thresholds
-from sji_edge.parity.gate import gate, gate_for
 from sji_edge.parity.crops import Joints
+from sji_edge.parity.gate import gate, gate_for
 from sji_edge.parity.run import ParityReport, check_parity, predict, unproven
 from sji_edge.quantization.ladder import Candidate
 from sji_edge.runtime import BACKENDS

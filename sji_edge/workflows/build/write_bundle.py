@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sji_edge.workflows.build.trial import (Workbench)
-from sji_edge.workflows.build.trial import EngineTrial
 from sji_edge.core.files import fresh_name
 from sji_edge.parity.run import record_of
 from sji_edge.runtime.bundle.bundle import Bundle, write_bundle
+from sji_edge.runtime.bundle.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, Attempt, BundleFacts
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
-from sji_edge.runtime.bundle.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, Attempt, BundleFacts
+from sji_edge.workflows.build.trial import EngineTrial, Workbench
 
 
 def release(

@@ -7,8 +7,8 @@ from sji_edge.core.errors import GateError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Engine
 from sji_edge.parity.comparison import compare
-from sji_edge.parity.gate import gate
 from sji_edge.parity.crops import golden_joints
+from sji_edge.parity.gate import gate
 from sji_edge.runtime.bundle.bundle import Bundle
 
 

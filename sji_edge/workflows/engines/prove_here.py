@@ -10,15 +10,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sji_edge.workflows.build.pipeline import Built
-from sji_edge.workflows.build.write_bundle import extras_of, release
-from sji_edge.workflows.build.trial import Workbench
 from sji_edge.core.errors import BundleError, UsageError
 from sji_edge.core.protocols import Backend
 from sji_edge.quantization.ladder import Candidate
 from sji_edge.runtime.bundle.bundle import Bundle, backend_of
-from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS
+from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
+from sji_edge.workflows.build.pipeline import Built
+from sji_edge.workflows.build.trial import Workbench
+from sji_edge.workflows.build.write_bundle import extras_of, release
 
 DEVICE_KEYS = ("gpu", "cpu")
 DEFAULT_WEIGHT_BITS = 8

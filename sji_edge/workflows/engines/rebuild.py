@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from sji_edge.workflows.engines.prove_here import adopt, adopted_name
 from sji_edge.cli.render.common import console
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.extras import require
 from sji_edge.runtime.bundle.bundle import Bundle, backend_of, open_bundle, verify_bundle
 from sji_edge.runtime.bundle.manifest import GRAPH, MANIFEST, Manifest, read_model
+from sji_edge.workflows.engines.prove_here import adopt, adopted_name
 
 
 def rebuilt_here(engine: Path | None, engines: Path, require_signature: Path | None) -> tuple[Bundle, str]:

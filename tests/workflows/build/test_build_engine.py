@@ -8,13 +8,13 @@ from support.small_graph import SIDE, crops, model
 from support.tiny_bundle import card
 
 from sji_edge.cli.main import run as sji_edge
-from sji_edge.workflows.build.trial import SAME_SPEED
 from sji_edge.core.verdict import Thresholds, decide, defect_scores
 from sji_edge.quantization.tensor_values import tensors_on
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
-from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.bundle.golden import Golden, write_golden
+from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.tensorrt.backend import this_driver
+from sji_edge.workflows.build.trial import SAME_SPEED
 
 N = 400
 

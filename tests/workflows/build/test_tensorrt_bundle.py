@@ -8,18 +8,18 @@ import pytest
 from cv2 import imwrite
 from support.tiny_bundle import THRESHOLDS, card, crops, formula, make_bundle, write_graph
 
-from sji_edge.workflows.engines.prove_here import adopt, adopted_name
 from sji_edge.cli.main import run as sji_edge
-from sji_edge.workflows.engines.rebuild import rebuilt_here
 from sji_edge.cli.render.build import print_tried
 from sji_edge.cli.render.tensorrt import batches_of, say_build
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import open_bundle, verify_bundle
-from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.bundle.golden import Golden, write_golden
+from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend
 from sji_edge.runtime.tensorrt.backend import this_driver
+from sji_edge.workflows.engines.prove_here import adopt, adopted_name
+from sji_edge.workflows.engines.rebuild import rebuilt_here
 
 RTX = pytest.mark.skipif(not this_driver().missing, reason="there is a GPU: engines are proven at once")
 

@@ -10,8 +10,8 @@ from sji_edge.cli.main import run as sji_edge
 from sji_edge.core.errors import UsageError
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import Bundle, newest_released, write_bundle
-from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.bundle.manifest import Attempt, BundleFacts
+from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend
 
 REASON = "the engine has not run yet (no card): its parity waits for the device"
