@@ -1,17 +1,22 @@
-"""What pydantic found wrong, in words for the user."""
+"""Turns what pydantic found wrong into sentences for the user."""
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-OWN = ("Value error, ", "Assertion failed, ")
-"""What pydantic puts before the message of a validator of ours."""
+from sji_edge.core.errors import UsageError
 
-WANTED = {
+PREFIXES = ("Value error, ", "Assertion failed, ")
+"""What pydantic puts in front of the message of our own validators."""
+
+RULES = {
     "greater_than": "more than {gt}",
-    "greater_than_equal": "{ge} or more",
+    "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
-    "less_than_equal": "{le} or less",
+    "less_than_equal": "at most {le}",
     "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
@@ -19,40 +24,64 @@ WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
 }
-"""What is wanted where pydantic finds a fault of a kind, with its own bounds."""
+"""What a value must be, by the type of pydantic's finding; the braces take pydantic's own bounds."""
 
 NO_CHOICE = re.compile(r"''(, | or )")
-"""An empty text among choices stands for an option that was not given."""
+"""An empty string among choices means that the setting was not given; it is not listed."""
 
-SPELT = {"compute_capabilities": "--compute-capability", "opt_batch": "--batch"}
-"""Options whose setting has another name."""
+Settings = TypeVar("Settings", bound=BaseModel)
+Spell = Callable[[str], str]
 
 
 def in_words(message: str) -> str:
-    """Return a finding's message as the validator wrote it."""
-    for prefix in OWN:
+    """Return a finding's message as our validator wrote it, without pydantic's prefix."""
+    for prefix in PREFIXES:
         message = message.removeprefix(prefix)
     return message
 
 
-def in_option_words(finding: ErrorDetails) -> str:
-    """Say what is wrong with a command's option, by its name as typed: found, then wanted.
+def plain_name(field: str) -> str:
+    """Return a setting's name in plain words: ``max_age_ms`` becomes ``max age ms``."""
+    return field.replace("_", " ")
 
-    A finding of settings as a whole names its options itself.
+
+def in_one_sentence(finding: ErrorDetails, spell: Spell = plain_name) -> str:
+    """Return one finding as ``NAME must be RULE (got VALUE)``, or with our own validator's message.
+
+    Args:
+        finding: one entry of ``ValidationError.errors()``.
+        spell: how the caller's user knows a setting, given the field's name.
     """
     message = in_words(finding["msg"])
     if not finding["loc"]:
+        # A check of the settings as a whole names them itself.
         return message
-    field = str(finding["loc"][0])
-    option = SPELT.get(field, "--" + field.replace("_", "-"))
-    context = {
-        name: int(bound) if isinstance(bound, float) and bound.is_integer() else bound
-        for name, bound in finding.get("ctx", {}).items()
+    name = spell(str(finding["loc"][0]))
+    bounds = {
+        key: int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        for key, bound in finding.get("ctx", {}).items()
     }
     if finding["type"] == "literal_error":
-        wanted = NO_CHOICE.sub("", str(context["expected"])).replace("'", "")
-    elif finding["type"] in WANTED:
-        wanted = WANTED[finding["type"]].format(**context)
+        rule = NO_CHOICE.sub("", str(bounds["expected"])).replace("'", "")
+    elif finding["type"] in RULES:
+        rule = RULES[finding["type"]].format(**bounds)
     else:
-        return f"{option}: {message}"
-    return f"{option} is {finding['input']!r}; {wanted} was wanted"
+        return f"{name}: {message}"
+    return f"{name} must be {rule} (got {finding['input']!r})"
+
+
+def parse_settings(model: type[Settings], values: dict[str, Any], spell: Spell = plain_name) -> Settings:
+    """Build a settings model from plain values.
+
+    Args:
+        model: names, types and bounds of the settings.
+        values: one entry a field; fields that are missing take their defaults.
+        spell: how the caller's user knows a setting, given the field's name.
+
+    Raises:
+        UsageError: names every wrong setting, on one line.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise UsageError("; ".join(in_one_sentence(one, spell) for one in error.errors())) from error

@@ -1,10 +1,10 @@
 import pytest
 from pydantic import ValidationError
 
-from sji_edge.cli.render.common import settings_or_usage_error
+from sji_edge.cli.settings import settings_or_usage_error
 from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import UsageError
-from sji_edge.core.findings import in_words
+from sji_edge.core.findings import in_words, parse_settings
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.records.read.history import Filter
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
@@ -23,13 +23,13 @@ from sji_edge.runtime.tensorrt.options import TensorRtOptions
         ),
     ],
 )
-def test_a_finding_is_what_the_validator_wrote(model, wrong, said):
+def test_a_finding_carries_the_validators_own_message(model, wrong, said):
     with pytest.raises(ValidationError) as caught:
         model(**wrong)
     assert in_one_line(caught.value) == said
 
 
-def test_only_what_pydantic_puts_before_it_is_taken_off():
+def test_only_pydantics_own_prefix_is_removed():
     assert in_words("Assertion failed, two marks") == "two marks"
     assert in_words("no Value error, here") == "no Value error, here"
 
@@ -40,16 +40,16 @@ def test_only_what_pydantic_puts_before_it_is_taken_off():
         (
             Filter,
             {"verdict": "error"},
-            "--verdict is 'error'; PASS, REVIEW, FAIL or ERROR was wanted",
+            "--verdict must be PASS, REVIEW, FAIL or ERROR (got 'error')",
         ),
-        (RunSettings, {"max_age_ms": float("nan")}, "--max-age-ms is nan; a finite number was wanted"),
-        (RunSettings, {"takt_ms": -1.0}, "--takt-ms is -1.0; more than 0 was wanted"),
+        (RunSettings, {"max_age_ms": float("nan")}, "--max-age-ms must be a finite number (got nan)"),
+        (RunSettings, {"takt_ms": -1.0}, "--takt-ms must be more than 0 (got -1.0)"),
         (
             RunSettings,
             {"queue": 20_000, "shadow": "abc"},
-            "--queue is 20000; 10000 or less was wanted; --shadow: 'abc' is no share such as 1/500",
+            "--queue must be at most 10000 (got 20000); --shadow: 'abc' is no share such as 1/500",
         ),
-        (RunSettings, {"policy": "newest"}, "--policy is 'newest'; every or latest was wanted"),
+        (RunSettings, {"policy": "newest"}, "--policy must be every or latest (got 'newest')"),
         (
             TensorRtOptions,
             {"compute_capabilities": ("8.6", "8")},
@@ -62,7 +62,15 @@ def test_only_what_pydantic_puts_before_it_is_taken_off():
         ),
     ],
 )
-def test_an_option_is_refused_by_its_name_as_typed(model, wrong, said):
+def test_a_wrong_option_is_named_as_the_user_types_it(model, wrong, said):
     with pytest.raises(UsageError) as caught:
         settings_or_usage_error(model, **wrong)
     assert caught.value.message == said
+
+
+def test_below_the_command_line_a_setting_is_named_in_plain_words():
+    with pytest.raises(UsageError) as caught:
+        parse_settings(RunSettings, {"max_age_ms": -2.0, "queue": "many"})
+    assert caught.value.message == (
+        "queue must be a whole number (got 'many'); max age ms must be more than 0 (got -2.0)"
+    )

@@ -32,7 +32,7 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from sji_edge.cli.render.common import console
+    from sji_edge.cli.render.console import console
 
     table = Table(title="this machine")
     for column in ("", "what", "", "found"):

@@ -193,7 +193,7 @@ def export(
     """
     from contextlib import closing
 
-    from sji_edge.cli.render.common import console
+    from sji_edge.cli.render.console import console
     from sji_edge.core.text import amount
     from sji_edge.records.read.history import History
     from sji_edge.records.read.table_export import export_joints
@@ -205,7 +205,7 @@ def export(
 
 
 def _filter(**values: str) -> "Filter":
-    from sji_edge.cli.render.common import settings_or_usage_error
+    from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.records.read.history import Filter
 
     return settings_or_usage_error(Filter, **values)

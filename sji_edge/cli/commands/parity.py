@@ -47,8 +47,8 @@ def parity(
 
     Example: `sji-edge parity engines/demo --against runs/demo --data data/solder-joints --json parity.json`
     """
-    from sji_edge.cli.render.common import settings_or_usage_error
     from sji_edge.cli.render.parity import print_proof
+    from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.core.errors import GateError
     from sji_edge.runtime.bundle.bundle import newest_released
     from sji_edge.workflows.compare.compare import ProvingSettings, prove

@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 from sji_edge.parity.bisect import PARTED, Bisection, Layer
 
 SHOWN = 12

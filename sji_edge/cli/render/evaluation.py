@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 from sji_edge.evaluation.page import TITLES, figure_text, interval_text
 from sji_edge.evaluation.stress import CLEAN, StressPoint
 from sji_edge.workflows.evaluate import Document

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 from sji_edge.cli.render.inference import COLOURS
 
 HASHES = ("engine_sha256", "recipe_sha256")

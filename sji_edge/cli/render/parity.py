@@ -4,7 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.render.bisect import print_bisection
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 from sji_edge.parity.comparison import Comparison, Difference
 from sji_edge.parity.json_report import Compared, Proof
 from sji_edge.parity.pair import PAIR
