@@ -19,7 +19,7 @@ SIDE = 32
 def exported(architecture: str) -> bytes:
     import torch
 
-    from sji_edge.export.onnx import to_onnx
+    from sji_edge.exporting.onnx import to_onnx
     from sji_edge.models.classifier import JointClassifier
 
     spec = PreprocessSpec(height=SIDE, width=SIDE, channels=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sji_edge.study.trials import StudyTrial, TrialSpec, rounded
+from sji_edge.studies.trials import StudyTrial, TrialSpec, rounded
 
 COUNTS = {
     "train": {"normal": 16, "defective": 8},

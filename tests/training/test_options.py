@@ -7,7 +7,7 @@ import torch
 
 from sji_edge.core.card import LossCard
 from sji_edge.core.errors import UsageError
-from sji_edge.export.onnx import export_run
+from sji_edge.exporting.onnx import export_run
 from sji_edge.losses.cross_entropy import CrossEntropy
 from sji_edge.models.checkpoint import load_run
 from sji_edge.runtime.bundle.golden import read_golden

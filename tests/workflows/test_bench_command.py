@@ -138,7 +138,7 @@ def test_pytorch_of_the_same_run_is_the_baseline(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from support.tiny_bundle import SIDE, THRESHOLDS, card, crops
 
-    from sji_edge.export.onnx import export_run
+    from sji_edge.exporting.onnx import export_run
     from sji_edge.models.checkpoint import save_run
     from sji_edge.models.classifier import JointClassifier
     from sji_edge.models.predict import logits_of

@@ -18,7 +18,7 @@ def export(
     from sji_edge.core.extras import require
 
     require("torch", "torchvision", "safetensors", "onnx", "onnxscript", purpose="sji-edge export")
-    from sji_edge.export.onnx import export_run
+    from sji_edge.exporting.onnx import export_run
 
     model = export_run(run or newest_run(runs))
     console().print(f"{model} ({model.stat().st_size / 1e6:.1f} MB) agrees with PyTorch on the golden crops")

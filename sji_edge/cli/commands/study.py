@@ -49,9 +49,9 @@ def study(
     from sji_edge.core.registry import nearest
 
     require("torch", "torchvision", "lightning", "optuna", "matplotlib", purpose="sji-edge study")
-    from sji_edge.study.report import report
-    from sji_edge.study.run import run_study
-    from sji_edge.study.settings import PRESETS, Budget, StudySettings, default_workers
+    from sji_edge.studies.report import report
+    from sji_edge.studies.run import run_study
+    from sji_edge.studies.settings import PRESETS, Budget, StudySettings, default_workers
 
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}", hint=nearest(preset, [*PRESETS]))

@@ -4,9 +4,9 @@ import pytest
 from support.study_parts import trial_of
 
 from sji_edge.core.errors import UsageError
-from sji_edge.study import search as module
-from sji_edge.study.methods import METHODS
-from sji_edge.study.search import search, spans_of
+from sji_edge.studies import search as module
+from sji_edge.studies.methods import METHODS
+from sji_edge.studies.search import search, spans_of
 from sji_edge.training.trainer import TrainingDivergedError
 
 LABELS = np.array([0] * 10 + [1] * 10)

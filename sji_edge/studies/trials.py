@@ -13,7 +13,7 @@ from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import write_atomic
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.study.settings import Budget
+from sji_edge.studies.settings import Budget
 from sji_edge.training.settings import Views
 
 DIGITS = 7

@@ -6,7 +6,7 @@ from support.study_parts import write_groups
 from support.tiny_dataset import write_dataset
 
 from sji_edge.core.errors import DataError
-from sji_edge.study.dataset import held_out, open_dataset
+from sji_edge.studies.dataset import held_out, open_dataset
 
 
 def test_groups_of_the_test_joints_are_read_and_each_joint_is_its_own_without_them(joints_folder, tmp_path):

@@ -13,9 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sji_edge.core.errors import UsageError
 from sji_edge.metrics.calibration import calibrated_cross_entropy
-from sji_edge.study.methods import LEARNING_RATE, Method, Span, method
-from sji_edge.study.settings import StudySettings
-from sji_edge.study.trials import StudyTrial, TrialSpec
+from sji_edge.studies.methods import LEARNING_RATE, Method, Span, method
+from sji_edge.studies.settings import StudySettings
+from sji_edge.studies.trials import StudyTrial, TrialSpec
 from sji_edge.training.trainer import TrainingDivergedError
 
 JOURNAL = "optuna.journal"

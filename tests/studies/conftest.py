@@ -4,8 +4,8 @@ import pytest
 from support.study_parts import COUNTS, write_groups
 from support.tiny_dataset import write_dataset
 
-from sji_edge.study.settings import Budget, StudySettings
-from sji_edge.study.trials import TrialSpec
+from sji_edge.studies.settings import Budget, StudySettings
+from sji_edge.studies.trials import TrialSpec
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, model_validator
 
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.study.methods import METHODS, method
+from sji_edge.studies.methods import METHODS, method
 
 
 class Budget(FrozenModel):

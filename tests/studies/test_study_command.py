@@ -4,10 +4,10 @@ import pytest
 
 from sji_edge.cli.main import run
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
-from sji_edge.study.report import report
-from sji_edge.study.run import run_study
-from sji_edge.study.settings import PRESETS, Budget, StudySettings
-from sji_edge.study.trials import FOLDER
+from sji_edge.studies.report import report
+from sji_edge.studies.run import run_study
+from sji_edge.studies.settings import PRESETS, Budget, StudySettings
+from sji_edge.studies.trials import FOLDER
 
 WRITTEN = {
     "chosen.json",

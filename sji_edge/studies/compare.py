@@ -13,9 +13,9 @@ from sji_edge.metrics.bootstrap import paired_p_value, percentile_interval, resa
 from sji_edge.metrics.calibration import calibrated_cross_entropy, fit_temperature
 from sji_edge.metrics.multiple_testing import holm
 from sji_edge.metrics.thresholds import solve_thresholds
-from sji_edge.study.dataset import HeldOut
-from sji_edge.study.run import Cell
-from sji_edge.study.trials import StudyTrial
+from sji_edge.studies.dataset import HeldOut
+from sji_edge.studies.run import Cell
+from sji_edge.studies.trials import StudyTrial
 
 BOOTSTRAP_SEED = 0
 Floats = NDArray[np.float64]

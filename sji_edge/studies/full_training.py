@@ -12,7 +12,7 @@ from sji_edge.models.attention import split_architecture
 from sji_edge.models.checkpoint import WEIGHTS_FILE, load_run
 from sji_edge.models.predict import logits_of
 from sji_edge.runtime.bundle.manifest import GOLDEN
-from sji_edge.study.trials import TrialSpec
+from sji_edge.studies.trials import TrialSpec
 from sji_edge.training.run_folder import LAST_CHECKPOINT, work_folder
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.train import train

@@ -14,14 +14,14 @@ from sji_edge.data.folder import FolderDataset
 from sji_edge.losses.build import build_loss
 from sji_edge.models.backbones import is_known
 from sji_edge.models.features import NoFeatureMapError
-from sji_edge.study.dataset import open_dataset
-from sji_edge.study.full_training import discard_weights, train_whole
-from sji_edge.study.last_blocks import Activations, prepare_activations, read_activations, train_tail
-from sji_edge.study.methods import method
-from sji_edge.study.search import SEARCH_SEED, search
-from sji_edge.study.settings import StudySettings
-from sji_edge.study.trials import StudyTrial, TrialSpec, read_trial, rounded, write_trial
-from sji_edge.study.workers import Pool
+from sji_edge.studies.dataset import open_dataset
+from sji_edge.studies.full_training import discard_weights, train_whole
+from sji_edge.studies.last_blocks import Activations, prepare_activations, read_activations, train_tail
+from sji_edge.studies.methods import method
+from sji_edge.studies.search import SEARCH_SEED, search
+from sji_edge.studies.settings import StudySettings
+from sji_edge.studies.trials import StudyTrial, TrialSpec, read_trial, rounded, write_trial
+from sji_edge.studies.workers import Pool
 
 CHOSEN = "chosen.json"
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "numpy", "optuna")

@@ -22,8 +22,8 @@ from sji_edge.models.backbones import has_local_imagenet
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.features import FeatureTap
 from sji_edge.models.split import split_last_blocks
-from sji_edge.study.settings import Budget
-from sji_edge.study.trials import TrialSpec
+from sji_edge.studies.settings import Budget
+from sji_edge.studies.trials import TrialSpec
 from sji_edge.training.averaging import ema_decay
 from sji_edge.training.optimiser import adamw_one_cycle
 from sji_edge.training.trainer import TrainingDivergedError

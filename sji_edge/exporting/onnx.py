@@ -12,7 +12,7 @@ from torch import nn
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import write_atomic
-from sji_edge.export.surgery import fold_input_scale
+from sji_edge.exporting.surgery import fold_input_scale
 from sji_edge.models.checkpoint import load_run
 from sji_edge.runtime.bundle.golden import Golden, read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN, REFERENCE

@@ -1,13 +1,13 @@
 """From finished trials to the table, the JSON and the pictures."""
 
 from sji_edge.core.files import write_atomic, write_json
-from sji_edge.study.compare import Compared, compare
-from sji_edge.study.dataset import held_out, open_dataset
-from sji_edge.study.figures import draw
-from sji_edge.study.run import Cell
-from sji_edge.study.settings import StudySettings
-from sji_edge.study.table import as_json, markdown
-from sji_edge.study.workers import Pool
+from sji_edge.studies.compare import Compared, compare
+from sji_edge.studies.dataset import held_out, open_dataset
+from sji_edge.studies.figures import draw
+from sji_edge.studies.run import Cell
+from sji_edge.studies.settings import StudySettings
+from sji_edge.studies.table import as_json, markdown
+from sji_edge.studies.workers import Pool
 
 TABLE, FIGURES_JSON = "table.md", "figures.json"
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sji_edge.metrics.calibration import reliability_bins
 from sji_edge.metrics.ranking import false_call_rate_at_escape
 from sji_edge.metrics.selective import risk_coverage
-from sji_edge.study.compare import Compared
+from sji_edge.studies.compare import Compared
 
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#999933")
 """Told apart by colour-blind eyes, too (Okabe and Ito 2008)."""

@@ -5,11 +5,11 @@ from sklearn.metrics import average_precision_score, f1_score
 from support.study_parts import trial_of
 
 from sji_edge.evaluation.judged import FIGURES
-from sji_edge.study.compare import compare, judge_trial
-from sji_edge.study.dataset import HeldOut
-from sji_edge.study.figures import PICTURES, draw
-from sji_edge.study.run import Cell
-from sji_edge.study.table import as_json, markdown
+from sji_edge.studies.compare import compare, judge_trial
+from sji_edge.studies.dataset import HeldOut
+from sji_edge.studies.figures import PICTURES, draw
+from sji_edge.studies.run import Cell
+from sji_edge.studies.table import as_json, markdown
 
 SEEDS = 3
 

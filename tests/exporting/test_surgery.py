@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support.tiny_bundle import card
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.export.surgery import fold_input_scale
+from sji_edge.exporting.surgery import fold_input_scale
 
 RNG = np.random.default_rng(1)
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_folded_exactly_stays(model):
 def test_an_exported_backbone_keeps_neither_batch_norm_nor_scale(channels):
     import torch
 
-    from sji_edge.export.onnx import to_onnx
+    from sji_edge.exporting.onnx import to_onnx
     from sji_edge.models.classifier import JointClassifier
 
     spec = PreprocessSpec(height=32, width=32, channels=channels)

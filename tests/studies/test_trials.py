@@ -3,7 +3,7 @@ import pytest
 from support.study_parts import trial_of
 
 from sji_edge.core.errors import DataError
-from sji_edge.study.trials import read_trial, trial_path, write_trial
+from sji_edge.studies.trials import read_trial, trial_path, write_trial
 
 LOGITS = np.random.default_rng(0).normal(0, 5, (6, 2)).astype(np.float32)
 

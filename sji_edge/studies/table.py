@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from sji_edge.evaluation.judged import FIGURES
-from sji_edge.study.compare import Compared
-from sji_edge.study.dataset import HeldOut
-from sji_edge.study.methods import LEARNING_RATE
-from sji_edge.study.settings import Budget, StudySettings
+from sji_edge.studies.compare import Compared
+from sji_edge.studies.dataset import HeldOut
+from sji_edge.studies.methods import LEARNING_RATE
+from sji_edge.studies.settings import Budget, StudySettings
 
 TITLES = {
     "accuracy": "accuracy",

@@ -1,1 +1,0 @@
-"""Floor 2: ONNX with the card inside."""

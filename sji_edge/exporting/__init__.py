@@ -1,0 +1,1 @@
+"""From a trained run to an ONNX graph that carries its card."""

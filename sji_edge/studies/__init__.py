@@ -1,0 +1,1 @@
+"""Comparing ways to train on one dataset; drives the training package."""
