@@ -1,0 +1,53 @@
+"""Options and arguments that several commands share: one name, one default and one help text each.
+
+A command writes ``runs: Runs = RUNS``. The defaults stand beside the types because Typer reads them from the signature.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUNS = Path("runs")
+ENGINES = Path("engines")
+CALIBRATIONS = Path("calibration")
+INSPECTIONS = Path("inspections")
+DATABASE = INSPECTIONS / "inspections.db"
+GOOD_CLASS = "normal"
+SPLIT = "test"
+
+Dataset = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Dataset folder: DATA/{train,validation,test}/CLASS/IMAGE."),
+]
+GoodClass = Annotated[str, typer.Option("--good-class", help="Name of the class without a defect.")]
+Split = Annotated[str, typer.Option("--split", help="Split of the dataset: train, validation or test.")]
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds all training runs.")]
+Engines = Annotated[Path, typer.Option("--engines", help="Folder that holds all engines.")]
+Calibrations = Annotated[Path, typer.Option("--calibrations", help="Folder that holds all calibration sets.")]
+Database = Annotated[Path, typer.Option("--database", help="Database that infer wrote its records to.")]
+
+EngineBundle = Annotated[
+    Path | None, typer.Argument(metavar="ENGINE", help="Engine folder; default: the newest released engine.")
+]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--require-signature", help="Public key (PEM file); refuse an engine that this key did not sign."
+    ),
+]
+RecipeFolder = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="Recipe folder with board.json and joints.csv.")
+]
+
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, help="Number of CPU threads; 0 lets the backend choose.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed for everything that is chosen at random.")]
+
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json-file", help="File to write all figures to, as JSON; replaced if it exists."),
+]
