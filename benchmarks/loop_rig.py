@@ -17,7 +17,8 @@ from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle.bundle import Bundle, newest_released, open_bundle, open_engine
+from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
+from sji_edge.workflows.artifacts import released_engine
 
 FRAMES, JOINTS = 8, 100
 
@@ -95,7 +96,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def open_rig(given: argparse.Namespace) -> Rig:
     """Open the engine and read the boards: those given, the real ones of ``SJI_DATA``, or synthetic ones."""
-    bundle = open_bundle(given.engine or newest_released(Path("engines")))
+    bundle = open_bundle(released_engine(given.engine, Path("engines")).folder)
     boards = given.boards
     if boards is None and "SJI_DATA" in os.environ:
         boards = Path(os.environ["SJI_DATA"]) / "boards"

@@ -11,9 +11,6 @@ from sji_edge.cli.commands.export import export
 from sji_edge.cli.commands.infer import infer
 from sji_edge.cli.commands.train import train
 from sji_edge.cli.render.common import console, figure, rate
-from sji_edge.core import run_files
-from sji_edge.core.errors import GateError
-from sji_edge.core.files import newest_folder
 from sji_edge.core.verdict import decide, defect_scores
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.data.synthetic.dataset import write_dataset
@@ -23,6 +20,7 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
+from sji_edge.workflows.artifacts import released_engine
 
 COUNTS = {"train": (420, 210), "validation": (160, 60), "test": (200, 80)}
 BATCH = 16
@@ -54,7 +52,7 @@ class Rehearsal:
         """Run every step and print the closing table.
 
         Raises:
-            GateError: no engine passed its gate.
+            GateError: the engine did not pass its gate.
         """
         folder = self._folder
         if data is None:
@@ -76,9 +74,7 @@ class Rehearsal:
         calibrate(data, run=runs / "demo", calibration=folder / "calibration", runs=runs)
         self._say("build-engine", f"sji-edge build-engine {runs / 'demo'}")
         build_engine(runs / "demo", engines=engines, calibrations=folder / "calibration", runs=runs)
-        engine = newest_folder(engines, run_files.MANIFEST)
-        if engine is None:
-            raise GateError(f"no engine was released in {engines}")
+        engine = released_engine(None, engines).folder
         bundle = open_bundle(engine)
         stream, recipe = (boards, boards) if boards else (_one_class(data, self._good_class), None)
         self._say("infer", f"sji-edge infer --stream {stream}" + (f" --recipe {recipe}" if recipe else ""))

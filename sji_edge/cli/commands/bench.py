@@ -54,7 +54,8 @@ def bench(
     from sji_edge.core.clock import SystemClock
     from sji_edge.core.errors import LatencyGateError, UsageError
     from sji_edge.core.files import write_json
-    from sji_edge.runtime.bundle.bundle import newest_released, open_bundle
+    from sji_edge.runtime.bundle.bundle import open_bundle
+    from sji_edge.workflows.artifacts import released_engine
 
     sizes, counts = _numbers(batches, "--batches", 1), _numbers(threads, "--threads", 0)
     gates = [Condition.parse(text) for text in fail_if or []]
@@ -63,7 +64,10 @@ def bench(
             raise UsageError(f"{gate.text}: batch {gate.batch} is not measured", hint="add it to --batches")
     if against not in ("", TORCH):
         raise UsageError(f"unknown --against {against!r}", hint="torch; engines are compared by naming them")
-    opened = [open_bundle(folder, require_released=False) for folder in bundles or [newest_released(engines)]]
+    opened = [
+        open_bundle(folder, require_released=False)
+        for folder in bundles or [released_engine(None, engines).folder]
+    ]
     memory_at = (max(sizes), max(counts)) if memory else (0, 0)
     subjects = _engine_subjects(opened, memory_at)
     if against:

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from sji_edge.core import run_files
-
 
 def build_engine(
     model: Annotated[
@@ -85,7 +83,7 @@ def build_engine(
 
     require("onnx", purpose="sji-edge build-engine")
     from sji_edge.cli.render.build import print_tried
-    from sji_edge.cli.render.common import console, exported_model, newest_run, settings_or_usage_error
+    from sji_edge.cli.render.common import console, settings_or_usage_error
     from sji_edge.cli.render.parity import print_parity
     from sji_edge.cli.render.tensorrt import (
         RTX,
@@ -96,6 +94,7 @@ def build_engine(
         tensorrt_options,
     )
     from sji_edge.core.errors import GateError
+    from sji_edge.workflows.artifacts import exported_model
     from sji_edge.workflows.build.pipeline import BuildSettings, build
 
     tuned, greatest = batches_of(batch, max_batch)
@@ -110,7 +109,7 @@ def build_engine(
     )
     settings = settings_or_usage_error(
         BuildSettings,
-        model=exported_model(model or newest_run(runs, run_files.MODEL)),
+        model=exported_model(model, runs),
         calibration=calibration,
         calibrations=calibrations,
         precision=precision,

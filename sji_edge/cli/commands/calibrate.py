@@ -24,7 +24,7 @@ def calibrate(
 
     Example: `sji-edge calibrate data/solder-joints --count 256`
     """
-    from sji_edge.cli.render.common import console, exported_model, newest_run
+    from sji_edge.cli.render.common import console
     from sji_edge.core.extras import require
 
     require("onnx", purpose="sji-edge calibrate")
@@ -35,8 +35,9 @@ def calibrate(
     from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
     from sji_edge.quantization.calibration.dataset import make_calibration_set
     from sji_edge.runtime.onnxruntime import card_in_graph
+    from sji_edge.workflows.artifacts import exported_model
 
-    model = exported_model(run or newest_run(runs))
+    model = exported_model(run, runs)
     card = card_in_graph(model)
     held_out = [
         split for split in ("validation", "test") if any((data / n).is_dir() for n in SPLIT_FOLDERS[split])

@@ -44,9 +44,10 @@ def show(bundle: Bundle = None, engines: Engines = ENGINES) -> None:
     Example: `sji-edge engine show engines/demo`
     """
     from sji_edge.cli.render.engine import print_engine
-    from sji_edge.runtime.bundle.bundle import newest_released, verify_bundle
+    from sji_edge.runtime.bundle.bundle import verify_bundle
+    from sji_edge.workflows.artifacts import released_engine
 
-    print_engine(verify_bundle(bundle or newest_released(engines), require_released=False))
+    print_engine(verify_bundle(released_engine(bundle, engines).folder, require_released=False))
 
 
 @engine.command()
@@ -70,10 +71,11 @@ def verify(
     from sji_edge.core.errors import GateError
     from sji_edge.parity.crops import golden_joints
     from sji_edge.parity.run import run_parity
-    from sji_edge.runtime.bundle.bundle import environment_changes, newest_released, open_bundle
+    from sji_edge.runtime.bundle.bundle import environment_changes, open_bundle
+    from sji_edge.workflows.artifacts import released_engine
 
     opened = open_bundle(
-        bundle or newest_released(engines), require_released=False, require_signature=require_signature
+        released_engine(bundle, engines).folder, require_released=False, require_signature=require_signature
     )
     terminal = console()
     signed = f", signed by {require_signature}" if require_signature else ""
@@ -149,9 +151,9 @@ def pack(
     """
     from sji_edge.cli.render.common import console
     from sji_edge.runtime.bundle.archive import pack as pack_bundle
-    from sji_edge.runtime.bundle.bundle import newest_released
+    from sji_edge.workflows.artifacts import released_engine
 
-    folder = bundle or newest_released(engines)
+    folder = released_engine(bundle, engines).folder
     target = archive or Path(f"{folder.resolve().name}.tar.zst")
     pack_bundle(folder, target, require_signature=require_signature)
     console().print(f"packed: {target} ({target.stat().st_size / 1e6:.2f} MB)", markup=False)

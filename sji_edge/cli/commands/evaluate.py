@@ -40,7 +40,7 @@ def evaluate(
 
     Example: `sji-edge evaluate data/solder-joints --of engines/demo --max-escape 0.5%`
     """
-    from sji_edge.cli.render.common import console, newest_run, settings_or_usage_error
+    from sji_edge.cli.render.common import console, settings_or_usage_error
     from sji_edge.core.extras import require
 
     require("matplotlib", "jinja2", purpose="sji-edge evaluate")
@@ -49,6 +49,7 @@ def evaluate(
     from sji_edge.core.files import fresh_name
     from sji_edge.core.registry import nearest
     from sji_edge.evaluation.operating_point import parse_rate
+    from sji_edge.workflows.artifacts import newest_run
     from sji_edge.workflows.compare.subjects import CARD_FILE
     from sji_edge.workflows.evaluate import EvaluationSettings, run_evaluation, set_thresholds
 

@@ -50,7 +50,7 @@ def parity(
     from sji_edge.cli.render.parity import print_proof
     from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.core.errors import GateError
-    from sji_edge.runtime.bundle.bundle import newest_released
+    from sji_edge.workflows.artifacts import released_engine
     from sji_edge.workflows.compare.compare import ProvingSettings, prove
 
     settings = settings_or_usage_error(
@@ -65,7 +65,7 @@ def parity(
         tolerance=tolerance,
     )
     proofs = []
-    for subject in subjects or [newest_released(engines)]:
+    for subject in subjects or [released_engine(None, engines).folder]:
         for proof in prove(subject, settings):
             print_proof(proof)
             proofs.append(proof)

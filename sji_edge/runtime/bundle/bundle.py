@@ -30,7 +30,6 @@ from sji_edge.runtime.bundle.verification import (
     check_files,
     check_is_bundle,
     check_parity,
-    none_released,
     plain_file,
     proof_on_device,
 )
@@ -215,28 +214,6 @@ def open_reference(bundle: Bundle, threads: int = 0) -> Engine:
     engine = backend.open(path, precision="fp32", max_batch=bundle.manifest.max_batch, threads=threads)
     _check_against_card(engine, bundle.card, path)
     return engine
-
-
-def newest_released(parent: Path) -> Path:
-    """Return the released bundle in ``parent`` that was made last.
-
-    Raises:
-        UsageError: there is none.
-        BundleError: a manifest cannot be read: which engine is the newest is then not known.
-    """
-    found: list[tuple[str, Path]] = []
-    waiting: list[tuple[str, Path]] = []
-    for mark in sorted(parent.glob(f"*/{MANIFEST}")):
-        if mark.parent.name.startswith("."):
-            continue
-        manifest = read_model(mark, Manifest, "manifest")
-        if manifest.released:
-            found.append((manifest.created_utc, mark.parent))
-        elif manifest.waits_for_device:
-            waiting.append((manifest.created_utc, mark.parent))
-    if not found:
-        raise none_released(parent, [folder for _, folder in sorted(waiting, reverse=True)])
-    return max(found)[1]
 
 
 def environment_changes(bundle: Bundle) -> list[str]:

@@ -14,10 +14,10 @@ from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.recipe.board import Recipe
-from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_bundle, open_engine
-from sji_edge.runtime.bundle.selection import Choice, choose_engine
+from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_engine
 from sji_edge.streams.spec import is_stored, open_source
 from sji_edge.workflows.engines.golden_check import replay_golden
+from sji_edge.workflows.engines.open import choose_bundle
 
 ENGINES = Path("engines")
 
@@ -131,6 +131,7 @@ def _open_bundle(request: Request) -> tuple[Bundle, str]:
     if request.rebuild:
         from sji_edge.workflows.engines.rebuild import rebuilt_here
 
-        return rebuilt_here(request.engine, ENGINES, request.require_signature)
-    choice = Choice(request.engine, "as named") if request.engine else choose_engine(ENGINES)
-    return open_bundle(choice.folder, require_signature=request.require_signature), choice.why
+        chosen = rebuilt_here(request.engine, ENGINES, request.require_signature)
+    else:
+        chosen = choose_bundle(request.engine, engines=ENGINES, require_signature=request.require_signature)
+    return chosen.bundle, chosen.why

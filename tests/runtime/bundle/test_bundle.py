@@ -8,11 +8,10 @@ import pytest
 from support.tiny_bundle import HEAD, card, crops, formula, make_bundle
 
 from sji_edge.cli.render.engine import state_of
-from sji_edge.core.errors import BundleError, GateError, OutputError, SjiError, UsageError
+from sji_edge.core.errors import BundleError, GateError, OutputError, SjiError
 from sji_edge.core.files import sha256_of
 from sji_edge.runtime.bundle.bundle import (
     environment_changes,
-    newest_released,
     open_bundle,
     open_engine,
     write_bundle,
@@ -265,18 +264,6 @@ def test_nothing_is_overwritten_and_a_foreign_record_leaves_nothing_behind(
     with pytest.raises(BundleError, match="another engine"):
         write_bundle(tmp_path / "new", facts, parity=foreign, **files)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_newest_released_bundle_is_found(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no released engine"):
-        newest_released(tmp_path)
-    make_bundle(tmp_path, name="first")
-    second = make_bundle(tmp_path, name="second").folder
-    make_bundle(tmp_path, name="third", engine_head=-HEAD)
-    assert newest_released(tmp_path) == second
-    (second / "manifest.json").write_text("{")
-    with pytest.raises(BundleError):
-        newest_released(tmp_path)
 
 
 def _golden(**changes: np.ndarray) -> Golden:

@@ -182,8 +182,8 @@ def test_a_run_that_was_not_exported_says_so(workshop, capsys):
     ("named", "said", "hint"),
     [
         ("runs/smal", "there is no run or model runs/smal", "name a run such as runs/small"),
-        ("runs/nope", "there is no run or model runs/nope", "name a run of runs: small"),
-        ("runs", "runs is no run: it holds no card.json", "name a run of runs: small"),
+        ("runs/nope", "there is no run or model runs/nope", "name a run in runs: small"),
+        ("runs", "runs is not a run: it holds no card.json", "name a run in runs: small"),
         ("gone/x", "there is no run or model gone/x", "sji-edge train"),
     ],
 )

@@ -238,7 +238,7 @@ def elsewhere(tmp_path: Path, monkeypatch) -> Path:
 
 def test_the_table_of_trials_names_the_card_that_was_there(elsewhere, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    manifest = rebuilt_here(elsewhere, elsewhere.parent, None)[0].manifest
+    manifest = rebuilt_here(elsewhere, elsewhere.parent).bundle.manifest
     for facts, title in (
         ({"gpu": "Card", "compute_capability": "8.6"}, "Card (compute capability 8.6)"),
         ({"gpu": "none", "compute_capability": "8.6 8.9"}, "compute capability 8.6, 8.9"),
@@ -255,17 +255,20 @@ def test_an_engine_of_another_device_is_refused_with_what_differs_and_how_to_reb
 
 
 def test_infer_rebuilds_once_and_takes_what_it_kept_ever_after(elsewhere) -> None:
-    first, why = rebuilt_here(elsewhere, elsewhere.parent, None)
-    assert why == "far, rebuilt on this machine now"
+    steps: list[str] = []
+    chosen = rebuilt_here(elsewhere, elsewhere.parent, progress=steps.append)
+    assert chosen.why == "far, rebuilt on this machine now"
+    assert any("building" in step for step in steps)
+    first = chosen.bundle
     assert first.folder.name == "far-card-here"
     assert first.manifest.released
     assert first.manifest.environment["gpu"] == "Card Here"
     assert {"graph.onnx", "build.log"} <= set(first.manifest.files)
-    again, why = rebuilt_here(elsewhere, elsewhere.parent, None)
-    assert (again.folder, why) == (first.folder, "far, rebuilt on this machine before")
+    again = rebuilt_here(elsewhere, elsewhere.parent)
+    assert (again.bundle.folder, again.why) == (first.folder, "far, rebuilt on this machine before")
     # Without a name the newest is asked for, and that one runs here as it is.
-    newest, why = rebuilt_here(None, elsewhere.parent, None)
-    assert (newest.folder.name, why) == ("far-card-here", "it runs here as it is")
+    newest = rebuilt_here(None, elsewhere.parent)
+    assert (newest.bundle.folder.name, newest.why) == ("far-card-here", "it runs here as it is")
     assert DeviceBound.built == 1
     assert choose_engine(elsewhere.parent).folder.name == "far-card-here"
 

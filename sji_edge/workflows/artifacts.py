@@ -1,0 +1,100 @@
+"""Which run, exported model, calibration set and engine are meant when none is named: one rule for each."""
+
+import difflib
+from pathlib import Path
+
+from sji_edge.core import run_files
+from sji_edge.core.errors import UsageError
+from sji_edge.core.files import newest_folder
+from sji_edge.runtime.bundle.selection import Choice, choose_engine
+
+MAX_LISTED = 5
+AS_NAMED = "as named"
+
+
+def newest_run(runs: Path) -> Path:
+    """Return the run in a folder that was finished last.
+
+    Args:
+        runs: folder of all runs.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    found = newest_folder(runs, run_files.CARD)
+    if found is None:
+        raise UsageError(
+            f"there is no run in {runs}: no folder in it holds a {run_files.CARD}",
+            hint="train one with sji-edge train DATA",
+        )
+    return found
+
+
+def newest_model(runs: Path) -> Path:
+    """Return the ``model.onnx`` of the run in a folder that was exported last.
+
+    Args:
+        runs: folder of all runs.
+
+    Raises:
+        UsageError: no run is exported.
+    """
+    found = newest_folder(runs, run_files.MODEL)
+    if found is None:
+        raise UsageError(
+            f"there is no exported run in {runs}: no folder in it holds a {run_files.MODEL}",
+            hint="export one with sji-edge export",
+        )
+    return found / run_files.MODEL
+
+
+def exported_model(named: Path | None, runs: Path) -> Path:
+    """Return the ONNX file that is meant.
+
+    Args:
+        named: a run, or an ONNX file; None: ``newest_model``.
+        runs: folder of all runs.
+
+    Raises:
+        UsageError: no such run or file, or the run is not exported.
+    """
+    if named is None:
+        return newest_model(runs)
+    if named.is_file():
+        return named
+    if not named.is_dir():
+        raise UsageError(f"there is no run or model {named}", hint=f"name {_runs_beside(named)}")
+    model = named / run_files.MODEL
+    if model.is_file():
+        return model
+    if not (named / run_files.CARD).is_file():
+        raise UsageError(
+            f"{named} is not a run: it holds no {run_files.CARD}", hint=f"name {_runs_beside(named / '_')}"
+        )
+    raise UsageError(
+        f"the run {named} is not exported: it holds no {run_files.MODEL}", hint=f"sji-edge export {named}"
+    )
+
+
+def released_engine(named: Path | None, engines: Path) -> Choice:
+    """Return the engine bundle that is meant, and why.
+
+    Args:
+        named: a bundle's folder; None: of the released bundles in ``engines`` that can run on this machine,
+            the newest TensorRT one, or else the newest one.
+        engines: folder of all engines.
+
+    Raises:
+        UsageError: no engine in ``engines`` is released.
+        BundleError: none of them can run here, or a manifest cannot be read.
+    """
+    return Choice(named, AS_NAMED) if named is not None else choose_engine(engines)
+
+
+def _runs_beside(path: Path) -> str:
+    names = sorted(mark.parent.name for mark in path.parent.glob(f"*/{run_files.CARD}"))
+    if not names:
+        return f"one of your runs or its {run_files.MODEL}; train a run with sji-edge train DATA"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    listed = ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
+    return f"a run such as {path.parent / close[0]}" if close else f"a run in {path.parent}: {listed}"
