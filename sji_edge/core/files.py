@@ -1,22 +1,108 @@
-"""Writing whole or not at all, and hashing."""
+"""Read files within bounds, write them whole or not at all, and hash them."""
 
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from sji_edge.core.errors import OutputError
+from sji_edge.core.errors import OutputError, SjiError, UsageError
+
+MAX_TEXT_BYTES = 16 << 20
+"""Size limit of a settings file, a manifest or a table: far above any real one, far below the memory."""
 
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_bounded(path: Path, limit: int = MAX_TEXT_BYTES, *, error: type[SjiError] = UsageError) -> bytes:
+    """Read a regular file of at most ``limit`` bytes; never waits for a pipe or reads a device.
+
+    Args:
+        path: the file.
+        limit: in bytes.
+        error: the class to raise.
+
+    Raises:
+        error: the file cannot be read, is no regular file, or is larger.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as failure:
+        raise error(f"cannot read {path}: {getattr(failure, 'strerror', None) or failure}") from failure
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise error(f"cannot read {path}: not a regular file")
+    with os.fdopen(handle, "rb") as stream:
+        try:
+            content = stream.read(limit + 1)
+        except OSError as failure:
+            raise error(f"cannot read {path}: {failure.strerror}") from failure
+    if len(content) > limit:
+        raise error(f"{path} is larger than {limit:,} bytes, the limit for this kind of file")
+    return content
+
+
+def read_json(path: Path, limit: int = MAX_TEXT_BYTES, *, error: type[SjiError] = UsageError) -> Any:
+    """Read a JSON file within bounds; raises as ``read_bounded`` and ``parse_json``."""
+    return parse_json(read_bounded(path, limit, error=error), str(path), error=error)
+
+
+def parse_json(content: bytes, name: str, *, error: type[SjiError] = UsageError) -> Any:
+    """Parse JSON in UTF-8, with or without a byte order mark.
+
+    Args:
+        content: the file's bytes.
+        name: what messages call the file.
+        error: the class to raise.
+
+    Raises:
+        error: no UTF-8, no JSON, NaN or infinity, or nested too deeply; names the line where there is one.
+    """
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as failure:
+        raise error(f"{name} is not UTF-8 text") from failure
+    except json.JSONDecodeError as failure:
+        raise error(f"{name} line {failure.lineno}: not JSON: {failure.msg}") from failure
+    except ValueError as failure:
+        raise error(f"{name} is not valid JSON: {failure}") from failure
+    except RecursionError as failure:
+        raise error(f"{name} is nested too deeply") from failure
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a JSON number")
+
+
+def read_toml(
+    path: Path, limit: int = MAX_TEXT_BYTES, *, error: type[SjiError] = UsageError
+) -> dict[str, Any]:
+    """Read a TOML file within bounds.
+
+    Raises:
+        error: as ``read_bounded``; or no UTF-8, no TOML, or nested too deeply.
+    """
+    content = read_bounded(path, limit, error=error)
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as failure:
+        raise error(f"{path} is not UTF-8 text") from failure
+    except tomllib.TOMLDecodeError as failure:
+        raise error(f"{path} is not valid TOML: {failure}") from failure
+    except (RecursionError, ValueError) as failure:
+        deep = isinstance(failure, RecursionError)
+        raise error(f"{path} is nested too deeply" if deep else f"{path}: {failure}") from failure
 
 
 @contextmanager

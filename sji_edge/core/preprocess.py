@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
+    ".webp", ".jp2", ".pgm", ".ppm", ".pnm", ".pbm",
+)  # fmt: skip
+"""Suffixes, in lower case, of the files that every OpenCV build reads."""
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -33,17 +37,19 @@ class RoiPx:
     angle_rad: float = 0.0
 
 
-def read_image(path: Path, colour: bool = True) -> Image:
+def read_image(path: Path, colour: bool = True, bit_depth: int = 16) -> Image:
     """Read an image file as uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
 
-    16-bit samples are taken as full-range and rounded to 8 bits; alpha is dropped.
+    16-bit samples are rounded to 8 bits; alpha is dropped; an EXIF orientation is applied, so the image stands as
+    a viewer shows it.
 
     Args:
         path: the image file.
         colour: False turns colour into grey.
+        bit_depth: how many bits of a 16-bit sample the camera uses (12 for Mono12).
 
     Raises:
-        DataError: not there, empty, truncated, or no image.
+        DataError: missing, empty, truncated, no image, or a sample above ``bit_depth``.
     """
     try:
         data = path.read_bytes()
@@ -51,40 +57,63 @@ def read_image(path: Path, colour: bool = True) -> Image:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not data:
         raise DataError(f"{path} is empty (0 bytes)", hint="remove it or copy it again")
-    return decode_image(data, str(path), colour=colour)
+    return decode_image(data, str(path), colour=colour, bit_depth=bit_depth)
 
 
-def decode_image(data: bytes, name: str, colour: bool = True) -> Image:
+def decode_image(data: bytes, name: str, colour: bool = True, bit_depth: int = 16) -> Image:
     """Decode an image file's bytes; see ``read_image``."""
     if _is_truncated(data):
         raise DataError(f"{name} is truncated", hint="copy it again or remove it")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        # Not IMREAD_UNCHANGED, which ignores EXIF orientation; these flags keep channels and depth as well.
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise DataError(f"{name} cannot be decoded: {error.err}") from error
     if image is None or image.size == 0:
         raise DataError(f"{name} is not an image that can be decoded", hint="remove it or copy it again")
-    return as_uint8(image, name, colour=colour)
+    return as_uint8(image, name, colour=colour, bit_depth=bit_depth)
 
 
-def as_uint8(image: NDArray[np.generic], name: str = "image", colour: bool = True) -> Image:
+def as_uint8(
+    image: NDArray[np.generic], name: str = "image", colour: bool = True, bit_depth: int = 16
+) -> Image:
     """Bring samples to uint8 and channels to grey or BGR; see ``read_image``.
 
     Raises:
-        DataError: a dtype other than uint8 and uint16, or a channel count other than 1, 3 and 4.
+        DataError: a dtype other than uint8 and uint16, a sample above ``bit_depth``, or a channel count other
+            than 1, 3 and 4.
     """
     if image.dtype == np.uint16:
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        image = _eight_bits(image.astype(np.uint32), name, bit_depth)
     elif image.dtype != np.uint8:
-        raise DataError(f"{name} has {image.dtype} samples; 8 or 16 bits unsigned were wanted")
+        raise DataError(f"{name} has {image.dtype} samples; they must be unsigned, 8 or 16 bits")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim == 3 and image.shape[2] == 4:
         image = np.ascontiguousarray(image[:, :, :3])
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise DataError(f"{name} has shape {image.shape}; grey, BGR or BGRA was wanted")
+        raise DataError(f"{name} has shape {image.shape}; an image must be grey, BGR or BGRA")
     result: Image = image  # type: ignore[assignment]
     return result if colour or result.ndim == 2 else to_channels(result, 1)
+
+
+def _eight_bits(samples: NDArray[np.uint32], name: str, bit_depth: int) -> Image:
+    top = (1 << bit_depth) - 1
+    if bit_depth < 16 and int(samples.max(initial=0)) > top:
+        raise DataError(
+            f"{name} holds a sample of {int(samples.max())}; {bit_depth} bits end at {top}",
+            hint="correct the bit depth",
+        )
+    return ((samples * 255 + top // 2) // top).astype(np.uint8)
+
+
+NARROW_BITS = 13
+"""16-bit samples that use this many bits or fewer look black (less than an eighth of full scale)."""
+
+
+def bits_used(image: NDArray[np.generic]) -> int:
+    """Return how many bits the largest sample of a uint8 or uint16 image takes."""
+    return int(image.max(initial=0)).bit_length()
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -1,5 +1,9 @@
 """Text for people: counts, file names, and other libraries' errors on one line."""
 
+import re
+import unicodedata
+from collections.abc import Sequence
+
 MAX_MESSAGE = 200
 
 
@@ -9,8 +13,35 @@ def amount(count: int, noun: str) -> str:
 
 
 def readable(name: str) -> str:
-    """Return a file name as text that can be written anywhere; a byte that is no text is spelt out (``udcff``)."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    r"""Return foreign text (a file name, a refdes) so that it can be written anywhere, on one line.
+
+    Control characters, line separators, invisible and direction-changing characters, and bytes that are not text
+    are escaped (``\x1b``, ``\u202e``, ``\udcff``): a name cannot forge a line of a log.
+    """
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(_escaped(char) if is_control(char) else char for char in name)
+
+
+def is_control(char: str) -> bool:
+    """Tell whether a character is not to be shown as it is: Unicode categories C* and the line separators."""
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _escaped(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode() if ord(char) > 0x7F else f"\\x{ord(char):02x}"
+
+
+def natural_key(name: str) -> tuple[tuple[int, str, int], ...]:
+    """Sort key that puts ``board2`` before ``board10``; ties are broken by the name itself."""
+    parts = re.split(r"([0-9]+)", name)
+    return (*((1, "", int(part)) if part.isdecimal() else (0, part, 0) for part in parts), (0, name, 0))
+
+
+def listing(names: Sequence[str], most: int = 5) -> str:
+    """Join names with commas, at most ``most`` of them and then a count: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def one_line(error: BaseException) -> str:

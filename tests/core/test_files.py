@@ -4,8 +4,19 @@ import time
 
 import pytest
 
-from sji_edge.core.errors import OutputError
-from sji_edge.core.files import fresh_name, new_folder, newest_folder, sha256_of, write_atomic, write_json
+from sji_edge.core.errors import DataError, OutputError, UsageError
+from sji_edge.core.files import (
+    fresh_name,
+    new_folder,
+    newest_folder,
+    parse_json,
+    read_bounded,
+    read_json,
+    read_toml,
+    sha256_of,
+    write_atomic,
+    write_json,
+)
 
 
 def test_a_folder_appears_whole_and_readable(tmp_path):
@@ -96,3 +107,59 @@ def test_the_newest_folder_is_the_one_whose_marker_is_newest_and_not_hidden(tmp_
         os.utime(tmp_path / name / "card.json", (now - age, now - age))
     (tmp_path / "unmarked").mkdir()
     assert newest_folder(tmp_path, "card.json") == tmp_path / "new"
+
+
+def test_json_is_read_as_it_was_written(tmp_path):
+    write_json(tmp_path / "a.json", {"score": [0.5, "Δ", None]})
+    assert read_json(tmp_path / "a.json") == {"score": [0.5, "Δ", None]}
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "b.json") == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b'{\n"a": }', "line 2: not JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"1" * 10_000, "not valid JSON"),
+        (b"", "line 1: not JSON"),
+    ],
+)
+def test_json_that_is_none_is_refused_in_one_line(tmp_path, content, wanted):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=wanted) as caught:
+        read_json(tmp_path / "a.json", error=DataError)
+    assert "\n" not in caught.value.message
+    with pytest.raises(UsageError, match=wanted):
+        parse_json(content, "a.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"a = \xff", "not UTF-8"),
+        (b"a = ", "not valid TOML"),
+        (b"a = " + b"[" * 100_000, "too deeply|not valid"),
+    ],
+)
+def test_toml_that_is_none_is_refused_in_one_line(tmp_path, content, wanted):
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=wanted):
+        read_toml(tmp_path / "a.toml")
+
+
+def test_only_regular_files_of_bounded_size_are_read(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_bounded(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(UsageError, match="larger than 4 bytes"):
+        read_bounded(tmp_path / "a", 4)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(UsageError, match="not a regular file"):
+            read_bounded(path if path != "/dev/zero" else type(tmp_path)(path))
+    with pytest.raises(UsageError, match="No such file"):
+        read_bounded(tmp_path / "gone")
+    with pytest.raises(UsageError, match="cannot read"):
+        read_bounded(tmp_path / "nul\0")

@@ -7,6 +7,7 @@ from sji_edge.core.errors import DataError
 from sji_edge.core.preprocess import (
     RoiPx,
     as_uint8,
+    bits_used,
     crop_of_image,
     crop_to_image,
     crops_of_frame,
@@ -264,3 +265,39 @@ def test_what_is_no_image_is_refused_and_named(tmp_path):
 def test_a_dtype_or_shape_is_checked_never_guessed(image, said):
     with pytest.raises(DataError, match=said):
         as_uint8(image)
+
+
+def test_twelve_bits_in_sixteen_are_scaled_to_eight_when_declared():
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    wanted = np.round(values.astype(np.float64) * 255 / 4095)
+    assert np.array_equal(as_uint8(values, bit_depth=12), wanted)
+    assert as_uint8(values).max() == 16
+    assert (bits_used(values), bits_used(values >> 2), bits_used(np.uint16([[65535]]))) == (12, 10, 16)
+
+
+def test_a_sample_above_the_declared_depth_is_refused():
+    with pytest.raises(DataError, match="holds a sample of 4096; 12 bits end at 4095"):
+        as_uint8(np.uint16([[0, 4096]]), "x", bit_depth=12)
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 3), (8, 1)])
+def test_an_exif_orientation_is_applied(tmp_path, orientation, turn):
+    upright = np.kron(noise(5, 6, seed=3), np.ones((16, 16), np.uint8))
+    stored = np.rot90(upright, -turn)
+    jpeg = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    (tmp_path / "a.jpg").write_bytes(
+        jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+    )
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright).mean() < 2
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jp2", ".pgm", ".jpe", ".dib"])
+def test_the_other_formats_that_opencv_knows_are_read(tmp_path, suffix):
+    image = np.full((64, 64), 90, np.uint8)
+    image[16:48, 16:48] = 200
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), image)
+    assert np.abs(to_channels(read_image(tmp_path / f"a{suffix}"), 1).astype(int) - image).mean() < 2
