@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all lint types imports install clean
+.PHONY: demo test test-all lint types imports docs reference install clean
 
 demo: $(STAMP)
 	$(BIN)/sji-edge demo $(if $(DATA),--data $(DATA)) $(if $(BOARDS),--boards $(BOARDS))
@@ -17,14 +17,21 @@ test-all: lint types imports
 	$(PYTEST) -n 2 -m "not gpu"
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check sji_edge tests $(wildcard benchmarks)
-	$(BIN)/ruff check sji_edge tests $(wildcard benchmarks)
+	$(BIN)/ruff format --check sji_edge tests benchmarks scripts
+	$(BIN)/ruff check sji_edge tests benchmarks scripts
 
 types: $(STAMP)
 	$(BIN)/mypy
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+# The pages of docs/reference that come from the code.
+reference: $(STAMP)
+	$(BIN)/python scripts/generate_reference.py
+
+docs: reference
+	$(BIN)/zensical build --strict
 
 install: $(STAMP)
 
@@ -34,4 +41,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo runs inspections .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site demo runs inspections .pytest_cache .mypy_cache .ruff_cache
