@@ -1,4 +1,4 @@
-"""The types in which the packages meet: engines, frames, records, and who makes or takes them."""
+"""Types shared by all packages: engines, frames, records, and the protocols of what produces and consumes them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from sji_edge.core.clock import Clock
 from sji_edge.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What an engine takes and gives: ``(height, width, channels)`` crops, and logits per class."""
+    """What an engine takes and returns: crops of ``crop_shape`` (height, width, channels), logits of ``classes``."""
 
     crop_shape: tuple[int, int, int]
     classes: int
@@ -23,11 +24,11 @@ class EngineSpec:
 
 
 class Engine(Protocol):
-    """A loaded model, ready to judge crops. One owner at a time; not thread-safe."""
+    """A loaded model, ready to judge crops. Not thread-safe: one thread uses it at a time."""
 
     @property
     def spec(self) -> EngineSpec:
-        """What it takes and gives."""
+        """Crop shape, classes and batch limit."""
 
     def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Judge crops.
@@ -36,91 +37,91 @@ class Engine(Protocol):
             crops: uint8 ``(n, height, width, channels)``, C-contiguous, 1 ≤ n ≤ ``spec.max_batch``.
 
         Returns:
-            float32 logits ``(n, classes)``, the caller's to keep.
+            float32 logits ``(n, classes)``; the caller owns the array.
 
         Raises:
             EngineInputError: another shape, dtype or batch size.
-            EnvironmentMismatchError: the runtime or the device failed; a batch after it may succeed.
+            EnvironmentMismatchError: the runtime or the device failed; the next batch may succeed.
         """
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Get ready for these batch sizes, so that no later ``infer`` of one of them stops to do so.
+        """Warm up for these batch sizes, so that no later ``infer`` of one of them pays for it.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
         """
 
     def close(self) -> None:
-        """Give back the device's memory; a second call does nothing."""
+        """Free the device's memory; a second call does nothing."""
 
 
 @runtime_checkable
 class PipelinedEngine(Engine, Protocol):
-    """An engine that takes the next batch while it works on the last; answers come in the order of submission."""
+    """An engine that accepts the next batch while it works on the last; answers come in the order of submission."""
 
     @property
     def sets(self) -> int:
-        """How many batches or frames may be under way at once."""
+        """Number of batches or frames that may be in flight at once."""
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
-        """Start on a batch; returns a ticket for ``collect``. The crops are the caller's again at once.
+        """Start a batch and return a ticket for ``collect``; the caller may reuse the crops at once.
 
         Raises:
-            EngineInputError: as ``infer``, or ``sets`` batches are under way already.
+            EngineInputError: as ``infer``, or ``sets`` batches are in flight already.
         """
 
     def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for a batch's or frame's logits, float32 ``(n, classes)``, the caller's to keep.
+        """Wait for the logits of a batch or frame, float32 ``(n, classes)``; the caller owns the array.
 
         Raises:
-            EngineInputError: nothing of that ticket is under way.
-            EnvironmentMismatchError: as ``infer``; the set is free then, and nothing works on it any more.
+            EngineInputError: no batch or frame of that ticket is in flight.
+            EnvironmentMismatchError: as ``infer``; the slot is free again.
         """
 
     def drop(self, ticket: int) -> None:
-        """Give up what is under way; never raises."""
+        """Discard a batch or frame in flight; never raises."""
 
 
 @runtime_checkable
 class FrameEngine(PipelinedEngine, Protocol):
-    """An engine that cuts a frame's joints on its device: the frame goes there once, the crops never leave it."""
+    """An engine that cuts the joints on its device: the frame is copied there once, and crops never leave it."""
 
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
-        """Start on a frame; returns a ticket for ``collect``.
+        """Start a frame and return a ticket for ``collect``.
 
         Args:
             frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
             maps: float64 ``(n, 2, 3)``, from crop to frame pixels, 1 ≤ n ≤ ``spec.max_batch``.
 
         Raises:
-            EngineInputError: what does not fit, or ``sets`` frames are under way already.
+            EngineInputError: wrong shape or dtype, or ``sets`` frames are in flight already.
         """
 
 
 class Backend(Protocol):
-    """Makes and opens engine files of one kind; ``suffix`` is theirs, dot included."""
+    """Builds and opens engine files of one kind; ``suffix`` is their file suffix, dot included."""
 
     name: str
     suffix: str
 
     def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
-        """Turn an ONNX graph into an engine file; returns facts for the bundle's manifest."""
+        """Build an engine file from an ONNX graph; return facts for the bundle's manifest."""
 
     def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> Engine:
-        """Load an engine file; ``threads`` 0 leaves the choice to the backend."""
+        """Load an engine file; with ``threads`` 0 the backend chooses the number."""
 
     def environment(self) -> Mapping[str, str]:
-        """Versions and device that an engine file of this backend depends on."""
+        """Return the versions and the device that an engine file of this backend depends on."""
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
-        """Say why an engine file cannot run here, or return an empty text.
+        """Return why an engine file cannot run on this machine, or an empty string if it can.
 
         Args:
             precision: the engine's precision.
             recorded: ``environment()`` of the machine that built it.
 
         Raises:
-            UsageError: the backend knows no such precision.
+            UsageError: the backend does not support the precision.
         """
 
 
@@ -129,9 +130,8 @@ class Frame:
     """One camera image.
 
     ``pixels`` is uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; ``captured_ns`` is the monotonic clock at
-    capture. ``pixels`` None with an ``error`` stands for a frame that could not be read, or, with ``away``,
-    for one that a lost source could not give. ``missed`` counts the frames that the device took since the
-    one before and that never came here, by its own numbering.
+    capture. A frame with ``pixels`` None and an ``error`` could not be read; with ``away`` as well, the source was
+    lost. ``missed`` is the number of frames that the device took since the last one but did not deliver.
     """
 
     index: int
@@ -144,26 +144,56 @@ class Frame:
 
 
 class FrameSource(Protocol):
-    """A stream of frames: iterate, then close."""
+    """A stream of frames: iterate over it, then close it.
+
+    Two optional attributes change how frames are judged: ``free_running`` (True for a camera that delivers frames
+    whether or not they are taken: the default policy is then ``latest``) and ``stored`` (True for files: reading
+    one is no moment of capture, so its age is not checked).
+    """
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the stream ends; raises ``SourceError`` when it is lost."""
 
     def close(self) -> None:
-        """Let go of the device, and end an iteration in another thread; a second call does nothing."""
+        """Release the device and end an iteration in another thread; a second call does nothing."""
+
+
+class SourceKind(Protocol):
+    """What a name of ``SOURCES`` or of the entry-point group ``sji_edge.sources`` refers to: opens one kind of source.
+
+    The name is the scheme of the stream: ``acme://line1?gain=2`` calls ``open("line1", {"gain": "2"}, ...)`` of
+    the entry ``acme``. A class with a class method ``open`` will do.
+    """
+
+    def open(
+        self, target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
+    ) -> FrameSource:
+        """Open a source.
+
+        Args:
+            target: what follows ``scheme://``, without the options; may hold a password.
+            options: what follows the question mark, by name.
+            clock: stamps each frame (``Frame.captured_ns``).
+            colour: False asks for grey frames.
+            skip: files that are no frames, such as the recipe's golden image.
+
+        Raises:
+            UsageError: an unknown option or a wrong value.
+            SourceError: the source does not exist or cannot be opened.
+        """
 
 
 @runtime_checkable
 class OwnRecipe(Protocol):
-    """What a source also is that knows the board it shows."""
+    """A source that knows the board it shows, and can write the recipe for it."""
 
     def write_recipe(self, folder: Path) -> None:
-        """Write the board's recipe into a folder, made here."""
+        """Write the board's recipe into ``folder``, which must not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class JointRecord:
-    """One joint's verdict. ``score`` is 1 − p(good), or None when there is no trustworthy answer."""
+    """One joint's verdict. ``score`` is 1 − p(good) in [0, 1], or None when there is no trustworthy answer."""
 
     refdes: str
     verdict: Verdict
@@ -176,7 +206,7 @@ class JointRecord:
 
 @dataclass(frozen=True, slots=True)
 class BoardRecord:
-    """One frame's verdict with its joints; ``latency_ns`` holds one entry a stage."""
+    """One frame's verdict with its joints; ``latency_ns`` has one entry for each stage, in nanoseconds."""
 
     board: str
     frame_index: int
@@ -192,10 +222,10 @@ class BoardRecord:
 
 
 class Sink(Protocol):
-    """Where board records go."""
+    """Takes board records and stores them."""
 
     def write(self, record: BoardRecord) -> None:
-        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        """Store one board with all its joints; on failure raise ``OutputError`` and store nothing of it."""
 
     def close(self) -> None:
-        """Flush and let go; a second call does nothing."""
+        """Flush and release the file; a second call does nothing."""

@@ -16,4 +16,5 @@ LOSSES = Registry(
         "mutual-channel": "sji_edge.losses.mutual_channel:MutualChannel",
         "pairwise-confusion": "sji_edge.losses.pairwise_confusion:PairwiseConfusion",
     },
+    group="sji_edge.losses",
 )

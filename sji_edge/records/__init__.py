@@ -9,4 +9,5 @@ SINKS = Registry(
         "jsonl": "sji_edge.records.write.jsonl:JsonlSink",
         "csv": "sji_edge.records.write.csv:CsvSink",
     },
+    group="sji_edge.sinks",
 )

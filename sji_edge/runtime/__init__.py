@@ -10,4 +10,5 @@ BACKENDS = Registry(
         "tensorrt": "sji_edge.runtime.tensorrt.backend:TensorRtBackend",
         "tensorrt-rtx": "sji_edge.runtime.tensorrt.backend:TensorRtRtxBackend",
     },
+    group="sji_edge.backends",
 )

@@ -17,4 +17,5 @@ SOURCES = Registry(
         # Made by the room beside; a name is no import.
         "synthetic": "sji_edge.data.synthetic.stream:SyntheticStream",
     },
+    group="sji_edge.sources",
 )

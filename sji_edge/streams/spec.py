@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.config import CONFIG_FILE, expand, load_config
-from sji_edge.core.errors import SourceError, UsageError
+from sji_edge.core.errors import EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.core.preprocess import IMAGE_SUFFIXES
 from sji_edge.core.protocols import FrameSource
 from sji_edge.streams import SOURCES
@@ -131,9 +131,13 @@ def open_source(
                 "--ignore-existing is for a watched folder", hint="for example --stream 'frames?watch=1'"
             )
         options["ignore-existing"] = "1"
-    source: FrameSource = SOURCES.get(spec.kind).open(
-        spec.target, options, clock=clock, colour=colour, skip=frozenset(skip)
-    )
+    kind = SOURCES.get(spec.kind)
+    if not callable(getattr(kind, "open", None)):
+        raise EnvironmentMismatchError(
+            f"source {spec.kind!r} has no method open(target, options, *, clock, colour, skip)",
+            hint="see sji_edge.core.protocols.SourceKind",
+        )
+    source: FrameSource = kind.open(spec.target, options, clock=clock, colour=colour, skip=frozenset(skip))
     return source
 
 

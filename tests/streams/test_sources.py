@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.stream_material import CLOCK, read_all, write_images, write_video
 
-from sji_edge.core.errors import SourceError, UsageError
+from sji_edge.core.errors import EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.streams.spec import SourceSpec, is_stored, open_source, runs_free
 
 
@@ -221,3 +221,27 @@ def test_a_file_name_that_is_no_text_becomes_one_that_can_be_written(tmp_path, o
         frame = next(iter(source))
     assert frame.name == r"f\udcff.png"
     assert frame.pixels is not None
+
+
+def test_an_installed_package_brings_a_source_with_a_scheme_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    metadata = tmp_path / "acme_camera-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-camera\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[sji_edge.sources]\nacme = acme_camera:AcmeSource\nbare = acme_camera:AcmeFrames\n"
+    )
+    (tmp_path / "acme_camera.py").write_text(
+        "import numpy as np\n"
+        "from sji_edge.testing import FakeSource\n"
+        "class AcmeSource:\n"
+        "    @staticmethod\n"
+        "    def open(target, options, *, clock, colour, skip):\n"
+        "        level, count = int(options['level']), int(target)\n"
+        "        return FakeSource([np.full((4, 4), level, np.uint8)] * count, clock=clock)\n"
+        "class AcmeFrames: pass\n"
+    )
+    frames = read_all("acme://3?level=7")
+    assert [frame.pixels.max() for frame in frames] == [7, 7, 7]
+    with pytest.raises(EnvironmentMismatchError, match="source 'bare' has no method open"):
+        read_all("bare://3")

@@ -1,0 +1,259 @@
+"""A fake engine, source and clock for tests of code that uses sji-edge; nothing here needs a model or a camera.
+
+Example:
+    A sink of your own, tested without hardware::
+
+        from sji_edge.testing import FakeClock, FakeEngine, FakeSource
+
+        clock = FakeClock()
+        engine = FakeEngine(lambda crops: crops.mean(axis=(1, 2, 3)) / 255, crop_shape=(32, 32, 1))
+        source = FakeSource([frame, None, frame], clock=clock, lost_after=3)   # None: an unreadable frame
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sji_edge.core.clock import Clock, SystemClock
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SourceError, UsageError
+from sji_edge.core.protocols import EngineSpec, Frame
+from sji_edge.core.verdict import logit
+from sji_edge.runtime.onnx_graph import check_crops
+
+START = "2025-01-31T08:09:10.123456+00:00"
+
+Scores = Callable[[NDArray[np.uint8]], ArrayLike]
+
+
+class FakeClock:
+    """A clock whose time passes only in ``sleep`` and ``advance``, so that a test of a wait takes no time.
+
+    Safe to use from several threads.
+
+    Args:
+        step_s: seconds that pass at each look at ``monotonic_ns``; 0 for none.
+        start_utc: wall-clock time at the start, ISO 8601.
+
+    Attributes:
+        now_ns: the monotonic time in nanoseconds; starts at 0.
+        waits: seconds of each ``sleep`` so far.
+    """
+
+    def __init__(self, *, step_s: float = 0.0, start_utc: str = START) -> None:
+        self.now_ns = 0
+        self.waits: list[float] = []
+        self._step_ns = round(step_s * 1e9)
+        self._start = datetime.fromisoformat(start_utc)
+        self._lock = threading.Lock()
+
+    def monotonic_ns(self) -> int:
+        """The monotonic time in nanoseconds, after the step of this look."""
+        with self._lock:
+            self.now_ns += self._step_ns
+            return self.now_ns
+
+    def utc(self) -> str:
+        """The start time plus what has passed since, ISO 8601 with microseconds."""
+        passed = timedelta(microseconds=self.now_ns // 1000)
+        return (self._start + passed).isoformat(timespec="microseconds")
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass without waiting, and note the wait."""
+        self.waits.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        with self._lock:
+            self.now_ns += round(seconds * 1e9)
+
+
+class FakeEngine:
+    """An engine that answers with the scores of a function, and refuses what a real one refuses.
+
+    Args:
+        scores: from crops, uint8 ``(n, height, width, channels)``, to ``n`` defect scores in [0, 1], which are
+            1 − p(good); or one score for every crop. NaN makes a logit that is not finite.
+        crop_shape: ``(height, width, channels)`` of a crop.
+        classes: number of classes; the score is shared among those that are not good.
+        good_index: index of the good class.
+        max_batch: largest batch that ``infer`` takes.
+        fails_on: calls of ``infer`` that raise ``EnvironmentMismatchError``, counted from 1.
+        stalls_on: calls of ``infer`` that do not return before ``release`` or ``close``, counted from 1.
+        call_s: seconds that each call takes, of ``clock``.
+        clock: waits for ``call_s``.
+
+    Attributes:
+        spec: as a real engine's, with the backend ``fake``.
+        calls: number of calls of ``infer`` with crops that fit.
+        batches: number of crops in each of them.
+        prepared: batch sizes that ``prepare`` was told.
+        closed: whether ``close`` was called.
+
+    Raises:
+        UsageError: fewer than two classes, a good index beyond them, or a batch limit below 1.
+    """
+
+    def __init__(
+        self,
+        scores: Scores | float = 0.0,
+        *,
+        crop_shape: tuple[int, int, int] = (84, 84, 1),
+        classes: int = 2,
+        good_index: int = 0,
+        max_batch: int = 64,
+        fails_on: Collection[int] = (),
+        stalls_on: Collection[int] = (),
+        call_s: float = 0.0,
+        clock: Clock | None = None,
+    ) -> None:
+        if classes < 2 or not 0 <= good_index < classes or max_batch < 1:
+            raise UsageError(
+                f"a fake engine needs 2 or more classes, a good index among them and a max batch of at least 1 "
+                f"(got {classes}, {good_index}, {max_batch})"
+            )
+        self.spec = EngineSpec(crop_shape, classes, max_batch, "fake", "fp32")
+        self.batches: list[int] = []
+        self.prepared: set[int] = set()
+        self.closed = False
+        self._scores = scores
+        self._good_index = good_index
+        self._fails_on, self._stalls_on = frozenset(fails_on), frozenset(stalls_on)
+        self._call_s = call_s
+        self._clock = clock or SystemClock()
+        self._released = threading.Event()
+
+    @property
+    def calls(self) -> int:
+        """Number of calls of ``infer`` so far, failed ones included."""
+        return len(self.batches)
+
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Note batch sizes; raises ``EngineInputError`` for one outside 1 to ``spec.max_batch``."""
+        for size in batch_sizes:
+            if not 1 <= size <= self.spec.max_batch:
+                raise EngineInputError(f"batch size must be 1 to {self.spec.max_batch} (got {size})")
+            self.prepared.add(size)
+
+    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return logits, float32 ``(n, classes)``, whose softmax gives the scores.
+
+        Raises:
+            EngineInputError: crops of another shape, dtype or number than ``spec`` allows, or a closed engine.
+            EnvironmentMismatchError: a call of ``fails_on``.
+            UsageError: the function gave another number of scores than there are crops.
+        """
+        if self.closed:
+            raise EngineInputError("this engine is closed")
+        check_crops(crops, self.spec)
+        self.batches.append(len(crops))
+        call = self.calls
+        if self._call_s:
+            self._clock.sleep(self._call_s)
+        if call in self._stalls_on:
+            self._released.wait()
+        if call in self._fails_on:
+            raise EnvironmentMismatchError(f"the fake engine fails on call {call}")
+        return self._logits(self._score(crops))
+
+    def release(self) -> None:
+        """Let every stalled call return, now and later."""
+        self._released.set()
+
+    def close(self) -> None:
+        """Refuse crops from now on, and let stalled calls return; a second call does nothing."""
+        self.closed = True
+        self.release()
+
+    def _score(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+        given = self._scores(crops) if callable(self._scores) else np.full(len(crops), self._scores)
+        scores = np.asarray(given, np.float64)
+        if scores.shape != (len(crops),):
+            raise UsageError(f"the score function must return {len(crops)} scores (got shape {scores.shape})")
+        return scores
+
+    def _logits(self, scores: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Logits with 0 for the good class: the others share log(score / (1 - score))."""
+        others = logit(scores) - np.log(self.spec.classes - 1)
+        logits = np.repeat(others[:, None], self.spec.classes, axis=1)
+        logits[:, self._good_index] = np.where(np.isnan(scores), np.nan, 0.0)
+        return logits.astype(np.float32)
+
+
+class FakeSource:
+    """A stream of frames from arrays; a real source is lost and misses frames, and so can this one.
+
+    Args:
+        frames: uint8 arrays, grey ``(h, w)`` or BGR ``(h, w, 3)``; None for a frame that could not be read; or
+            whole ``Frame`` objects, which are given as they are.
+        clock: stamps each frame as it is asked for.
+        lost_after: number of frames after which the source is lost (``SourceError``); None for never.
+        missed: frames that the device took and did not deliver before the frame of an index.
+        repeat: start again at the end; give the frames as a list then.
+        free_running: frames come whether they are taken or not, as a camera's; ``Inspector`` then skips frames
+            when it falls behind.
+        stored: frames lie ready as files do, so that reading one is no moment of capture.
+
+    Attributes:
+        closed: whether ``close`` was called.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[NDArray[np.uint8] | Frame | None],
+        *,
+        clock: Clock | None = None,
+        lost_after: int | None = None,
+        missed: Mapping[int, int] | None = None,
+        repeat: bool = False,
+        free_running: bool = False,
+        stored: bool = False,
+    ) -> None:
+        self.free_running = free_running
+        self.stored = stored
+        self._frames = frames
+        self._clock = clock or SystemClock()
+        self._lost_after = lost_after
+        self._missed = dict(missed or {})
+        self._repeat = repeat
+        self._closed = threading.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed.is_set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames, named ``frame#000000`` and so on; raises ``SourceError`` when the source is lost."""
+        index = 0
+        while True:
+            for item in self._frames:
+                if self.closed:
+                    return
+                if index == self._lost_after:
+                    break
+                yield self._frame(index, item)
+                index += 1
+            if self._lost_after is not None and index >= self._lost_after:
+                raise SourceError(f"the fake source is lost after {index} frames")
+            if not self._repeat or index == 0:
+                return
+
+    def close(self) -> None:
+        """End an iteration, in another thread too; a second call does nothing."""
+        self._closed.set()
+
+    def _frame(self, index: int, item: NDArray[np.uint8] | Frame | None) -> Frame:
+        if isinstance(item, Frame):
+            return item
+        return Frame(
+            index,
+            f"frame#{index:06d}",
+            self._clock.monotonic_ns(),
+            item,
+            "unreadable" if item is None else "",
+            missed=self._missed.get(index, 0),
+        )
