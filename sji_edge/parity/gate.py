@@ -1,4 +1,4 @@
-"""The gate: what a comparison must show before an engine is released."""
+"""The parity gate: decides from a comparison whether an engine may be released."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,12 @@ from sji_edge.core.card import DEFAULT_GATES, ModelCard, ParityGate
 from sji_edge.core.errors import UsageError
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import amount
 from sji_edge.parity.comparison import Comparison
 
 
 class GateResult(FrozenModel):
-    """The gate's answer; true when it passed. ``failures`` says in words what did not hold."""
+    """The gate's answer: true when it passed. ``failures`` lists each limit that was broken, as a sentence."""
 
     failures: tuple[str, ...]
 
@@ -19,12 +20,16 @@ class GateResult(FrozenModel):
 
 
 def gate(comparison: Comparison, limits: ParityGate) -> GateResult:
-    """Judge a comparison; see ``core.card.ParityGate`` for the conditions."""
+    """Check a comparison against the limits of ``core.card.ParityGate``.
+
+    No evidence fails: a comparison in which the reference gives PASS to every joint has no verdict that could
+    change to PASS, so it cannot show that the candidate adds no escape.
+    """
     return GateResult(failures=tuple(_failures(comparison, limits)))
 
 
 def gate_for(card: ModelCard, precision: str) -> ParityGate:
-    """Return the card's gate for a precision, or the default one; raises ``UsageError`` without either."""
+    """Return the card's gate for a precision, else the default one; raises ``UsageError`` if there is neither."""
     if precision in card.gates:
         return card.gates[precision]
     if precision in DEFAULT_GATES:
@@ -37,26 +42,32 @@ def gate_for(card: ModelCard, precision: str) -> ParityGate:
 def _failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
     if comparison.joints == 0:
         yield "no joint was compared"
+    elif comparison.escape_flips_of == 0:
+        yield (
+            f"the reference gives PASS to every joint ({comparison.joints} of {comparison.joints}), so no verdict "
+            "can change to PASS: this does not show that no escape is added; compare on joints with defects that "
+            "the reference catches"
+        )
     if comparison.reference_nonfinite:
-        yield f"the reference gave {comparison.reference_nonfinite} joints logits that are not finite"
+        yield f"the reference returned non-finite logits for {amount(comparison.reference_nonfinite, 'joint')}"
     if comparison.candidate_nonfinite:
-        yield f"the engine gave {comparison.candidate_nonfinite} joints logits that are not finite"
+        yield f"the engine returned non-finite logits for {amount(comparison.candidate_nonfinite, 'joint')}"
     if comparison.escape_flips > limits.max_escape_flips:
         yield (
-            f"{comparison.escape_flips} of {comparison.escape_flips_of} verdicts become PASS; "
-            f"at most {limits.max_escape_flips} may"
+            f"{comparison.escape_flips} of {amount(comparison.escape_flips_of, 'verdict')} changed to PASS "
+            f"(limit {limits.max_escape_flips})"
         )
     if comparison.agreement < limits.min_agreement:
         yield (
-            f"{comparison.flips} of {comparison.joints} verdicts differ: agreement "
-            f"{comparison.agreement:.2%}, at least {limits.min_agreement:.2%} wanted"
+            f"{comparison.flips} of {amount(comparison.joints, 'verdict')} differ: agreement "
+            f"{comparison.agreement:.2%}, must be at least {limits.min_agreement:.2%}"
         )
     yield from _f1_failures(comparison, limits)
     if limits.max_score_error is not None:
-        greatest = comparison.scores.max if comparison.scores else None
-        if greatest is None or greatest > limits.max_score_error:
-            found = "no score is finite" if greatest is None else f"a score is off by {greatest:.2g}"
-            yield f"{found}; at most {limits.max_score_error:g} may be"
+        if comparison.scores is None:
+            yield "no score is finite on both sides"
+        elif comparison.scores.max > limits.max_score_error:
+            yield f"largest score error {comparison.scores.max:.2g} (limit {limits.max_score_error:g})"
 
 
 def _f1_failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
@@ -64,9 +75,11 @@ def _f1_failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
         return
     before, after = comparison.reference_rates["f1"], comparison.candidate_rates["f1"]
     if (before is None) != (after is None):
-        yield "F1 (defect) is defined on one side only: one never says FAIL and the labels hold no defect"
+        yield (
+            "F1 (defect) is undefined on one side: that side never says FAIL, and the labels hold no defect"
+        )
     elif comparison.f1_change is not None and abs(comparison.f1_change) > limits.max_f1_change:
         yield (
-            f"F1 (defect) goes from {before:.4f} to {after:.4f}: "
-            f"a change of {abs(comparison.f1_change):.4f}, at most {limits.max_f1_change:g} wanted"
+            f"F1 (defect) changed from {before:.4f} to {after:.4f}, by {abs(comparison.f1_change):.4f} "
+            f"(limit {limits.max_f1_change:g})"
         )

@@ -1,5 +1,6 @@
 """Running PyTorch's record, the reference graph and the engine over the same crops."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,10 @@ def run_parity(bundle: Bundle, joints: Joints, threads: int = 0) -> ParityReport
         joints: ``golden_joints(bundle)``, or crops of a dataset.
         threads: for both engines; 0 leaves the choice to the backends.
     """
-    engine, reference = open_engine(bundle, threads), open_reference(bundle, threads)
-    try:
+    with (
+        closing(open_engine(bundle, threads)) as engine,
+        closing(open_reference(bundle, threads)) as reference,
+    ):
         return check_parity(
             engine,
             reference,
@@ -163,6 +166,3 @@ def run_parity(bundle: Bundle, joints: Joints, threads: int = 0) -> ParityReport
             reference_thresholds=bundle.manifest.reference_thresholds,
             limits=bundle.parity.gate,
         )
-    finally:
-        engine.close()
-        reference.close()

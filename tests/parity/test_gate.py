@@ -32,12 +32,12 @@ def test_one_flip_towards_pass_fails_however_many_agree() -> None:
     result = gate(found, ParityGate())
     assert not result
     assert len(result.failures) == 1
-    assert "1 of 1000 verdicts become PASS" in result.failures[0]
+    assert result.failures[0] == "1 of 1000 verdicts changed to PASS (limit 0)"
     assert gate(found, ParityGate(max_escape_flips=1))
 
 
 def test_a_flip_towards_fail_counts_against_agreement_only() -> None:
-    found = _of_scores([0.49] + [0.1] * 99, [0.51] + [0.1] * 99)
+    found = _of_scores([0.49, 0.9] + [0.1] * 98, [0.51, 0.9] + [0.1] * 98)
     assert found.escape_flips == 0
     result = gate(found, ParityGate(min_agreement=0.995))
     assert len(result.failures) == 1
@@ -49,19 +49,32 @@ def test_f1_may_not_change_in_either_direction() -> None:
     better = _of_scores([0.49, 0.9, 0.1], [0.51, 0.9, 0.1], [1, 1, 0])
     result = gate(better, ParityGate(min_agreement=0.0))
     assert len(result.failures) == 1
-    assert "F1 (defect) goes from 0.6667 to 1.0000" in result.failures[0]
+    assert "F1 (defect) changed from 0.6667 to 1.0000" in result.failures[0]
 
 
 def test_f1_on_one_side_only_fails() -> None:
     found = _of_scores([0.1, 0.1], [0.1, 0.9], [0, 0])
-    assert any("one side only" in text for text in gate(found, ParityGate(min_agreement=0.0)).failures)
+    assert any(
+        "undefined on one side" in text for text in gate(found, ParityGate(min_agreement=0.0)).failures
+    )
 
 
 def test_a_score_error_above_its_bound_fails() -> None:
     found = _of_scores([0.1, 0.9], [0.1, 0.902])
-    assert "off by 0.002" in gate(found, ParityGate(max_score_error=1e-3)).failures[0]
+    assert "score error 0.002" in gate(found, ParityGate(max_score_error=1e-3)).failures[0]
     assert gate(found, ParityGate(max_score_error=3e-3))
     assert gate(found, ParityGate())
+
+
+def test_a_reference_that_passes_every_joint_cannot_show_that_no_escape_is_added() -> None:
+    lax = ParityGate(max_escape_flips=9, min_agreement=0.0, max_f1_change=1.0)
+    for labels in (None, [0, 0], [0, 1]):
+        found = _of_scores([0.1, 0.2], [0.1, 0.2], labels)
+        assert found.agreement == 1.0
+        [failure] = gate(found, lax).failures
+        assert "gives PASS to every joint (2 of 2)" in failure
+        assert "compare on joints with defects" in failure
+    assert gate(_of_scores([0.1, 0.9], [0.1, 0.9]), lax)
 
 
 def test_logits_that_are_not_finite_fail_even_a_gate_that_allows_everything() -> None:

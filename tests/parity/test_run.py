@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from support.tiny_bundle import HEAD, card, crops, formula, make_bundle
 
-from sji_edge.core.errors import DataError, GateError, UsageError
+from sji_edge.core.errors import BundleError, DataError, GateError, UsageError
+from sji_edge.core.protocols import Engine
+from sji_edge.parity import run
 from sji_edge.parity.crops import Joints, folder_joints, golden_joints
 from sji_edge.parity.run import predict, run_parity
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
@@ -51,7 +53,8 @@ def test_an_engine_that_decides_otherwise_fails(tmp_path: Path) -> None:
 
 def test_a_dataset_holds_the_engine_against_the_reference_graph(bundle: Bundle, tmp_path: Path) -> None:
     joints = folder_joints(_dataset(tmp_path, "defective", "normal"), "test", card())
-    assert joints.labels.tolist() == [0] * 5 + [1] * 5 or joints.labels.tolist() == [1] * 5 + [0] * 5
+    for label, name in enumerate(card().classes):
+        np.testing.assert_array_equal(joints.crops[joints.labels == label], crops(5, seed=len(name)))
     report = run_parity(bundle, joints, threads=1)
     assert report
     assert report.gated == "reference-engine"
@@ -76,3 +79,22 @@ def test_a_class_the_model_does_not_know_and_an_unknown_split_are_refused(tmp_pa
 def test_no_crop_is_a_failed_gate(bundle: Bundle) -> None:
     with pytest.raises(GateError, match="no evidence"):
         run_parity(bundle, Joints(crops(0), np.empty(0, np.int64)), threads=1)
+
+
+def test_the_engine_is_closed_when_the_reference_does_not_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path)
+    closed = []
+
+    def opened(*arguments: object, **settings: object) -> Engine:
+        engine = open_engine(*arguments, **settings)
+        release = engine.close
+        monkeypatch.setattr(engine, "close", lambda: (closed.append(engine), release()))
+        return engine
+
+    monkeypatch.setattr(run, "open_engine", opened)
+    bundle.reference_path.write_bytes(b"no graph")
+    with pytest.raises(BundleError):
+        run_parity(bundle, golden_joints(bundle), threads=1)
+    assert len(closed) == 1

@@ -194,12 +194,40 @@ def command(*words: object) -> int:
     return int(stop.value.code or 0)
 
 
-@pytest.mark.parametrize("name", ["runs", "boards", "joints", "pareto", "candidates"])
-def test_every_list_is_a_table_or_json(database, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "key", "shown"),
+    [
+        ("runs", "run", ["b", "a"]),
+        ("boards", "board", ["b-000001", "b-000000", "a-000001", "a-000000"]),
+        ("joints", "refdes", ["J1", "J2", "J3"] * 4),
+        ("pareto", "refdes", ["J2", "J1", "J3"]),
+    ],
+)
+def test_every_list_is_a_table_or_json_with_the_same_rows(database, capsys, name, key, shown):
     assert command(name, "--database", database) == 0
-    assert "J2" in (table := capsys.readouterr().out) or "a" in table
+    table = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert command(name, "--database", database, "--json") == 0
-    assert json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row[key] for row in rows] == shown
+    column = [label.replace(" ", "_") for label in rows[0] if "_ms" not in label and "sha256" not in label]
+    assert [cells[column.index(key)].strip() for cells in table] == shown
+
+
+def test_candidates_are_two_tables_or_one_json_object(database, capsys):
+    assert command("candidates", "--database", database) == 0
+    printed = capsys.readouterr().out
+    assert "no joint stands out" in printed
+    assert command("candidates", "--database", database, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["standing_out"] == []
+    # By their distance to the FAIL limit of 0.6, in logits; 0.95 and 0.99 are too far above it.
+    assert [(row["board"], row["score"]) for row in found["close_calls"]] == [
+        ("a-000001", 0.4),
+        ("b-000001", 0.61),
+        ("a-000001", 0.65),
+    ]
+    places = [printed.index(f"{row['score']:.4f}") for row in found["close_calls"]]
+    assert places == sorted(places)
 
 
 def test_wrong_words_are_usage_errors(database, tmp_path, capsys):

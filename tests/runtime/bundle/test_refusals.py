@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     "another bundle's engine, forged": (
         lambda own, other: _write(own, "engine.onnx", (other / "engine.onnx").read_bytes(), forged=True),
         3,
-        "verdicts become PASS",
+        "verdicts changed to PASS",
     ),
     "another bundle's manifest": (
         lambda own, other: shutil.copy(other / "manifest.json", own),

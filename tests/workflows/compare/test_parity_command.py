@@ -32,7 +32,7 @@ def test_a_failed_gate_prints_the_table_and_ends_with_a_gate_error(tmp_path: Pat
     assert isinstance(result.exception, GateError)
     assert result.exception.exit_code == 3
     assert "failed" in result.stdout
-    assert "become PASS" in result.stdout
+    assert "changed to PASS" in result.stdout
 
 
 def test_the_command_works_without_torch(tmp_path: Path) -> None:
