@@ -147,21 +147,24 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder that appears under its name only when the block ends well.
+    """Fill a folder that appears under its name only when the block ends without an exception.
 
     Args:
-        path: the folder to make; it must not exist yet.
+        path: the folder to create; it must not exist yet. Its parents are created.
 
     Yields:
-        A temporary folder beside it. On an exception it is removed; otherwise it becomes ``path``.
+        A temporary folder beside it. On an exception it is removed; otherwise it is renamed to ``path``.
 
     Raises:
-        OutputError: ``path`` exists already.
+        OutputError: ``path`` already exists or cannot be created; raised before the block runs.
     """
     if path.exists():
-        raise OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another --name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.partial-"))
+        raise OutputError(f"{path} exists already and is never overwritten", hint="choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.partial-"))
+    except OSError as error:
+        raise OutputError(f"cannot create {path}: {error.strerror}", hint="choose another folder") from error
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -169,6 +172,38 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_writable_folder(folder: Path) -> None:
+    """Create a folder if it is missing and check that files can be written into it.
+
+    Call it before long work whose result goes there.
+
+    Raises:
+        OutputError: it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror}", hint="choose another folder"
+        ) from error
+
+
+def check_writable_file(path: Path) -> None:
+    """Check that a file can be written later; its folder is created if it is missing.
+
+    Raises:
+        OutputError: the path is a folder, or its folder cannot be created or written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder", hint="name a file")
+    try:
+        check_writable_folder(path.parent)
+    except OutputError as error:
+        raise OutputError(f"cannot write {path}: {error.message}", hint="choose another file") from error
 
 
 def fresh_name(parent: Path, stem: str) -> str:

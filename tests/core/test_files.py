@@ -6,6 +6,8 @@ import pytest
 
 from sji_edge.core.errors import DataError, OutputError, UsageError
 from sji_edge.core.files import (
+    check_writable_file,
+    check_writable_folder,
     fresh_name,
     new_folder,
     newest_folder,
@@ -163,3 +165,26 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path):
         read_bounded(tmp_path / "gone")
     with pytest.raises(UsageError, match="cannot read"):
         read_bounded(tmp_path / "nul\0")
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error_before_any_work(tmp_path):
+    blocked = tmp_path / "file.txt"
+    blocked.write_text("mine")
+    with pytest.raises(OutputError, match="cannot create"), new_folder(blocked / "run"):
+        raise AssertionError("the block must not run")
+    with pytest.raises(OutputError, match="cannot write to"):
+        check_writable_folder(blocked)
+    with pytest.raises(OutputError, match="cannot write"):
+        check_writable_file(blocked / "report.json")
+    with pytest.raises(OutputError, match="it is a folder"):
+        check_writable_file(tmp_path)
+    assert blocked.read_text() == "mine"
+
+
+def test_the_check_creates_the_folder_and_leaves_nothing_in_it(tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    check_writable_file(tmp_path / "old.json")
+    check_writable_file(tmp_path / "new" / "report.json")
+    check_writable_folder(tmp_path / "pictures")
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "old.json", "pictures"]
