@@ -1,1 +1,116 @@
-"""sji-edge: edge deployment for inline optical inspection of solder joints."""
+"""sji-edge: edge deployment for inline optical inspection of solder joints.
+
+The public API, one function or class for each step::
+
+    import sji_edge as sji
+
+    run = sji.train("joints/", alpha=0.1)
+    model = sji.export(run)
+    sji.calibrate("joints/", run=run)
+    engine = sji.build_engine(model)
+    with sji.Inspector(engine, recipe="boards/amplifier") as inspector:
+        board = inspector.judge(frame)
+        summary = inspector.run("camera0", sinks=[sji.SqliteSink("inspections.db")])
+
+Every name is resolved on first use: importing sji_edge loads neither PyTorch nor OpenCV nor an engine runtime.
+Errors are in ``sji_edge.errors``; ``sji_edge.testing`` has a fake engine, source and clock for tests.
+"""
+
+# Type checkers take this name for true; importing typing for it would cost more than all the rest.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from sji_edge.core import errors as errors
+    from sji_edge.core.errors import SjiError as SjiError
+    from sji_edge.core.protocols import BoardRecord as BoardRecord
+    from sji_edge.core.protocols import Engine as Engine
+    from sji_edge.core.protocols import EngineSpec as EngineSpec
+    from sji_edge.core.protocols import Frame as Frame
+    from sji_edge.core.protocols import FrameSource as FrameSource
+    from sji_edge.core.protocols import JointRecord as JointRecord
+    from sji_edge.core.protocols import Sink as Sink
+    from sji_edge.core.verdict import Thresholds as Thresholds
+    from sji_edge.core.verdict import Verdict as Verdict
+    from sji_edge.records.write.csv import CsvSink as CsvSink
+    from sji_edge.records.write.jsonl import JsonlSink as JsonlSink
+    from sji_edge.records.write.sqlite import SqliteSink as SqliteSink
+    from sji_edge.workflows.engines.open import open_engine as open_engine
+
+    __version__: str
+
+__all__ = [
+    "BoardRecord",
+    "CsvSink",
+    "Engine",
+    "EngineSpec",
+    "Frame",
+    "FrameSource",
+    "JointRecord",
+    "JsonlSink",
+    "Sink",
+    "SjiError",
+    "SqliteSink",
+    "Thresholds",
+    "Verdict",
+    "__version__",
+    "errors",
+    "open_engine",
+]
+
+_HOME = {
+    "BoardRecord": "core.protocols",
+    "CsvSink": "records.write.csv",
+    "Engine": "core.protocols",
+    "EngineSpec": "core.protocols",
+    "Frame": "core.protocols",
+    "FrameSource": "core.protocols",
+    "JointRecord": "core.protocols",
+    "JsonlSink": "records.write.jsonl",
+    "Sink": "core.protocols",
+    "SjiError": "core.errors",
+    "SqliteSink": "records.write.sqlite",
+    "Thresholds": "core.verdict",
+    "Verdict": "core.verdict",
+    "open_engine": "workflows.engines.open",
+}
+"""The module of each lazily resolved name, relative to this package."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import a public name on first use (PEP 562)."""
+        from importlib import import_module
+
+        if name == "__version__":
+            value = _version()
+        elif name == "errors":
+            value = import_module("sji_edge.core.errors")
+        elif name in _HOME:
+            value = getattr(import_module(f"sji_edge.{_HOME[name]}"), name)
+        else:
+            raise AttributeError(f"module 'sji_edge' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    """Return the installed version; of a source tree that is not installed, the one in ``pyproject.toml``."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sji-edge")
+    except PackageNotFoundError:
+        pass
+    import tomllib
+    from pathlib import Path
+
+    try:
+        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(project["project"]["version"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        return "0.0.0+unknown"

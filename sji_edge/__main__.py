@@ -1,4 +1,4 @@
-"""``python -m sji_edge``: the command line."""
+"""The command line as ``python -m sji_edge``."""
 
 from sji_edge.cli.main import run
 
