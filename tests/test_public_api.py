@@ -1,5 +1,6 @@
 """The front door: what ``import sji_edge`` offers, what it loads, and that the reference page says the same."""
 
+import enum
 import importlib
 import inspect
 import re
@@ -109,12 +110,20 @@ def test_the_reference_page_documents_each_public_name_and_no_other():
     assert documented == set(sji.__all__)
 
 
+def words_to_document(value):
+    """Parameters of a function or a class, members of an enumeration, methods of a protocol."""
+    if isinstance(value, enum.EnumMeta):
+        return set(value.__members__)
+    if getattr(value, "_is_protocol", False):
+        return {name for name in vars(value) if not name.startswith("_")}
+    return set(inspect.signature(value).parameters)
+
+
 @pytest.mark.parametrize("name", [name for name in sji.__all__ if name not in PLAIN])
 def test_the_reference_page_shows_every_parameter(name):
     text = sections()[name]
-    for parameter in inspect.signature(getattr(sji, name)).parameters:
-        if parameter not in ("args", "kwargs", "self"):
-            assert re.search(rf"\b{parameter}\b", text), f"{name}: {parameter} is not on the page"
+    for word in words_to_document(getattr(sji, name)):
+        assert re.search(rf"\b{word}\b", text), f"{name}: {word} is not on the page"
     assert "```python" in text, f"{name} has no example"
 
 
