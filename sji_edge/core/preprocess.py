@@ -37,7 +37,7 @@ class RoiPx:
     angle_rad: float = 0.0
 
 
-def read_image(path: Path, colour: bool = True, bit_depth: int = 16) -> Image:
+def read_image(path: Path, colour: bool = True, bit_depth: int | None = 16) -> Image:
     """Read an image file as uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
 
     16-bit samples are rounded to 8 bits; alpha is dropped; an EXIF orientation is applied, so the image stands as
@@ -46,10 +46,11 @@ def read_image(path: Path, colour: bool = True, bit_depth: int = 16) -> Image:
     Args:
         path: the image file.
         colour: False turns colour into grey.
-        bit_depth: how many bits of a 16-bit sample the camera uses (12 for Mono12).
+        bit_depth: how many bits of a 16-bit sample the camera uses (12 for Mono12); None if nobody declared it:
+            full range then, and an image that leaves the upper bits unused is refused.
 
     Raises:
-        DataError: missing, empty, truncated, no image, or a sample above ``bit_depth``.
+        DataError: missing, empty, truncated, no image, or samples that do not fit ``bit_depth``.
     """
     try:
         data = path.read_bytes()
@@ -60,7 +61,7 @@ def read_image(path: Path, colour: bool = True, bit_depth: int = 16) -> Image:
     return decode_image(data, str(path), colour=colour, bit_depth=bit_depth)
 
 
-def decode_image(data: bytes, name: str, colour: bool = True, bit_depth: int = 16) -> Image:
+def decode_image(data: bytes, name: str, colour: bool = True, bit_depth: int | None = 16) -> Image:
     """Decode an image file's bytes; see ``read_image``."""
     if _is_truncated(data):
         raise DataError(f"{name} is truncated", hint="copy it again or remove it")
@@ -75,13 +76,13 @@ def decode_image(data: bytes, name: str, colour: bool = True, bit_depth: int = 1
 
 
 def as_uint8(
-    image: NDArray[np.generic], name: str = "image", colour: bool = True, bit_depth: int = 16
+    image: NDArray[np.generic], name: str = "image", colour: bool = True, bit_depth: int | None = 16
 ) -> Image:
     """Bring samples to uint8 and channels to grey or BGR; see ``read_image``.
 
     Raises:
-        DataError: a dtype other than uint8 and uint16, a sample above ``bit_depth``, or a channel count other
-            than 1, 3 and 4.
+        DataError: a dtype other than uint8 and uint16, samples that do not fit ``bit_depth``, or a channel count
+            other than 1, 3 and 4.
     """
     if image.dtype == np.uint16:
         image = _eight_bits(image.astype(np.uint32), name, bit_depth)
@@ -97,18 +98,26 @@ def as_uint8(
     return result if colour or result.ndim == 2 else to_channels(result, 1)
 
 
-def _eight_bits(samples: NDArray[np.uint32], name: str, bit_depth: int) -> Image:
-    top = (1 << bit_depth) - 1
-    if bit_depth < 16 and int(samples.max(initial=0)) > top:
+NARROW_BITS = 13
+"""16-bit samples that use this many bits or fewer look black (at most an eighth of full scale)."""
+SENSOR_BITS = (8, 10, 12, 14)
+
+
+def _eight_bits(samples: NDArray[np.uint32], name: str, bit_depth: int | None) -> Image:
+    used = bits_used(samples)
+    if bit_depth is None and 0 < used <= NARROW_BITS:
+        likely = next(depth for depth in SENSOR_BITS if depth >= used)
         raise DataError(
-            f"{name} holds a sample of {int(samples.max())}; {bit_depth} bits end at {top}",
-            hint="correct the bit depth",
+            f"{name} uses {used} bits of its 16-bit samples; files that use {NARROW_BITS} bits or fewer look black",
+            hint=f"set the bit depth to {likely} if the camera has {likely} bits, to 16 if the picture is that dark",
+        )
+    depth = bit_depth or 16
+    top = (1 << depth) - 1
+    if used > depth:
+        raise DataError(
+            f"{name} holds a sample of {int(samples.max())}; {depth} bits end at {top}", hint="correct the bit depth"
         )
     return ((samples * 255 + top // 2) // top).astype(np.uint8)
-
-
-NARROW_BITS = 13
-"""16-bit samples that use this many bits or fewer look black (less than an eighth of full scale)."""
 
 
 def bits_used(image: NDArray[np.generic]) -> int:

@@ -1,0 +1,38 @@
+"""What a dataset does not use, counted and named, so that nothing is left out in silence."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.text import listing, readable
+
+MAX_EXAMPLES = 3
+
+
+class LeftOut(FrozenModel):
+    """Files or rows of one kind that are not used: ``what`` they are, how many, and the first few by name."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        more = ", …" if self.count > len(self.examples) else ""
+        named = f" ({', '.join(self.examples)}{more})" if self.examples else ""
+        return f"{self.count} {self.what}{named}"
+
+
+def tally(root: Path, found: Iterable[tuple[str, Path]]) -> tuple[LeftOut, ...]:
+    """Count paths below ``root`` by what they are, in the order in which each kind was met first."""
+    kinds: dict[str, list[str]] = {}
+    for what, path in found:
+        kinds.setdefault(what, []).append(readable(path.relative_to(root).as_posix()))
+    return tuple(
+        LeftOut(what=what, count=len(names), examples=tuple(sorted(names)[:MAX_EXAMPLES]))
+        for what, names in kinds.items()
+    )
+
+
+def in_one_line(left_out: Sequence[LeftOut]) -> str:
+    """Say what was left out in one line; empty when nothing was."""
+    return "left out: " + listing([str(one) for one in left_out], len(left_out)) if left_out else ""
