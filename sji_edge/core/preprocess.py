@@ -115,7 +115,8 @@ def _eight_bits(samples: NDArray[np.uint32], name: str, bit_depth: int | None) -
     top = (1 << depth) - 1
     if used > depth:
         raise DataError(
-            f"{name} holds a sample of {int(samples.max())}; {depth} bits end at {top}", hint="correct the bit depth"
+            f"{name} holds a sample of {int(samples.max())}; {depth} bits end at {top}",
+            hint="correct the bit depth",
         )
     return ((samples * 255 + top // 2) // top).astype(np.uint8)
 

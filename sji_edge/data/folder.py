@@ -1,7 +1,7 @@
 """Labelled joints in folders: ``ROOT/{train,validation,test}/CLASS/IMAGE``."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,31 @@ from numpy.typing import NDArray
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import sha256_of
-from sji_edge.core.preprocess import IMAGE_SUFFIXES, Image, crop_of_image, read_image
+from sji_edge.core.preprocess import Image, crop_of_image, read_image
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import listing, readable
+from sji_edge.data.groups import rows_left_out
+from sji_edge.data.left_out import LeftOut, in_one_line, tally
+from sji_edge.data.listing import (
+    SPLIT_FOLDERS,
+    Listing,
+    beside_splits,
+    check_spelling,
+    check_trained,
+    list_split,
+    split_folder,
+)
 
-SPLIT_FOLDERS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test",),
-}
+__all__ = [
+    "SPLIT_FOLDERS",
+    "FolderDataset",
+    "Sample",
+    "channels_of",
+    "crops_of",
+    "mixed_colour",
+    "read_images",
+]
+
 MAX_LISTED = 5
 
 
@@ -37,76 +54,110 @@ class FolderDataset:
     """The samples of each split, sorted by path.
 
     ``classes`` are sorted by name with the good class first, so that column 0 of the logits is *good*.
+    ``left_out`` counts what lies in the folder and is not used. ``bit_depth`` is that of 16-bit images; None when
+    nobody declared it, see ``core.preprocess.read_image``.
     """
 
     root: Path
     classes: tuple[str, ...]
     good_class: str
     splits: dict[str, tuple[Sample, ...]]
+    left_out: tuple[LeftOut, ...] = ()
+    bit_depth: int | None = None
 
     @classmethod
     def open(
-        cls, root: Path, good_class: str = "normal", splits: Sequence[str] = ("train", "validation", "test")
+        cls,
+        root: Path,
+        good_class: str = "normal",
+        splits: Sequence[str] = ("train", "validation", "test"),
+        *,
+        strict: bool = False,
+        bit_depth: int | None = None,
     ) -> "FolderDataset":
         """List a dataset's images, without decoding them.
 
         Args:
             root: the folder that holds the splits.
             good_class: the class that means *no defect*.
-            splits: which of train, validation and test must be there; others are left out.
+            splits: which of train, validation and test to open; each must exist.
+            strict: raise an error when anything in the folder is left out.
+            bit_depth: how many bits of their 16-bit samples the images use.
 
         Raises:
-            DataError: a split is missing, a class folder is empty, there are fewer than two classes, no
-                class is called ``good_class``, or the train split lacks a class that another split has.
+            DataError: a split is missing, a class folder is empty, there are fewer than two classes, two classes
+                differ only in spelling, no class is called ``good_class``, the train split lacks a class that
+                another split has, or something is left out and ``strict`` is set.
         """
-        folders = {split: _split_folder(root, split) for split in splits}
-        found = {split: _class_folders(folder) for split, folder in folders.items()}
-        names = sorted({name for classes in found.values() for name in classes})
+        listed = {split: list_split(split_folder(root, split)) for split in splits}
+        names = sorted({name for found in listed.values() for name in found.classes})
+        check_spelling(names, root)
         if good_class not in names:
             raise DataError(
                 f"no class is called {good_class!r} in {root}; found: {', '.join(names) or 'none'}",
                 hint=f"name the class without a defect with --good-class ({nearest(good_class, names)})"
                 if names
-                else "put one folder a class into each split",
+                else "put one folder per class into each split",
             )
         if len(names) < 2:
             raise DataError(
-                f"{root} has only the class {names[0]!r}; two or more were wanted, one without defect",
+                f"{root} has only the class {names[0]!r}; a dataset needs at least two, one of them without defect",
                 hint="add a folder of defective joints to each split",
             )
-        _check_trained(found, names, root)
+        check_trained({split: found.classes for split, found in listed.items()}, names, root)
         classes = (good_class, *(name for name in names if name != good_class))
         return cls(
             root=root,
             classes=classes,
             good_class=good_class,
-            splits={split: _samples(found[split], classes) for split in splits},
+            splits={split: _samples(found, classes) for split, found in listed.items()},
+            left_out=_left_out(root, listed, classes, strict),
+            bit_depth=bit_depth,
         )
 
     @classmethod
-    def open_split(cls, root: Path, split: str, classes: Sequence[str], good_class: str) -> "FolderDataset":
-        """List one split for a model whose classes are known; of those it may lack some.
+    def open_split(
+        cls,
+        root: Path,
+        split: str,
+        classes: Sequence[str],
+        good_class: str,
+        *,
+        strict: bool = False,
+        bit_depth: int | None = None,
+    ) -> "FolderDataset":
+        """List one split for a model whose classes are known; the split may lack some of them.
 
         Args:
             root: the folder that holds the splits.
             split: a key of ``SPLIT_FOLDERS``.
             classes: the model's, in the order of its logits.
             good_class: one of them.
+            strict: raise an error when anything in the folder is left out.
+            bit_depth: how many bits of their 16-bit samples the images use.
 
         Raises:
-            DataError: the split is missing or holds no image, or has a class that the model does not know.
+            DataError: the split is missing or holds no image, has a class that the model does not know, or
+                something is left out and ``strict`` is set.
         """
-        found = _class_folders(_split_folder(root, split), may_be_empty=True)
-        unknown = sorted(set(found) - set(classes))
+        listed = list_split(split_folder(root, split), may_be_empty=True)
+        unknown = sorted(set(listed.classes) - set(classes))
         if unknown:
             raise DataError(
-                f"{root} has classes the model does not know: {', '.join(unknown)}; it knows: {', '.join(classes)}"
+                f"{root} has classes the model does not know: {listing(unknown)}; it knows: {', '.join(classes)}"
             )
-        if not any(found.values()):
+        if not any(listed.classes.values()):
             raise DataError(
-                f"the {split} split of {root} holds no image", hint="give a split that holds joints"
+                f"the {split} split of {root} holds no image", hint="choose a split that holds joints"
             )
-        return cls(root, tuple(classes), good_class, {split: _samples(found, tuple(classes))})
+        return cls(
+            root=root,
+            classes=tuple(classes),
+            good_class=good_class,
+            splits={split: _samples(listed, tuple(classes))},
+            left_out=_left_out(root, {split: listed}, classes, strict),
+            bit_depth=bit_depth,
+        )
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of ``train``, ``validation`` or ``test``; raises ``DataError`` if not opened."""
@@ -120,7 +171,8 @@ class FolderDataset:
 
     def read(self, split: str, colour: bool = True) -> list[Image]:
         """Decode a whole split; see ``read_images``."""
-        return read_images([sample.path for sample in self.split(split)], colour=colour)
+        paths = [sample.path for sample in self.split(split)]
+        return read_images(paths, colour=colour, bit_depth=self.bit_depth)
 
     def crops(self, split: str, spec: PreprocessSpec) -> NDArray[np.uint8]:
         """Return the model's crops of a split, uint8 ``(n, height, width, channels)``."""
@@ -136,16 +188,16 @@ class FolderDataset:
         return digest.hexdigest()
 
 
-def read_images(paths: Sequence[Path], colour: bool = True) -> list[Image]:
-    """Decode images in order.
+def read_images(paths: Sequence[Path], colour: bool = True, bit_depth: int | None = None) -> list[Image]:
+    """Decode images in order; see ``core.preprocess.read_image``.
 
     Raises:
-        DataError: names every unreadable file (the first few in full), not only the first one.
+        DataError: counts the files that cannot be used and says what is wrong with the first few.
     """
 
     def attempt(path: Path) -> Image | DataError:
         try:
-            return read_image(path, colour=colour)
+            return read_image(path, colour=colour, bit_depth=bit_depth)
         except DataError as error:
             return error
 
@@ -153,15 +205,42 @@ def read_images(paths: Sequence[Path], colour: bool = True) -> list[Image]:
         results = list(pool.map(attempt, paths))
     faults = [result for result in results if isinstance(result, DataError)]
     if faults:
-        listed = "; ".join(fault.message for fault in faults[:MAX_LISTED])
+        listed = "; ".join(readable(fault.message) for fault in faults[:MAX_LISTED])
         more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-        raise DataError(listed + more, hint="remove these files or copy them again")
+        raise DataError(listed + more, hint=faults[0].hint or "remove these files or copy them again")
     return [result for result in results if not isinstance(result, DataError)]
 
 
 def channels_of(images: Sequence[Image]) -> Literal[1, 3]:
-    """Channels that images ask for: 1 where all are grey, else 3."""
-    return 1 if all(image.ndim == 2 for image in images) else 3
+    """Return the channels of a model for these images: 1 or 3.
+
+    3 needs colour: where grey images are among them, an image whose channels are all equal (a palette or RGB file
+    of a grey picture) counts as grey. See ``mixed_colour`` for a mix that is real.
+    """
+    if not any(image.ndim == 2 for image in images):
+        return 3
+    return 3 if any(map(_shows_colour, images)) else 1
+
+
+def mixed_colour(paths: Sequence[Path], images: Sequence[Image]) -> str:
+    """Say which images are the odd ones where grey and colour are mixed; empty where they are not."""
+    colour = [path for path, image in zip(paths, images, strict=True) if _shows_colour(image)]
+    grey = [path for path, image in zip(paths, images, strict=True) if image.ndim == 2]
+    if not colour or not grey:
+        return ""
+    few, kind = (colour, "in colour") if len(colour) <= len(grey) else (grey, "grey")
+    named = readable(listing([path.name for path in few], 3))
+    return (
+        f"{len(few)} of {len(paths)} images are {kind} ({named}): the model takes colour crops, and may learn to tell "
+        "classes by it; convert them, or remove them"
+    )
+
+
+def _shows_colour(image: Image) -> bool:
+    if image.ndim == 2:
+        return False
+    blue, green, red = image[..., 0], image[..., 1], image[..., 2]
+    return not (np.array_equal(blue, green) and np.array_equal(green, red))
 
 
 def crops_of(images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]:
@@ -172,43 +251,20 @@ def crops_of(images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]
     return crops
 
 
-def _split_folder(root: Path, split: str) -> Path:
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder", hint="give the folder that holds train/ and validation/")
-    for name in SPLIT_FOLDERS[split]:
-        if (root / name).is_dir():
-            return root / name
-    present = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    raise DataError(
-        f"{root} has no {split} split; found: {', '.join(present) or 'no folder'}",
-        hint=f"add the folder {root / split} with one folder a class",
-    )
-
-
-def _class_folders(split: Path, may_be_empty: bool = False) -> dict[str, list[Path]]:
-    classes = {}
-    for folder in sorted(entry for entry in split.iterdir() if entry.is_dir() and entry.name[0] != "."):
-        images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not images and not may_be_empty:
-            raise DataError(
-                f"class folder {folder} holds no image ({', '.join(IMAGE_SUFFIXES)})",
-                hint="add images to it, or remove it from every split",
-            )
-        classes[folder.name] = images
-    if not classes:
-        raise DataError(f"{split} has no class folder", hint="put one folder a class into it")
-    return classes
-
-
-def _check_trained(found: dict[str, dict[str, list[Path]]], names: list[str], root: Path) -> None:
-    missing = [name for name in names if name not in found.get("train", names)]
-    if missing:
+def _left_out(
+    root: Path, listed: Mapping[str, Listing], classes: Sequence[str], strict: bool
+) -> tuple[LeftOut, ...]:
+    files = [one for found in listed.values() for one in found.left_out]
+    left_out = (*tally(root, [*files, *beside_splits(root, classes)]), *rows_left_out(root))
+    if strict and left_out:
         raise DataError(
-            f"the train split of {root} has no class {missing[0]!r}, which another split has; "
-            f"found: {', '.join(found['train'])}",
-            hint="add it to the train split, or correct the folder's name",
+            f"{root}: {in_one_line(left_out)}",
+            hint="move or convert what is named, or allow it to be left out",
         )
+    return left_out
 
 
-def _samples(found: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[Sample, ...]:
-    return tuple(Sample(path, classes.index(name)) for name, paths in sorted(found.items()) for path in paths)
+def _samples(found: Listing, classes: tuple[str, ...]) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(path, classes.index(name)) for name, paths in sorted(found.classes.items()) for path in paths
+    )

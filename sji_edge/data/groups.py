@@ -1,19 +1,45 @@
 """Which images belong together: ``DATA/labels.csv`` with the columns ``file`` and ``group``.
 
-A group is what may not be torn apart: photographs of one board, or taken one after the other. The table is
-optional; its other columns are left alone.
+A group is what must stay in one split: photographs of one board, or taken one after the other. The table is
+optional, and so are its other columns. Spreadsheets write it with commas, semicolons or tabs, in UTF-8 or UTF-16,
+and with backslashes in paths: all of these are read.
 """
 
 import csv
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
-from sji_edge.data.folder import Sample
+from sji_edge.core.files import read_bounded
+from sji_edge.core.registry import nearest
+from sji_edge.core.text import listing, readable
+from sji_edge.data.left_out import MAX_EXAMPLES, LeftOut
+
+if TYPE_CHECKING:
+    import _csv
+
+    from sji_edge.data.folder import Sample
 
 TABLE = run_files.LABELS
 NO_GROUP = ""
+MAX_BYTES = 256 << 20
+DELIMITERS = ",;\t"
+CODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
+"""How a table's first bytes tell its coding."""
+FILE_COLUMNS = ("file", "filename", "file_name", "path")
+GROUP_COLUMNS = ("group", "group_id")
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """``labels.csv`` as read: the group of each file by its path below the dataset, and what could not be used."""
+
+    groups: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_groups(root: Path) -> dict[str, str]:
@@ -22,29 +48,41 @@ def read_groups(root: Path) -> dict[str, str]:
     Raises:
         DataError: the table cannot be read, has groups but no files, or gives one file two groups.
     """
+    return read_table(root).groups
+
+
+def rows_left_out(root: Path) -> tuple[LeftOut, ...]:
+    """Return what of ``labels.csv`` is not used; raises as ``read_groups``."""
+    return read_table(root).left_out
+
+
+def read_table(root: Path) -> LabelTable:
+    """Read ``labels.csv``; raises as ``read_groups``."""
     table = root / TABLE
     if not table.is_file():
-        return {}
-    known: dict[str, str] = {}
+        return LabelTable()
+    text = _decode(table)
+    header = text.partition("\n")[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            columns = rows.fieldnames or ()
-            if "group" not in columns:
-                return {}
-            if "file" not in columns:
-                raise DataError(
-                    f"{table} has a column group but none called file; found: {', '.join(columns)}",
-                    hint=f"file holds each image's path below {root}",
-                )
-            for row in rows:
-                _enter(known, row["file"] or "", row["group"] or "", f"{table}, line {rows.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {table}: {error}", hint="save it as CSV in UTF-8") from error
-    return known
+        columns = [cell.strip() for cell in next(rows, [])]
+        group_at, file_at = _column(columns, GROUP_COLUMNS), _column(columns, FILE_COLUMNS)
+        if group_at is None:
+            return LabelTable(left_out=_no_groups(columns))
+        if file_at is None:
+            raise DataError(
+                f"{table} has a column {columns[group_at]} but none called file; found: {listing(columns, 20)}",
+                hint=f"file holds each image's path below {root}",
+            )
+        return _parse(rows, root, table, file_at, group_at)
+    except csv.Error as error:
+        raise DataError(
+            f"cannot read {table}, line {rows.line_num}: {error}", hint="save it as CSV in UTF-8"
+        ) from error
 
 
-def groups_of(root: Path, samples: Sequence[Sample]) -> list[str]:
+def groups_of(root: Path, samples: Sequence["Sample"]) -> list[str]:
     """Return each sample's group, ``NO_GROUP`` where none is known; raises as ``read_groups``.
 
     Args:
@@ -55,8 +93,54 @@ def groups_of(root: Path, samples: Sequence[Sample]) -> list[str]:
     return [known.get(sample.path.relative_to(root).as_posix(), NO_GROUP) for sample in samples]
 
 
-def _enter(known: dict[str, str], file: str, group: str, place: str) -> None:
-    if file and group and known.setdefault(file, group) != group:
+def _decode(table: Path) -> str:
+    content = read_bounded(table, MAX_BYTES, error=DataError)
+    coding = next(name for mark, name in CODINGS if content.startswith(mark))
+    try:
+        return content.decode(coding)
+    except UnicodeDecodeError as error:
         raise DataError(
-            f"{place}: {file} is in group {group}, and before in {known[file]}", hint="keep one line a file"
-        )
+            f"cannot read {table}: not {'UTF-16' if coding == 'utf-16' else 'UTF-8'} text (byte {error.start})",
+            hint="save it as CSV in UTF-8",
+        ) from error
+
+
+def _column(columns: Sequence[str], names: Sequence[str]) -> int | None:
+    spelt = [column.casefold() for column in columns]
+    return next((spelt.index(name) for name in names if name in spelt), None)
+
+
+def _no_groups(columns: Sequence[str]) -> tuple[LeftOut, ...]:
+    if not any(columns):
+        return ()
+    near = nearest("group", list(columns))
+    shown = readable(listing(columns, 20))
+    what = f"{TABLE} without a column group ({near if near.startswith('did') else f'columns: {shown}'})"
+    return (LeftOut(what=what, count=1),)
+
+
+def _parse(rows: "_csv.Reader", root: Path, table: Path, file_at: int, group_at: int) -> LabelTable:
+    groups: dict[str, str] = {}
+    missing: list[str] = []
+    for row in rows:
+        file = _cell(row, file_at).replace("\\", "/").removeprefix("./")
+        group = _cell(row, group_at)
+        if not file:
+            if any(cell.strip() for cell in row):
+                missing.append(f"line {rows.line_num}: no file")
+            continue
+        if not (root / file).is_file():
+            missing.append(f"line {rows.line_num}: {readable(file)}")
+        if group and groups.setdefault(file, group) != group:
+            raise DataError(
+                f"{table}, line {rows.line_num}: {readable(file)} is in group {group}, and before in {groups[file]}",
+                hint="keep one line per file",
+            )
+    left_out = LeftOut(
+        what=f"rows of {TABLE} that name no file", count=len(missing), examples=tuple(missing[:MAX_EXAMPLES])
+    )
+    return LabelTable(groups, (left_out,) if missing else ())
+
+
+def _cell(row: Sequence[str], place: int) -> str:
+    return row[place].strip() if place < len(row) else ""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
 from sji_edge.core.preprocess import IMAGE_SUFFIXES
@@ -138,9 +140,11 @@ def check_spelling(names: Sequence[str], root: Path) -> None:
 
 
 def folded(name: str) -> str:
-    """Return a name without what spelling adds: Unicode form, case, blanks, hyphens and underscores."""
+    """Return a name without its spelling: case, blanks, invisible characters and Unicode form."""
     plain = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(char for char in plain if not char.isspace() and char not in "-_")
+    return "".join(
+        char for char in plain if not char.isspace() and unicodedata.category(char) not in ("Cf", "Cc")
+    )
 
 
 def check_trained(found: Mapping[str, Mapping[str, list[Path]]], names: Sequence[str], root: Path) -> None:
@@ -181,3 +185,12 @@ def _is_image(path: Path) -> bool:
 def _is_hidden(path: Path, above: Path | None = None) -> bool:
     parts = (path.name,) if above is None else path.relative_to(above).parts
     return any(part.startswith(".") for part in parts)
+
+
+def _pages(path: Path) -> int:
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return 1
+    try:
+        return max(1, cv2.imcount(str(path)))
+    except cv2.error:
+        return 1

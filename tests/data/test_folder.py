@@ -9,7 +9,7 @@ from support.tiny_dataset import write_dataset
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError
 from sji_edge.core.preprocess import crop_of_image
-from sji_edge.data.folder import FolderDataset, read_images
+from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour, read_images
 
 SPEC = PreprocessSpec(height=24, width=24)
 TWO = ("train", "validation")
@@ -106,7 +106,7 @@ def test_a_split_without_classes_is_refused(root):
 
 def test_one_class_alone_is_refused(tmp_path):
     root = write_dataset(tmp_path / "d", {"train": {"normal": 2}, "validation": {"normal": 1}})
-    with pytest.raises(DataError, match="only the class 'normal'; two or more were wanted"):
+    with pytest.raises(DataError, match="only the class 'normal'; a dataset needs at least two"):
         FolderDataset.open(root, splits=TWO)
 
 
@@ -169,3 +169,54 @@ def test_the_hash_follows_content_class_name_and_split_but_not_the_place(root, t
     cv2.imwrite(str(root / "validation" / "defective" / "000a.png"), np.zeros((8, 8), np.uint8))
     seen.add(digest(root))
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize("other", ["Normal", "normal ", "ｎormal"])
+def test_classes_that_differ_only_in_spelling_are_refused(root, other):
+    (root / "validation" / "normal").rename(root / "validation" / other)
+    with pytest.raises(DataError, match="differ only in case, blanks or Unicode form"):
+        FolderDataset.open(root, splits=TWO)
+
+
+def test_twelve_bits_in_sixteen_are_refused_until_declared(root):
+    for name in ("000", "001"):
+        path = root / "train" / "normal" / f"{name}.png"
+        eight = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), eight.astype(np.uint16) * 16)
+    with pytest.raises(
+        DataError, match="uses 12 bits of its 16-bit samples; files that use 13 bits or fewer"
+    ) as caught:
+        FolderDataset.open(root, splits=TWO).read("train")
+    assert "bit depth to 12" in caught.value.hint
+    declared = FolderDataset.open(root, splits=TWO, bit_depth=12)
+    images = dict(
+        zip((sample.path for sample in declared.split("train")), declared.read("train"), strict=True)
+    )
+    assert np.abs(images[path].astype(int) - eight).max() <= 1
+
+
+def test_a_palette_file_among_grey_ones_makes_no_colour_model(root):
+    path = root / "train" / "normal" / "000.png"
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(path), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+    dataset = FolderDataset.open(root, splits=TWO)
+    images = dataset.read("train")
+    assert {image.ndim for image in images} == {2, 3}
+    assert channels_of(images) == 1
+    assert mixed_colour([sample.path for sample in dataset.split("train")], images) == ""
+
+
+def test_a_mix_of_grey_and_colour_is_said(root):
+    cv2.imwrite(
+        str(root / "train" / "normal" / "000.png"), np.random.default_rng(0).integers(0, 255, (20, 20, 3))
+    )
+    dataset = FolderDataset.open(root, splits=TWO)
+    images = dataset.read("train")
+    assert channels_of(images) == 3
+    said = mixed_colour([sample.path for sample in dataset.split("train")], images)
+    assert said.startswith("1 of 5 images are in colour (000.png)")
+
+
+def test_files_of_a_camera_that_writes_three_equal_channels_stay_colour():
+    image = np.repeat(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)[..., :1], 3, axis=2)
+    assert channels_of([image, image]) == 3

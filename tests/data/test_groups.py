@@ -4,7 +4,7 @@ import pytest
 
 from sji_edge.core.errors import DataError
 from sji_edge.data.folder import Sample
-from sji_edge.data.groups import groups_of, read_groups
+from sji_edge.data.groups import groups_of, read_groups, rows_left_out
 
 
 def table(root: Path, text: str) -> Path:
@@ -16,6 +16,41 @@ def test_groups_are_read_by_relative_path(tmp_path):
     table(tmp_path, "file,state,group\ntrain/normal/a.png,ok,one\ntrain/normal/b.png,ok,two\n")
     samples = [Sample(tmp_path / "train" / "normal" / name, 0) for name in ("b.png", "a.png", "c.png")]
     assert groups_of(tmp_path, samples) == ["two", "one", ""]
+
+
+SPELLINGS = {
+    "semicolons": b"file;group\na/1.png;one\n",
+    "tabs": b"file\tgroup\na/1.png\tone\n",
+    "a capital": b"File,Group\na/1.png,one\n",
+    "other names": b"filename,group_id\na/1.png,one\n",
+    "backslashes": b"file,group\na\\1.png,one\n",
+    "a dot": b"file,group\n./a/1.png,one\n",
+    "blanks": b"file, group\na/1.png , one\n",
+    "a byte order mark": b"\xef\xbb\xbffile,group\na/1.png,one\n",
+    "UTF-16": "file\tgroup\r\na/1.png\tone\r\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", SPELLINGS.values(), ids=SPELLINGS)
+def test_what_spreadsheets_write_is_read(tmp_path, content):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "labels.csv").write_bytes(content)
+    assert read_groups(tmp_path) == {"a/1.png": "one"}
+    assert rows_left_out(tmp_path) == ()
+
+
+def test_rows_that_name_no_file_are_counted(tmp_path):
+    (tmp_path / "b.png").touch()
+    table(tmp_path, "file,group\na.png,one\nb.png,one\n,two\n\n")
+    assert [str(one) for one in rows_left_out(tmp_path)] == [
+        "2 rows of labels.csv that name no file (line 2: a.png, line 4: no file)"
+    ]
+
+
+def test_a_table_without_groups_is_said_with_the_nearest_column(tmp_path):
+    said = str(rows_left_out(table(tmp_path, "file,grup\na.png,1\n"))[0])
+    assert said == "1 labels.csv without a column group (did you mean 'grup'?)"
 
 
 @pytest.mark.parametrize("text", [None, "file,state\na.png,ok\n", ""])
