@@ -46,6 +46,7 @@ class CalibrationManifest(FrozenModel):
     crops: tuple[CalibrationCrop, ...] = Field(min_length=1)
     audit: CalibrationAudit
     forced: bool = False
+    bit_depth: int | None = None
 
 
 def make_calibration_set(
@@ -95,6 +96,7 @@ def make_calibration_set(
             ),
             audit=found,
             forced=bool(found.findings),
+            bit_depth=dataset.bit_depth,
         )
         write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -122,7 +124,8 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
                 f"{file} is {'altered' if file.is_file() else 'missing'}: it is not what the manifest pins",
                 hint="make the set again with sji-edge calibrate",
             )
-    crops = crops_of(read_images(files, colour=spec.channels == 3), spec)
+    images = read_images(files, colour=spec.channels == 3, bit_depth=manifest.bit_depth)
+    crops = crops_of(images, spec)
     if flat(crops) > MAX_FLAT_SHARE * len(crops) and not manifest.forced:
         raise GateError(
             f"more than half of the calibration crops in {folder} are flat (no contrast)",

@@ -48,9 +48,10 @@ def eligible(dataset: FolderDataset, spec: PreprocessSpec) -> Pool:
     others = [sample for split in dataset.splits if split != "train" for sample in dataset.split(split)]
     _refuse_leaks(samples, others)
     colour = spec.channels == 3
-    images = read_images([sample.path for sample in samples], colour=colour)
+    images = dataset.read("train", colour=colour)
     hashes = difference_hashes(images)
-    shown = difference_hashes(read_images([sample.path for sample in others], colour=colour))
+    paths = [sample.path for sample in others]
+    shown = difference_hashes(read_images(paths, colour=colour, bit_depth=dataset.bit_depth))
     groups = groups_of(dataset.root, samples)
     foreign = set(groups_of(dataset.root, others)) - {NO_GROUP}
     near = {own for own, _, _ in near_pairs(hashes, shown)}
