@@ -1,14 +1,16 @@
 """Read files within bounds, write them whole or not at all, and hash them."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import stat
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +18,10 @@ from sji_edge.core.errors import OutputError, SjiError, UsageError
 
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a settings file, a manifest or a table: far above any real one, far below the memory."""
+
+PARTIAL = ".partial-"
+STALE_AFTER_S = 60.0
+"""A partial folder gets its lock just after it is made; younger ones are never taken for stale."""
 
 
 def sha256_of(path: Path) -> str:
@@ -158,11 +164,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: ``path`` already exists or cannot be created; raised before the block runs.
     """
-    if path.exists():
-        raise OutputError(f"{path} exists already and is never overwritten", hint="choose another name")
+    _refuse_existing(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.partial-"))
+        remove_stale(path.parent)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{PARTIAL}"))
+        lock = _locked(temporary)
     except OSError as error:
         raise OutputError(f"cannot create {path}: {error.strerror}", hint="choose another folder") from error
     try:
@@ -172,6 +179,43 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path) -> int:
+    """Open a folder and lock it; the lock ends with this process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    # A file system without locks: such a folder is never taken for stale there.
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle
+
+
+def remove_stale(parent: Path, min_age_s: float = STALE_AFTER_S) -> list[str]:
+    """Remove the partial folders that a killed process left behind; a folder still being filled is locked.
+
+    Args:
+        parent: where ``new_folder`` made them.
+        min_age_s: folders changed more recently are kept.
+
+    Returns:
+        The names of the folders that were removed.
+    """
+    removed = []
+    for folder in sorted(parent.glob(f".*{PARTIAL}*")):
+        with suppress(OSError):
+            if folder.is_symlink() or time.time() - folder.stat().st_mtime < min_age_s:
+                continue
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                # Another machine's lock, or a file system without locks, raises too: the folder stays.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+                removed.append(folder.name)
+            finally:
+                os.close(handle)
+    return removed
 
 
 def check_writable_folder(folder: Path) -> None:
@@ -190,6 +234,21 @@ def check_writable_folder(folder: Path) -> None:
         raise OutputError(
             f"cannot write to {folder}: {error.strerror}", hint="choose another folder"
         ) from error
+
+
+def check_new_folder(path: Path) -> None:
+    """Check that ``new_folder(path)`` will work later; the folder's parents are created.
+
+    Raises:
+        OutputError: ``path`` already exists, or cannot be created.
+    """
+    _refuse_existing(path)
+    check_writable_folder(path.parent)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise OutputError(f"{path} exists already and is never overwritten", hint="choose another name")
 
 
 def check_writable_file(path: Path) -> None:

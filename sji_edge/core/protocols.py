@@ -107,8 +107,25 @@ class Backend(Protocol):
     def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
         """Build an engine file from an ONNX graph; return facts for the bundle's manifest."""
 
-    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> Engine:
-        """Load an engine file; with ``threads`` 0 the backend chooses the number."""
+    def open(
+        self,
+        engine_file: Path,
+        *,
+        precision: str,
+        max_batch: int,
+        threads: int,
+        content: bytes | None = None,
+    ) -> Engine:
+        """Load an engine.
+
+        Args:
+            engine_file: the engine file.
+            precision: the engine's precision.
+            max_batch: largest batch that the engine will be given.
+            threads: number of CPU threads; with 0 the backend chooses it.
+            content: the file's bytes if the caller has verified them; the backend must load these and must not read
+                the file again. None: the backend reads the file, once.
+        """
 
     def environment(self) -> Mapping[str, str]:
         """Return the versions and the device that an engine file of this backend depends on."""

@@ -12,7 +12,6 @@ from sji_edge.core.registry import nearest
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
 from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.runtime.bundle.golden import read_golden
-from sji_edge.runtime.bundle.manifest import GOLDEN
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,8 @@ class Joints:
 
 def golden_joints(bundle: Bundle) -> Joints:
     """Return the golden crops of a bundle with PyTorch's logits."""
-    return recorded_joints(bundle.folder / GOLDEN, bundle.card)
+    golden = bundle.golden()
+    return Joints(crops=golden.crops, labels=golden.labels, pytorch=golden.logits)
 
 
 def recorded_joints(golden_file: Path, card: ModelCard) -> Joints:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import BundleError, EngineInputError, UsageError
+from sji_edge.core.files import read_bounded
 from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.external_data import refuse_external_data
 
 INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
@@ -17,6 +19,9 @@ LOG_SUFFIX = ".log"
 LAYERS_SUFFIX = ".layers.json"
 """Of the files that a backend leaves beside an engine file: what its builder said, and the layers."""
 
+
+MAX_ENGINE_BYTES = 2 << 30
+"""Size limit of an engine file or a graph, that of a protocol buffer."""
 
 Dimensions = Sequence[int | None]
 
@@ -98,6 +103,21 @@ def check_crops(crops: NDArray[np.generic], spec: EngineSpec) -> None:
         )
     if not crops.flags.c_contiguous:
         raise EngineInputError("crops are not C-contiguous; pass np.ascontiguousarray(crops)")
+
+
+def graph_bytes(source: Path, content: bytes | None = None) -> bytes:
+    """Return an ONNX file's bytes, read once, with all weights in them.
+
+    Args:
+        source: the file.
+        content: its bytes where they are known already.
+
+    Raises:
+        BundleError: the file cannot be read, is not an ONNX graph, or keeps weights in another file.
+    """
+    graph = read_bounded(source, MAX_ENGINE_BYTES, error=BundleError) if content is None else content
+    refuse_external_data(graph, source)
+    return graph
 
 
 def copy_graph(graph: Path, engine_file: Path) -> None:

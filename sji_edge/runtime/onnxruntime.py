@@ -21,6 +21,7 @@ from sji_edge.runtime.onnx_graph import (
     check_crops,
     check_names,
     copy_graph,
+    graph_bytes,
     spec_of,
 )
 
@@ -92,11 +93,19 @@ class OnnxRuntimeBackend:
         copy_graph(graph, engine_file)
         return {"provider": PROVIDER}
 
-    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> OnnxRuntimeEngine:
-        """Load; raises as ``build``. ``threads`` 0 leaves the choice to ONNX Runtime."""
+    def open(
+        self,
+        engine_file: Path,
+        *,
+        precision: str,
+        max_batch: int,
+        threads: int,
+        content: bytes | None = None,
+    ) -> OnnxRuntimeEngine:
+        """Load a graph; see ``core.protocols.Backend``. Raises as ``build``."""
         if reason := self.incompatibility(precision, {}):
             raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
-        session = _session(engine_file, threads)
+        session = _session(engine_file, threads, content)
         inputs, outputs = session.get_inputs(), session.get_outputs()
         check_names(engine_file, _ports(inputs), _ports(outputs))
         spec = spec_of(
@@ -138,9 +147,9 @@ def card_in_graph(model: Path) -> ModelCard:
     return ModelCard.parse(metadata[CARD_KEY], model)
 
 
-def _session(engine_file: Path, threads: int) -> Any:
+def _session(engine_file: Path, threads: int, content: bytes | None = None) -> Any:
     if threads < 0:
-        raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+        raise UsageError(f"threads must be 0 (automatic) or more (got {threads})")
     runtime = load_onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -149,11 +158,11 @@ def _session(engine_file: Path, threads: int) -> Any:
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Failures are raised; the log would say them a second time on stderr.
     options.log_severity_level = FATAL_ONLY
-    if not engine_file.is_file():
-        raise BundleError(f"{engine_file} is not there")
+    # Loaded from memory: what was hashed is what runs.
+    graph = graph_bytes(engine_file, content)
     # ONNX Runtime's errors share no base class.
     try:
-        return runtime.InferenceSession(engine_file, options, providers=[PROVIDER])
+        return runtime.InferenceSession(graph, options, providers=[PROVIDER])
     except Exception as error:
         raise BundleError(f"ONNX Runtime cannot load {engine_file}: {one_line(error)}") from error
 

@@ -1,11 +1,14 @@
 import hashlib
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from sji_edge.core.errors import DataError, OutputError, UsageError
 from sji_edge.core.files import (
+    check_new_folder,
     check_writable_file,
     check_writable_folder,
     fresh_name,
@@ -15,6 +18,7 @@ from sji_edge.core.files import (
     read_bounded,
     read_json,
     read_toml,
+    remove_stale,
     sha256_of,
     write_atomic,
     write_json,
@@ -188,3 +192,39 @@ def test_the_check_creates_the_folder_and_leaves_nothing_in_it(tmp_path):
     check_writable_folder(tmp_path / "pictures")
     assert (tmp_path / "old.json").read_text() == "old"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "old.json", "pictures"]
+
+
+def test_a_partial_folder_of_a_killed_process_is_removed_and_one_in_use_is_kept(tmp_path):
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom sji_edge.core.files import new_folder\n"
+        "with new_folder(Path(sys.argv[1]) / 'dead') as folder:\n"
+        "    (folder / 'half').write_text('x')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    [left] = tmp_path.glob(".dead.partial-*")
+    assert remove_stale(tmp_path) == []  # too young
+    with new_folder(tmp_path / "alive") as busy:
+        assert remove_stale(tmp_path, min_age_s=0) == [left.name]
+        assert busy.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alive"]
+
+
+def test_the_next_folder_made_removes_what_was_left_behind(tmp_path):
+    stale = tmp_path / ".old.partial-abc"
+    stale.mkdir()
+    (stale / "half").write_text("x")
+    os.utime(stale, (0, 0))
+    with new_folder(tmp_path / "new"):
+        assert not stale.exists()
+
+
+def test_a_new_folder_that_cannot_be_made_is_found_before_the_work(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OutputError, match="exists already"):
+        check_new_folder(tmp_path / "there")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        check_new_folder(tmp_path / "file" / "new")
+    check_new_folder(tmp_path / "deep" / "new")
+    assert not (tmp_path / "deep" / "new").exists()

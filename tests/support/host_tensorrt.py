@@ -74,9 +74,11 @@ class HostTensorRt:
         engine_file.write_bytes(graph.read_bytes())
         return {"layer_types": {precision: 1}}
 
-    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> TensorRtEngine:
+    def open(
+        self, engine_file: Path, *, precision: str, max_batch: int, threads: int, content: bytes | None = None
+    ) -> TensorRtEngine:
         cpu = BACKENDS.get("onnxruntime")().open(
-            engine_file, precision="fp32", max_batch=max_batch, threads=1
+            engine_file, precision="fp32", max_batch=max_batch, threads=1, content=content
         )
         spec = EngineSpec(cpu.spec.crop_shape, cpu.spec.classes, max_batch, self.name, precision)
         profile = Profile(1, max_batch, max_batch)

@@ -194,8 +194,8 @@ def sign(
     from sji_edge.runtime.bundle.bundle import verify_bundle
     from sji_edge.runtime.bundle.signature import sign as sign_bundle
 
-    verify_bundle(bundle)
-    name = sign_bundle(bundle, key, _ask(passphrase))
+    verified = verify_bundle(bundle)
+    name = sign_bundle(bundle, verified.manifest_bytes, key, _ask(passphrase))
     console().print(f"signed: {bundle} with key {name}", markup=False)
 
 

@@ -1,29 +1,30 @@
-"""The engine bundle: written whole, verified before anything in it is used, and holding no code."""
+"""The engine bundle: written whole, verified before anything in it is used, and free of code."""
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import BundleError, GateError, UsageError
-from sji_edge.core.files import new_folder, sha256_of, write_atomic
+from sji_edge.core.files import new_folder, read_bounded, sha256_of, write_atomic
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds
 from sji_edge.runtime import BACKENDS
-from sji_edge.runtime.bundle.golden import Golden, read_golden
+from sji_edge.runtime.bundle.golden import Golden, parse_golden
 from sji_edge.runtime.bundle.manifest import (
     GOLDEN,
     GRAPH,
     MANIFEST,
+    MAX_JSON_BYTES,
     PARITY,
     REFERENCE,
     BundleFacts,
     FileEntry,
     Manifest,
     ParityRecord,
-    read_model,
+    parse_model,
 )
 from sji_edge.runtime.bundle.verification import (
     REBUILD,
@@ -32,6 +33,7 @@ from sji_edge.runtime.bundle.verification import (
     check_parity,
     plain_file,
     proof_on_device,
+    verified_bytes,
 )
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 
@@ -43,6 +45,8 @@ class Bundle:
     folder: Path
     manifest: Manifest
     parity: ParityRecord
+    manifest_bytes: bytes = field(repr=False, compare=False)
+    """The manifest as it was verified, for a signature over it."""
 
     @property
     def card(self) -> ModelCard:
@@ -74,9 +78,27 @@ class Bundle:
         """The FP32 graph that the engine was made from."""
         return self.folder / REFERENCE
 
+    def content(self, name: str) -> bytes:
+        """Read a listed file once and return the bytes that were checked against the manifest.
+
+        Whoever loads these bytes, and not the file, loads what was verified.
+
+        Args:
+            name: a key of ``manifest.files``.
+
+        Raises:
+            BundleError: the file was altered since, or cannot be read.
+        """
+        return verified_bytes(self.folder, name, self.manifest.files[name])
+
     def golden(self) -> Golden:
         """Read the golden crops; raises ``BundleError`` when they do not fit the card."""
-        return read_golden(self.folder / GOLDEN, self.card)
+        return parse_golden(self.content(GOLDEN), self.folder / GOLDEN, self.card)
+
+    def copy_into(self, folder: Path) -> None:
+        """Write every listed file into a folder, as it was verified; raises ``BundleError`` as ``content``."""
+        for name in self.manifest.files:
+            (folder / name).write_bytes(self.content(name))
 
 
 def write_bundle(
@@ -158,30 +180,34 @@ def open_bundle(
 def verify_bundle(
     folder: Path, *, require_released: bool = True, require_signature: Path | None = None
 ) -> Bundle:
-    """Hold a bundle to its manifest, whatever machine it was made for; see ``open_bundle``.
+    """Verify a bundle against its manifest, whatever machine it was made for; see ``open_bundle``.
 
     Raises:
-        BundleError: not a bundle, of another schema, incomplete, altered, with a file too many, or not
-            signed by ``require_signature``.
+        BundleError: not a bundle, of another schema, incomplete, altered, with an extra file, or not signed by
+            ``require_signature``.
         GateError: the engine has no parity record, or it failed.
         UsageError: ``require_signature`` is no public key.
     """
     check_is_bundle(folder)
+    # Read once: these bytes are the ones that are verified, parsed and used.
+    path = plain_file(folder, MANIFEST)
+    manifest_bytes = read_bounded(path, MAX_JSON_BYTES, error=BundleError)
     if require_signature is not None:
-        # Before anything in the bundle is parsed; cryptography is loaded only when asked for.
+        # Before anything in the bundle is parsed; cryptography is imported only when it is needed.
         from sji_edge.runtime.bundle.signature import check_signature
 
-        check_signature(folder, require_signature)
-    manifest = read_model(plain_file(folder, MANIFEST), Manifest, "manifest")
+        check_signature(folder, manifest_bytes, require_signature)
+    manifest = parse_model(manifest_bytes, path, Manifest, "manifest")
     check_files(folder, manifest)
-    parity = read_model(folder / PARITY, ParityRecord, "parity record")
+    record = verified_bytes(folder, PARITY, manifest.files[PARITY])
+    parity = parse_model(record, folder / PARITY, ParityRecord, "parity record")
     check_parity(folder, manifest, parity)
     if require_released and not (manifest.released and parity.passed):
         reasons = "; ".join(parity.failures) or "the manifest says so"
         waits = manifest.waits_for_device
         hint = proof_on_device(folder) if waits else "sji-edge parity shows the comparison"
         raise GateError(f"{folder} is not released: {reasons}", hint=hint)
-    return Bundle(folder, manifest, parity)
+    return Bundle(folder, manifest, parity, manifest_bytes)
 
 
 def backend_of(manifest: Manifest) -> Backend:
@@ -194,14 +220,23 @@ def backend_of(manifest: Manifest) -> Backend:
 
 
 def open_engine(bundle: Bundle, threads: int = 0) -> Engine:
-    """Load a bundle's engine; ``threads`` 0 leaves the choice to the backend.
+    """Load a bundle's engine from bytes that are verified as they are read.
+
+    Args:
+        bundle: a verified bundle.
+        threads: CPU threads; 0 leaves the choice to the backend.
 
     Raises:
-        BundleError: the engine file does not load, or takes or gives something else than the card says.
+        BundleError: the engine file was altered since the bundle was verified, does not load, or does not take
+            or give what the card says.
     """
     manifest = bundle.manifest
     engine = backend_of(manifest).open(
-        bundle.engine_path, precision=manifest.precision, max_batch=manifest.max_batch, threads=threads
+        bundle.engine_path,
+        precision=manifest.precision,
+        max_batch=manifest.max_batch,
+        threads=threads,
+        content=bundle.content(manifest.engine_file),
     )
     _check_against_card(engine, bundle.card, bundle.engine_path)
     return engine
@@ -211,7 +246,13 @@ def open_reference(bundle: Bundle, threads: int = 0) -> Engine:
     """Load a bundle's reference graph at FP32 in ONNX Runtime; raises as ``open_engine``."""
     backend: Backend = BACKENDS.get("onnxruntime")()
     path = bundle.reference_path
-    engine = backend.open(path, precision="fp32", max_batch=bundle.manifest.max_batch, threads=threads)
+    engine = backend.open(
+        path,
+        precision="fp32",
+        max_batch=bundle.manifest.max_batch,
+        threads=threads,
+        content=bundle.content(REFERENCE),
+    )
     _check_against_card(engine, bundle.card, path)
     return engine
 
@@ -220,8 +261,8 @@ def environment_changes(bundle: Bundle) -> list[str]:
     """Say what differs between this machine and the one that proved the engine's parity.
 
     An ONNX engine runs on both, but INT8 kernels round differently from one instruction set to another:
-    ``sji-edge parity ENGINE --golden`` proves it again here. How many bits the weights have is recorded there
-    too, but is a fact of the engine: no machine has it.
+    ``sji-edge parity ENGINE --golden`` proves it again here. The number of weight bits is left out: it is a fact of
+    the engine, not of a machine.
     """
     recorded, here = bundle.manifest.environment, dict(backend_of(bundle.manifest).environment())
     return [
@@ -238,7 +279,7 @@ def _check_against_card(engine: Engine, card: ModelCard, source: Path) -> None:
         engine.close()
         raise BundleError(
             f"{source} takes {found[0]} crops and gives {found[1]} logits; "
-            f"the card says {wanted[0]} and {wanted[1]}",
+            f"its card says {wanted[0]} and {wanted[1]}",
             hint=REBUILD,
         )
 

@@ -1,5 +1,9 @@
-"""Golden crops with PyTorch's own logits: parity against PyTorch without PyTorch."""
+"""Golden crops with the logits that PyTorch gave them: they prove parity where PyTorch is not installed."""
 
+import io
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,10 +14,11 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError
+from sji_edge.core.files import read_bounded
 from sji_edge.core.text import one_line
 
 UNKNOWN = -1
-"""The label of a crop whose class is not known."""
+"""Label of a crop whose class is not known."""
 
 MAX_BYTES = 1 << 30
 
@@ -27,11 +32,11 @@ class Golden:
     labels: NDArray[np.int64]
 
     def check(self, card: ModelCard, source: Path) -> None:
-        """Hold the arrays to a card.
+        """Check the arrays against a card.
 
         Raises:
-            BundleError: another dtype, shape or class than the card's, no crop at all, or a logit that is
-                not finite.
+            BundleError: a dtype, shape or class differs from the card's, there is no crop, or a logit is not
+                finite.
         """
         n = len(self.crops)
         wanted: dict[str, tuple[NDArray[np.generic], type[np.generic], tuple[int, ...]]] = {
@@ -42,14 +47,14 @@ class Golden:
         for name, (array, dtype, shape) in wanted.items():
             if array.dtype != dtype or array.shape != shape:
                 raise BundleError(
-                    f"{source}: {name} is {array.dtype} {array.shape}; {np.dtype(dtype)} {shape} was wanted"
+                    f"{source}: {name} must be {np.dtype(dtype)} {shape} (got {array.dtype} {array.shape})"
                 )
         if n == 0:
-            raise BundleError(f"{source} holds no crop: nothing to compare with")
+            raise BundleError(f"{source} holds no crops, so there is nothing to compare with")
         if not np.isfinite(self.logits).all():
-            raise BundleError(f"{source}: logits are not finite")
+            raise BundleError(f"{source}: logits must be finite")
         if self.labels.min() < UNKNOWN or self.labels.max() >= len(card.classes):
-            raise BundleError(f"{source}: labels leave the range {UNKNOWN} to {len(card.classes) - 1}")
+            raise BundleError(f"{source}: labels must be from {UNKNOWN} to {len(card.classes) - 1}")
 
 
 def write_golden(path: Path, golden: Golden, card: ModelCard) -> None:
@@ -60,23 +65,56 @@ def write_golden(path: Path, golden: Golden, card: ModelCard) -> None:
 
 
 def read_golden(path: Path, card: ModelCard) -> Golden:
-    """Read golden crops; no pickle is ever loaded.
+    """Read a file of golden crops; raises ``BundleError`` as ``parse_golden``, or when it cannot be read."""
+    return parse_golden(read_bounded(path, MAX_BYTES, error=BundleError), path, card)
+
+
+def parse_golden(content: bytes, source: Path, card: ModelCard) -> Golden:
+    """Parse golden crops; no pickle is ever loaded.
+
+    Args:
+        content: the bytes of a ``golden.npz``.
+        source: the file, for the error.
+        card: the model that the crops are for.
 
     Raises:
         BundleError: not readable as three arrays, too big unpacked, or as ``Golden.check``.
     """
     try:
-        _check_size(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            golden = Golden(arrays["crops"], arrays["logits"], arrays["labels"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{path} holds no golden crops: {one_line(error)}") from error
-    golden.check(card, path)
+        _check_size(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = [arrays[name] for name in ("crops", "logits", "labels")]
+    except UNREADABLE as error:
+        raise BundleError(f"{source} is not a file of golden crops: {one_line(error)}") from error
+    # An entry without NumPy's header comes as bytes; an array without dimensions has no length.
+    if not all(isinstance(array, np.ndarray) and array.ndim for array in found):
+        raise BundleError(f"{source} is not a file of golden crops: an entry in it is not an array")
+    golden = Golden(*found)
+    golden.check(card, source)
     return golden
 
 
-def _check_size(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+)
+"""What NumPy and zipfile raise for damaged or hostile files."""
+
+
+def _check_size(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_BYTES:
-        raise ValueError(f"{size} bytes unpacked; at most {MAX_BYTES} are taken")
+        raise ValueError(f"it unpacks to {size} bytes, limit {MAX_BYTES}")

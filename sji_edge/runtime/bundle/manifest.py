@@ -1,6 +1,5 @@
 """What a bundle says of itself: the manifest and the parity record."""
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -10,8 +9,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, ParityGate, in_one_line
 from sji_edge.core.errors import BundleError
+from sji_edge.core.files import parse_json, read_bounded
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.text import one_line
 from sji_edge.core.verdict import Thresholds
 
 SCHEMA_VERSION = 1
@@ -149,26 +148,25 @@ class ParityRecord(FrozenModel):
 
 
 def read_model(path: Path, model: type[Model], what: str) -> Model:
+    """Read a JSON file of a bundle and parse it; raises as ``parse_model``, or when it cannot be read."""
+    return parse_model(read_bounded(path, MAX_JSON_BYTES, error=BundleError), path, model, what)
+
+
+def parse_model(data: bytes, path: Path, model: type[Model], what: str) -> Model:
     """Parse a JSON file of a bundle.
 
     Args:
-        path: the file.
+        data: the file's content.
+        path: the file, for the error.
         model: the model to parse it as, with a ``schema_version``.
         what: what the file should hold, for the error (``"manifest"``).
 
     Raises:
-        BundleError: not there, not JSON, another schema version, or a field that is wrong.
+        BundleError: not JSON, another schema version, or a field that is wrong.
     """
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise BundleError(f"{path} is no {what}: larger than {MAX_JSON_BYTES} bytes")
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is no readable {what}: {_one_line(error)}") from error
+    content = parse_json(data, str(path), error=BundleError)
     if not isinstance(content, dict):
-        raise BundleError(f"{path} is no {what}: a {type(content).__name__}, not an object")
+        raise BundleError(f"{path} is not a {what}: it holds a {type(content).__name__}, not an object")
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
         raise BundleError(
@@ -178,8 +176,4 @@ def read_model(path: Path, model: type[Model], what: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise BundleError(f"{path} is no valid {what}: {in_one_line(error)[:400]}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return one_line(error)
+        raise BundleError(f"{path} is not a valid {what}: {in_one_line(error)[:400]}") from error

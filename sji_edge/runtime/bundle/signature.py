@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sji_edge.core.errors import BundleError, OutputError, UsageError
-from sji_edge.core.files import write_atomic
+from sji_edge.core.files import read_bounded, write_atomic
 from sji_edge.core.text import one_line
-from sji_edge.runtime.bundle.manifest import MANIFEST, MAX_JSON_BYTES, SIGNATURE
+from sji_edge.runtime.bundle.manifest import SIGNATURE
 from sji_edge.runtime.bundle.verification import plain_file
 
 SIGNATURE_BYTES = 64
@@ -57,11 +57,13 @@ def make_keys(private: Path, passphrase: bytes | None = None) -> tuple[Path, str
     return public, fingerprint(key.public_key())
 
 
-def sign(folder: Path, private: Path, passphrase: bytes | None = None) -> str:
-    """Write a bundle's ``manifest.sig``; the caller has verified the bundle. Replaces an older signature.
+def sign(folder: Path, manifest: bytes, private: Path, passphrase: bytes | None = None) -> str:
+    """Write a bundle's ``manifest.sig``; replaces an older signature.
 
     Args:
         folder: the bundle.
+        manifest: the bytes of its manifest, as they were verified (``Bundle.manifest_bytes``): these are signed,
+            whatever the file holds by now.
         private: an Ed25519 private key, PEM.
         passphrase: where the key is encrypted.
 
@@ -73,7 +75,7 @@ def sign(folder: Path, private: Path, passphrase: bytes | None = None) -> str:
         OutputError: the folder cannot be written.
     """
     key = _private_key(private, passphrase)
-    signature = key.sign(_manifest_bytes(folder))
+    signature = key.sign(manifest)
     plain_file(folder, SIGNATURE)
     try:
         write_atomic(folder / SIGNATURE, signature)
@@ -82,8 +84,13 @@ def sign(folder: Path, private: Path, passphrase: bytes | None = None) -> str:
     return fingerprint(key.public_key())
 
 
-def check_signature(folder: Path, public: Path) -> None:
-    """Hold a bundle's manifest to a public key.
+def check_signature(folder: Path, manifest: bytes, public: Path) -> None:
+    """Check that a key signed a bundle's manifest.
+
+    Args:
+        folder: the bundle, where its signature is.
+        manifest: the bytes of its manifest; the caller parses these and does not read the file again.
+        public: the public key.
 
     Raises:
         UsageError: ``public`` is no Ed25519 public key.
@@ -96,9 +103,9 @@ def check_signature(folder: Path, public: Path) -> None:
             f"{folder} is not signed, and a signature is required",
             hint="sji-edge engine sign ENGINE --key KEY",
         )
-    signature = _read(path, SIGNATURE_BYTES, BundleError)
+    signature = read_bounded(path, SIGNATURE_BYTES, error=BundleError)
     try:
-        key.verify(signature, _manifest_bytes(folder))
+        key.verify(signature, manifest)
     except InvalidSignature as error:
         raise BundleError(
             f"{folder} is signed by another key than {public} ({fingerprint(key)}), or was altered since"
@@ -130,25 +137,10 @@ def _private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
 
 
 def _parsed(path: Path, load: Any) -> Any:
-    data = _read(path, MAX_KEY_BYTES, UsageError)
+    data = read_bounded(path, MAX_KEY_BYTES, error=UsageError)
     try:
         return load(data)
     except TypeError as error:  # an encrypted key without a passphrase, or the other way round
         raise UsageError(f"{path}: {one_line(error)}", hint="see --passphrase") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{path} holds no such key, or not with this passphrase", hint=KEYGEN) from error
-
-
-def _manifest_bytes(folder: Path) -> bytes:
-    return _read(plain_file(folder, MANIFEST), MAX_JSON_BYTES, BundleError)
-
-
-def _read(path: Path, limit: int, kind: type[BundleError] | type[UsageError]) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise kind(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > limit:
-        raise kind(f"{path} is larger than {limit} bytes")
-    return data

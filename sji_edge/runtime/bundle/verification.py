@@ -1,40 +1,42 @@
-"""Holding a bundle's folder to its manifest: every file there, none besides, each as it was written."""
+"""Verifies a bundle's folder against its manifest: no file missing, none extra, each as it was written."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import BundleError, GateError, UsageError
-from sji_edge.core.files import sha256_of
+from sji_edge.core.files import read_bounded
 from sji_edge.runtime.bundle.manifest import (
     GOLDEN,
     MANIFEST,
     PARITY,
     REFERENCE,
     SIGNATURE,
+    FileEntry,
     Manifest,
     ParityRecord,
 )
 
 REBUILD = "build it again with sji-edge build-engine"
-LIST_ENGINES = "see what there is with sji-edge engine list, or make one with sji-edge build-engine"
+LIST_ENGINES = "list the engines with sji-edge engine list, or build one with sji-edge build-engine"
 MAX_LISTED = 5
 
 
 def proof_on_device(folder: Path) -> str:
-    """Return the next step with an engine that was built ahead of time and waits for its device."""
-    return f"on the device that it is for: sji-edge engine release {folder}"
+    """Return the next step for an engine that was built ahead of time and waits for its device."""
+    return f"run sji-edge engine release {folder} on the device that the engine is for"
 
 
 def none_released(parent: Path, waiting: Sequence[Path]) -> UsageError:
-    """Return the error of a folder without a released engine.
+    """Return the error for a folder without a released engine.
 
     Args:
         parent: folder of all engines.
-        waiting: the engines in it that wait for their device, the next to prove first.
+        waiting: the engines in it that wait for their device, newest first.
     """
     if not waiting:
-        return UsageError(f"no released engine in {parent}", hint="make one with sji-edge build-engine")
+        return UsageError(f"no released engine in {parent}", hint="build one with sji-edge build-engine")
     wait = "1 waits for its device" if len(waiting) == 1 else f"{len(waiting)} wait for their devices"
     return UsageError(
         f"no released engine in {parent}; {wait}: {_listed([folder.name for folder in waiting])}",
@@ -43,22 +45,23 @@ def none_released(parent: Path, waiting: Sequence[Path]) -> UsageError:
 
 
 def check_is_bundle(folder: Path) -> None:
-    """Tell a bundle's folder from what a user names in its place; raises ``BundleError`` with the way from there."""
+    """Raise ``BundleError`` when a folder is not a bundle, with a hint that fits what it is instead."""
     if (folder / MANIFEST).exists():
         return
     if (folder / run_files.CARD).is_file():
         raise BundleError(
-            f"{folder} is a run, no engine bundle", hint=f"make its engine: sji-edge build-engine {folder}"
+            f"{folder} is a run, not an engine bundle",
+            hint=f"build its engine with sji-edge build-engine {folder}",
         )
     if folder.is_dir():
         inside = sorted(mark.parent.name for mark in folder.glob(f"*/{MANIFEST}"))
         raise BundleError(
-            f"{folder} is no engine bundle: it holds no {MANIFEST}",
-            hint=f"name one of those in it: {_listed(inside)}" if inside else LIST_ENGINES,
+            f"{folder} is not an engine bundle: it holds no {MANIFEST}",
+            hint=f"name one of the bundles in it: {_listed(inside)}" if inside else LIST_ENGINES,
         )
     if folder.exists():
         raise BundleError(
-            f"{folder} is no engine bundle: not a folder", hint="name the folder that it lies in"
+            f"{folder} is not an engine bundle: it is not a folder", hint="name the folder that holds it"
         )
     raise BundleError(f"there is no engine bundle {folder}", hint=LIST_ENGINES)
 
@@ -68,31 +71,53 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
     Raises:
         BundleError: a file is altered, missing, not plain, or not listed.
-        GateError: of all files only the parity record is missing.
+        GateError: only the parity record is missing.
     """
-    present = {entry.name for entry in folder.iterdir()}
+    try:
+        present = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise BundleError(f"cannot read {folder}: {error.strerror}") from error
     extra = sorted(present - set(manifest.files) - {MANIFEST, SIGNATURE})
     if extra:
-        raise BundleError(f"{folder} holds {_listed(extra)}, which the manifest does not list", hint=REBUILD)
+        raise BundleError(f"{folder} holds {_listed(extra)}, which its manifest does not list", hint=REBUILD)
     missing = sorted(set(manifest.files) - present)
     if missing == [PARITY]:
         raise GateError(f"{folder} is not released: it has no parity record", hint=REBUILD)
     if missing:
         raise BundleError(f"{folder} lacks {_listed(missing)}", hint="copy the whole folder again")
     for name, entry in manifest.files.items():
-        path = plain_file(folder, name)
+        verified_bytes(folder, name, entry)
+
+
+def verified_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
+    """Read a bundle's file once, and return what it holds when that is what the manifest says.
+
+    Args:
+        folder: the bundle.
+        name: the file.
+        entry: what the manifest says of it.
+
+    Raises:
+        BundleError: the file is altered, not plain, or cannot be read.
+    """
+    path = plain_file(folder, name)
+    try:
         size = path.stat().st_size
-        if size != entry.size:
-            raise BundleError(f"{path} was altered: {size} bytes, not {entry.size}", hint=REBUILD)
-        if sha256_of(path) != entry.sha256:
-            raise BundleError(f"{path} was altered: its sha256 is not the manifest's", hint=REBUILD)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    if size != entry.size:
+        raise BundleError(f"{path} was altered: {size} bytes, not {entry.size}", hint=REBUILD)
+    content = read_bounded(path, entry.size, error=BundleError)
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise BundleError(f"{path} was altered: its sha256 is not the manifest's", hint=REBUILD)
+    return content
 
 
 def check_parity(folder: Path, manifest: Manifest, parity: ParityRecord) -> None:
-    """Hold a parity record to the files, thresholds and release it was given for.
+    """Check that a parity record belongs to a bundle's files, thresholds and release.
 
     Raises:
-        BundleError: it belongs to something else. Both are written together, so one of them was altered.
+        BundleError: it belongs to something else. Both were written together, so one of them was altered.
     """
     wanted = {
         "another engine": (parity.engine_sha256, manifest.files[manifest.engine_file].sha256),

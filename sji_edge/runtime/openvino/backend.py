@@ -12,7 +12,7 @@ from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageErr
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
-from sji_edge.runtime.onnx_graph import check_names, copy_graph, spec_of
+from sji_edge.runtime.onnx_graph import check_names, copy_graph, graph_bytes, spec_of
 from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
 
 FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
@@ -43,12 +43,20 @@ class OpenVinoBackend:
         copy_graph(graph, engine_file)
         return facts
 
-    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> OpenVinoEngine:
-        """Load and compile; raises as ``build``. ``threads`` 0 leaves the choice to OpenVINO."""
+    def open(
+        self,
+        engine_file: Path,
+        *,
+        precision: str,
+        max_batch: int,
+        threads: int,
+        content: bytes | None = None,
+    ) -> OpenVinoEngine:
+        """Load a graph and compile it; see ``core.protocols.Backend``. Raises as ``build``."""
         if reason := self.incompatibility(precision, {}):
             raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
         core = load_openvino().Core()
-        model = _read(core, engine_file)
+        model = _read(core, engine_file, content)
         spec = spec_of(
             engine_file,
             _dimensions(model.input(0)),
@@ -76,9 +84,11 @@ class OpenVinoBackend:
         return int8_incompatibility(recorded)
 
 
-def _read(core: Any, engine_file: Path) -> Any:
+def _read(core: Any, engine_file: Path, content: bytes | None) -> Any:
+    # Read from memory: what was hashed is what runs.
+    graph = graph_bytes(engine_file, content)
     try:
-        model = core.read_model(engine_file)
+        model = core.read_model(graph)
     except RuntimeError as error:
         raise BundleError(f"OpenVINO cannot read {engine_file}: {one_line(error)}") from error
     check_names(engine_file, _ports(model.inputs), _ports(model.outputs))
@@ -87,7 +97,7 @@ def _read(core: Any, engine_file: Path) -> Any:
 
 def _settings(precision: str, threads: int) -> dict[str, Any]:
     if threads < 0:
-        raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+        raise UsageError(f"threads must be 0 (automatic) or more (got {threads})")
     return {
         "INFERENCE_PRECISION_HINT": FLOAT_TYPE[precision],
         "PERFORMANCE_HINT": "LATENCY",

@@ -70,7 +70,7 @@ class TensorRtBackend:
         check_precision(precision)
         check_options(self.options, rtx=self.package.ahead_of_time)
         if max_batch < 1:
-            raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+            raise UsageError(f"max batch must be at least 1 (got {max_batch})")
         if not self.package.ahead_of_time:
             check_device(self.package, "build", self.driver())
         trt = self.package.load()
@@ -82,8 +82,16 @@ class TensorRtBackend:
         write_atomic(engine_file.with_suffix(LOG_SUFFIX), built.log.text())
         return {**built.facts, **self._inspect(trt, built, engine_file)}
 
-    def open(self, engine_file: Path, *, precision: str, max_batch: int, threads: int) -> Engine:
-        """Load a plan on the first GPU; ``threads`` is for CPU engines and changes nothing.
+    def open(
+        self,
+        engine_file: Path,
+        *,
+        precision: str,
+        max_batch: int,
+        threads: int,
+        content: bytes | None = None,
+    ) -> Engine:
+        """Load a plan on the first GPU; see ``core.protocols.Backend``. ``threads`` has no effect on a GPU.
 
         Raises:
             UsageError: no such precision, or a batch or number of threads that cannot be.
@@ -92,14 +100,19 @@ class TensorRtBackend:
         """
         check_precision(precision)
         if threads < 0:
-            raise UsageError(f"threads is {threads}; 0 (automatic) or more was wanted")
+            raise UsageError(f"threads must be 0 (automatic) or more (got {threads})")
         if max_batch < 1:
-            raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+            raise UsageError(f"max batch must be at least 1 (got {max_batch})")
         check_device(self.package, f"open {engine_file}", self.driver())
         from sji_edge.runtime.tensorrt.engine import open_plan
 
         return open_plan(
-            self.package.load(), engine_file, max_batch=max_batch, backend=self.name, precision=precision
+            self.package.load(),
+            engine_file,
+            max_batch=max_batch,
+            backend=self.name,
+            precision=precision,
+            content=content,
         )
 
     def environment(self) -> Mapping[str, str]:

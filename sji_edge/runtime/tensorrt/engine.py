@@ -231,12 +231,20 @@ class TensorRtEngine:
                 raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
 
 
-def open_plan(trt: Any, engine_file: Path, *, max_batch: int, backend: str, precision: str) -> TensorRtEngine:
+def open_plan(
+    trt: Any,
+    engine_file: Path,
+    *,
+    max_batch: int,
+    backend: str,
+    precision: str,
+    content: bytes | None = None,
+) -> TensorRtEngine:
     """Load a plan on the first GPU; see ``TensorRtBackend.open``."""
     context = CudaContext()
 
     def opened() -> TensorRtEngine:
-        return TensorRtEngine(context, load_plan(trt, engine_file, max_batch, backend, precision))
+        return TensorRtEngine(context, load_plan(trt, engine_file, max_batch, backend, precision, content))
 
     try:
         # After an error what was made on the GPU is freed at once, while its context is current.

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import BundleError
+from sji_edge.core.files import read_bounded
 from sji_edge.core.protocols import EngineSpec
-from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME, check_names, spec_of
+from sji_edge.runtime.onnx_graph import INPUT_NAME, MAX_ENGINE_BYTES, OUTPUT_NAME, check_names, spec_of
 from sji_edge.runtime.tensorrt.build import dimensions, type_name
 from sji_edge.runtime.tensorrt.device_buffers import Profile
 from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
@@ -25,17 +26,24 @@ class LoadedPlan:
     log: BuildLog = field(default_factory=BuildLog)
 
 
-def load_plan(trt: Any, engine_file: Path, max_batch: int, backend: str, precision: str) -> LoadedPlan:
+def load_plan(
+    trt: Any, engine_file: Path, max_batch: int, backend: str, precision: str, content: bytes | None = None
+) -> LoadedPlan:
     """Load a plan in the current CUDA context.
+
+    Args:
+        trt: the TensorRT package.
+        engine_file: the plan.
+        max_batch: largest batch that the engine will be given.
+        backend: the backend's name.
+        precision: the plan's precision.
+        content: the file's bytes where they are known already.
 
     Raises:
         BundleError: not readable, not a plan of this package's version, or of another input.
         EnvironmentMismatchError: TensorRT has no runtime here.
     """
-    try:
-        data = engine_file.read_bytes()
-    except OSError as error:
-        raise BundleError(f"cannot read {engine_file}: {error.strerror}") from error
+    data = read_bounded(engine_file, MAX_ENGINE_BYTES, error=BundleError) if content is None else content
     log = BuildLog()
     runtimes: tuple[Any, ...] = (runtime_of(trt, log),)
     plan = runtimes[0].deserialize_cuda_engine(data)

@@ -1,8 +1,8 @@
-"""Proving an engine on this machine and releasing it here, as it is or made anew from its graph.
+"""Proves an engine on this machine and releases it here, as it is or rebuilt from its graph.
 
-An engine that was built for a card that was not there waits for its device; one that was proven elsewhere may not
-even load here. Either way this machine's own parity record makes a bundle of its own, ``NAME-DEVICE``; the bundle
-that it came from stays as it is.
+An engine that was built for a card that was not there waits for its device; one that was proven on another machine
+may not even load here. Either way the engine gets a bundle of its own, ``NAME-DEVICE``, with this machine's parity
+record; the bundle that it came from does not change.
 """
 
 import re
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sji_edge.core.errors import BundleError, UsageError
+from sji_edge.core.files import check_new_folder
 from sji_edge.core.protocols import Backend
 from sji_edge.quantization.ladder import Candidate
 from sji_edge.runtime.bundle.bundle import Bundle, backend_of
-from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS
+from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS, REFERENCE
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.workflows.build.pipeline import Built
 from sji_edge.workflows.build.trial import Workbench
@@ -32,7 +33,7 @@ def device_name(backend: Backend) -> str:
 
 
 def adopted_name(bundle: Bundle) -> str:
-    """Return the name of the bundle that ``adopt`` makes of this one here."""
+    """Return the name of the bundle that ``adopt`` makes from this one on this machine."""
     return f"{bundle.folder.resolve().name}-{device_name(backend_of(bundle.manifest))}"
 
 
@@ -48,23 +49,31 @@ def adopt(
 
     Args:
         bundle: a verified bundle, released or not.
-        rebuild: make the engine anew from the bundle's graph, for this device.
-        name: of the new bundle; empty: ``adopted_name``.
-        threads: for CPU engines.
-        step: told what is being done.
+        rebuild: rebuild the engine for this device, from the bundle's graph.
+        name: name of the new bundle; empty: ``adopted_name``.
+        threads: CPU threads; 0 leaves the choice to the backend.
+        step: receives each step in words.
 
     Raises:
-        UsageError: there is no graph to rebuild it from.
+        UsageError: there is no graph to rebuild the engine from.
         BundleError: the engine cannot run here.
-        OutputError: a bundle of that name exists.
+        OutputError: a bundle of that name exists, or the folder cannot be written.
     """
     manifest, backend = bundle.manifest, backend_of(bundle.manifest)
     _check(bundle, backend, rebuild=rebuild)
-    graph = bundle.folder / GRAPH if GRAPH in manifest.files else bundle.engine_path
-    candidate = Candidate(manifest.precision, manifest.precision, graph, dict(manifest.build))
-    with tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder:
+    parent = bundle.folder.resolve().parent
+    check_new_folder(parent / (name or adopted_name(bundle)))
+    with (
+        tempfile.TemporaryDirectory(prefix="sji-edge-source-") as source,
+        tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder,
+    ):
+        # Copies of what was verified: a file that is swapped in the bundle meanwhile is not used.
+        bundle.copy_into(Path(source))
+        engine_file = Path(source) / manifest.engine_file
+        graph = Path(source) / GRAPH if GRAPH in manifest.files else engine_file
+        candidate = Candidate(manifest.precision, manifest.precision, graph, dict(manifest.build))
         bench = Workbench(
-            model=bundle.reference_path,
+            model=Path(source) / REFERENCE,
             backend=backend,
             card=bundle.card,
             golden=bundle.golden(),
@@ -73,36 +82,36 @@ def adopt(
             max_batch=manifest.max_batch,
             threads=threads,
         )
-        trial = bench.judge(candidate) if rebuild else bench.compare(candidate, bundle.engine_path, {})
+        trial = bench.judge(candidate) if rebuild else bench.compare(candidate, engine_file, {})
         [kept] = bench.timed([trial])
         released = release(
             bench,
             [kept],
             kept,
-            engines=bundle.folder.resolve().parent,
+            engines=parent,
             name=name or adopted_name(bundle),
             calibration=manifest.calibration,
             weight_bits=int(manifest.environment.get(INT8_WEIGHT_BITS, DEFAULT_WEIGHT_BITS)),
-            extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle),
+            extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle, Path(source)),
         )
     return Built(released, kept.report)
 
 
 def _check(bundle: Bundle, backend: Backend, *, rebuild: bool) -> None:
-    """Refuse what cannot be made or run here."""
+    """Refuse an engine that cannot be rebuilt or run here."""
     manifest = bundle.manifest
     if rebuild and GRAPH not in manifest.files:
         raise UsageError(
             f"{bundle.folder} holds no graph to rebuild from: its engine is the graph",
-            hint="leave out --rebuild",
+            hint="release it as it is, without rebuilding it",
         )
     recorded = {} if rebuild else manifest.environment
     if reason := backend.incompatibility(manifest.precision, recorded):
         able = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
-        hint = "make it anew with --rebuild" if able else "run this on the device that the engine is for"
+        hint = "rebuild it for this machine" if able else "run this on the device that the engine is for"
         raise BundleError(f"{bundle.folder} cannot run here: {reason}", hint=hint)
 
 
-def _kept_extras(bundle: Bundle) -> dict[str, Path]:
+def _kept_extras(bundle: Bundle, source: Path) -> dict[str, Path]:
     names = (GRAPH, BUILD_LOG, LAYERS)
-    return {name: bundle.folder / name for name in names if name in bundle.manifest.files}
+    return {name: source / name for name in names if name in bundle.manifest.files}

@@ -119,9 +119,9 @@ def test_what_a_user_names_in_place_of_a_bundle_leads_to_one(folder: Path, tmp_p
     (run / "card.json").write_text("{}")
     for named, says, hint in (
         (run, "is a run", f"sji-edge build-engine {run}"),
-        (folder.parent, "holds no manifest.json", f"name one of those in it: {folder.name}"),
+        (folder.parent, "holds no manifest.json", f"name one of the bundles in it: {folder.name}"),
         (tmp_path / "runs", "holds no manifest.json", "sji-edge engine list"),
-        (folder / "engine.onnx", "not a folder", "the folder that it lies in"),
+        (folder / "engine.onnx", "not a folder", "the folder that holds it"),
         (tmp_path / "none", "there is no engine bundle", "sji-edge engine list"),
     ):
         with pytest.raises(BundleError, match=says) as caught:
@@ -199,7 +199,7 @@ def test_an_engine_file_that_is_none_is_refused(name: str, folder: Path) -> None
 )
 def test_a_manifest_with_a_wrong_field_is_refused(change: dict, folder: Path) -> None:
     _edit(folder, lambda manifest: manifest.update(change))
-    _refused(folder, BundleError, "no valid manifest")
+    _refused(folder, BundleError, "not a valid manifest")
 
 
 def test_another_backend_is_refused(folder: Path) -> None:
@@ -246,9 +246,9 @@ def test_a_parity_record_over_no_joint_is_refused(folder: Path) -> None:
 
 def test_a_card_for_another_crop_is_refused_on_open(folder: Path) -> None:
     _edit(folder, lambda manifest: manifest["card"]["preprocess"].update(height=32))
-    with pytest.raises(BundleError, match="the card says"):
+    with pytest.raises(BundleError, match="its card says"):
         open_engine(open_bundle(folder))
-    with pytest.raises(BundleError, match="crops is uint8"):
+    with pytest.raises(BundleError, match="crops must be uint8"):
         open_bundle(folder).golden()
 
 
@@ -274,12 +274,12 @@ def _golden(**changes: np.ndarray) -> Golden:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"crops": crops(4).astype(np.float32)}, "crops is float32"),
-        ({"crops": crops(3)}, "logits is"),
-        ({"logits": np.zeros((4, 3), np.float32)}, "logits is"),
-        ({"logits": np.full((4, 2), np.nan, np.float32)}, "not finite"),
-        ({"labels": np.array([0, 1, 2, 0])}, "labels leave"),
-        ({"labels": np.array([0, 1, -2, 0])}, "labels leave"),
+        ({"crops": crops(4).astype(np.float32)}, "crops must be uint8"),
+        ({"crops": crops(3)}, "logits must be float32"),
+        ({"logits": np.zeros((4, 3), np.float32)}, "logits must be float32"),
+        ({"logits": np.full((4, 2), np.nan, np.float32)}, "logits must be finite"),
+        ({"labels": np.array([0, 1, 2, 0])}, "labels must be from"),
+        ({"labels": np.array([0, 1, -2, 0])}, "labels must be from"),
     ],
 )
 def test_golden_arrays_that_do_not_fit_are_refused(changes: dict, says: str, tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_golden_crops_return_as_written_and_pickles_are_refused(tmp_path: Path) 
     np.testing.assert_array_equal(again.crops, crops(4))
     np.testing.assert_array_equal(again.labels, [0, 1, -1, 0])
     np.savez(path, crops=np.array([object()]), logits=np.zeros(1), labels=np.zeros(1))
-    with pytest.raises(BundleError, match="no golden crops"):
+    with pytest.raises(BundleError, match="not a file of golden crops"):
         read_golden(path, card())
     for content in (b"", b"PK\x03\x04", b"text"):
         path.write_bytes(content)
-        with pytest.raises(BundleError, match="no golden crops"):
+        with pytest.raises(BundleError, match="not a file of golden crops"):
             read_golden(path, card())

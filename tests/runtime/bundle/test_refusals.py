@@ -105,14 +105,18 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     "truncated golden crops, forged": (
         lambda own, _: _write(own, "golden.npz", (own / "golden.npz").read_bytes()[:-99], forged=True),
         5,
-        "no golden crops",
+        "not a file of golden crops",
     ),
     "a truncated manifest": (
         lambda own, _: _write(own, "manifest.json", (own / "manifest.json").read_bytes()[:200]),
         5,
-        "no readable manifest",
+        "manifest.json line",
     ),
-    "an empty manifest": (lambda own, _: _write(own, "manifest.json", b""), 5, "no readable manifest"),
+    "an empty manifest": (
+        lambda own, _: _write(own, "manifest.json", b""),
+        5,
+        "manifest.json line 1: not JSON",
+    ),
     "a manifest of another schema": (lambda own, _: _edit(own, schema_version=2), 5, "schema version 2"),
     "no manifest": (lambda own, _: (own / "manifest.json").unlink(), 5, "manifest.json"),
     "no record": (lambda own, _: (own / "parity.json").unlink(), 3, "no parity record"),
@@ -155,7 +159,7 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     ),
     "a backend that is not known": (lambda own, _: _edit(own, backend="npu"), 5, "unknown backend 'npu'"),
     "a precision that the device lacks": (lambda own, _: _edit(own, precision="bf16"), 5, "cannot run here"),
-    "another device's engine file": (lambda own, _: _plan(own), 5, "cannot load"),
+    "another device's engine file": (lambda own, _: _plan(own), 5, "is not an ONNX graph"),
     "bytes that are no engine, forged": (
         lambda own, _: _write(own, "engine.onnx", b"\x00" * 64, forged=True),
         5,
@@ -164,12 +168,12 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     "a card for other crops": (
         lambda own, _: _card(own, preprocess={"height": 32, "width": 16, "channels": 1}),
         5,
-        "golden.npz: crops is",
+        "golden.npz: crops must be",
     ),
     "a card of other classes": (
         lambda own, _: _card(own, classes=["normal", "defective", "bridge"]),
         5,
-        "golden.npz: logits is",
+        "golden.npz: logits must be",
     ),
     "other thresholds": (
         lambda own, _: _edit(own, thresholds={"lower": 0.9, "upper": 0.9}),

@@ -40,17 +40,17 @@ def _refused(folder: Path, public: Path, says: str, kind: type[SjiError] = Bundl
 
 
 def test_a_signed_bundle_opens_with_its_key_and_without_any(folder: Path, keys: tuple[Path, Path]) -> None:
-    name = sign(folder, keys[0])
+    name = sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     assert name.startswith("SHA256:")
     assert open_bundle(folder, require_signature=keys[1]).manifest.released
     assert open_bundle(folder).manifest.released
-    assert sign(folder, keys[0]) == name
+    assert sign(folder, (folder / "manifest.json").read_bytes(), keys[0]) == name
 
 
 def test_openssl_agrees(folder: Path, keys: tuple[Path, Path]) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here")
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     words = ["pkeyutl", "-verify", "-pubin", "-inkey", keys[1], "-rawin", "-in", folder / "manifest.json"]
     command = ["openssl", *map(str, words), "-sigfile", str(folder / "manifest.sig")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -73,12 +73,12 @@ def test_an_unsigned_bundle_is_refused(folder: Path, keys: tuple[Path, Path]) ->
 
 
 def test_another_key_is_refused(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     _refused(folder, make_keys(tmp_path / "other.pem")[0], "signed by another key")
 
 
 def test_a_manifest_altered_after_signing_is_refused(folder: Path, keys: tuple[Path, Path]) -> None:
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     content = json.loads((folder / "manifest.json").read_text())
     content["thresholds"] = {"lower": 1.0, "upper": 1.0}
     (folder / "manifest.json").write_text(json.dumps(content))
@@ -86,7 +86,7 @@ def test_a_manifest_altered_after_signing_is_refused(folder: Path, keys: tuple[P
 
 
 def test_the_signature_pins_every_other_file(folder: Path, keys: tuple[Path, Path]) -> None:
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     data = bytearray((folder / "engine.onnx").read_bytes())
     data[100] ^= 1
     (folder / "engine.onnx").write_bytes(data)
@@ -101,7 +101,7 @@ def test_a_forged_signature_is_refused(data: bytes, folder: Path, keys: tuple[Pa
 
 
 def test_a_link_for_a_signature_is_refused(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     (folder / "manifest.sig").rename(tmp_path / "sig")
     (folder / "manifest.sig").symlink_to(tmp_path / "sig")
     _refused(folder, keys[1], "not a plain file")
@@ -116,7 +116,7 @@ def test_a_manifest_cannot_list_its_own_signature(folder: Path) -> None:
 
 
 def test_a_key_of_another_kind_is_refused(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     _refused(folder, keys[0], "holds no such key", UsageError)
     _refused(folder, tmp_path / "none.pem", "cannot read", UsageError)
     other = tmp_path / "x.pem"
@@ -132,15 +132,15 @@ def test_a_key_of_another_kind_is_refused(folder: Path, keys: tuple[Path, Path],
         rsa_key.private_bytes(form[0], serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     with pytest.raises(UsageError, match="no Ed25519 private key"):
-        sign(folder, other)
+        sign(folder, (folder / "manifest.json").read_bytes(), other)
 
 
 def test_an_encrypted_key_needs_its_passphrase(folder: Path, tmp_path: Path) -> None:
     public, _ = make_keys(tmp_path / "k.pem", b"secret")
     for wrong in (None, b"other"):
         with pytest.raises(UsageError):
-            sign(folder, tmp_path / "k.pem", wrong)
-    sign(folder, tmp_path / "k.pem", b"secret")
+            sign(folder, (folder / "manifest.json").read_bytes(), tmp_path / "k.pem", wrong)
+    sign(folder, (folder / "manifest.json").read_bytes(), tmp_path / "k.pem", b"secret")
     assert open_bundle(folder, require_signature=public)
 
 
@@ -155,7 +155,7 @@ def test_a_signature_travels_and_can_be_required(
     with pytest.raises(BundleError, match="refused: bare is not signed"):
         unpack(tmp_path / f"bare{suffix}", tmp_path / "engines", require_signature=keys[1])
     assert list((tmp_path / "engines").iterdir()) == []
-    sign(folder, keys[0])
+    sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
     pack(folder, file, require_signature=keys[1])
     bundle = unpack(file, tmp_path / "engines", require_signature=keys[1])
     assert open_bundle(bundle.folder, require_signature=keys[1]).manifest.released

@@ -31,7 +31,7 @@ def test_an_unreleased_or_unsigned_engine_does_not_open(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path, name="good").folder
     with pytest.raises(BundleError, match="not signed"):
         open_engine(folder, require_signature=public)
-    sign(folder, tmp_path / "line.pem")
+    sign(folder, (folder / "manifest.json").read_bytes(), tmp_path / "line.pem")
     open_engine(folder, require_signature=str(public)).close()
 
 

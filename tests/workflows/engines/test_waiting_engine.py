@@ -66,7 +66,7 @@ def test_the_next_step_is_its_release_on_the_device(words, code, capsys) -> None
     folder = waiting("ahead")
     found, text = said(capsys, *words, folder)
     assert found == code
-    assert f"hint: on the device that it is for: sji-edge engine release {folder}" in text
+    assert f"hint: run sji-edge engine release {folder} on the device that the engine is for" in text
     assert "build-engine" not in text
 
 
@@ -79,7 +79,7 @@ def test_a_folder_of_waiting_engines_says_how_many(capsys) -> None:
     newest = waiting("second")
     with pytest.raises(UsageError, match="2 wait for their devices: second, first") as caught:
         choose_engine(Path("engines"))
-    assert caught.value.hint.endswith(f"release {newest}")
+    assert f"sji-edge engine release {newest}" in caught.value.hint
 
 
 def test_on_the_device_verify_leads_to_release(capsys) -> None:
