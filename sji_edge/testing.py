@@ -12,6 +12,7 @@ Example:
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -188,7 +189,7 @@ class FakeSource:
 
     Args:
         frames: uint8 arrays, grey ``(h, w)`` or BGR ``(h, w, 3)``; None for a frame that could not be read; or
-            whole ``Frame`` objects, which are given as they are.
+            whole ``Frame`` objects, which are given as they are (with ``repeat``, numbered anew).
         clock: stamps each frame as it is asked for.
         lost_after: number of frames after which the source is lost (``SourceError``); None for never.
         missed: frames that the device took and did not deliver before the frame of an index.
@@ -248,7 +249,7 @@ class FakeSource:
 
     def _frame(self, index: int, item: NDArray[np.uint8] | Frame | None) -> Frame:
         if isinstance(item, Frame):
-            return item
+            return replace(item, index=index) if self._repeat else item
         return Frame(
             index,
             f"frame#{index:06d}",

@@ -6,7 +6,7 @@ from contextlib import closing
 import cv2
 import numpy as np
 import pytest
-from support.bright_model import PLACES, CountingClock, board_image, recipe_judge
+from support.bright_model import PLACES, board_image, recipe_judge
 from support.drawn_board import MARKS
 
 from sji_edge.core.protocols import Frame
@@ -16,6 +16,7 @@ from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.records.write.jsonl import JsonlSink
 from sji_edge.records.write.sqlite import SqliteSink
 from sji_edge.streams.files.folder import FolderSource
+from sji_edge.testing import FakeClock, FakeSource
 
 GOOD = dict.fromkeys(PLACES, 40)
 
@@ -65,7 +66,7 @@ def write(folder, faulty):
 @pytest.mark.parametrize("low_latency", [False, True])
 @pytest.mark.parametrize("cause", FAULTS, ids=str)
 def test_a_faulty_frame_is_error_and_its_neighbours_are_judged(tmp_path, cause, low_latency):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     frames = write(tmp_path / "frames", FAULTS[cause]())
     source = FolderSource.open(str(frames), {}, clock=clock, colour=True, skip=frozenset())
     with (
@@ -90,11 +91,11 @@ def test_a_faulty_frame_is_error_and_its_neighbours_are_judged(tmp_path, cause, 
             assert verdict == "PASS"
 
 
-class SteppingBack(CountingClock):
+class SteppingBack(FakeClock):
     """A wall clock that somebody sets back between boards."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(step_s=0.001)
         self._hour = 9
 
     def utc(self) -> str:
@@ -107,21 +108,10 @@ def test_a_wall_clock_set_back_costs_no_record_and_no_order(tmp_path):
     frames = [Frame(number, f"{number}.png", clock.monotonic_ns(), noisy(number)) for number in range(4)]
     judge = recipe_judge(tmp_path, clock=clock)
     with closing(SqliteSink(tmp_path / "records.db")) as database:
-        summary = Inspection(_Given(frames), judge, [database], clock).run()
+        summary = Inspection(FakeSource(frames), judge, [database], clock).run()
     with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
         rows = connection.execute("SELECT frame_index, utc FROM boards ORDER BY id").fetchall()
     assert [index for index, _ in rows] == [0, 1, 2, 3]
     assert [utc for _, utc in rows] == sorted((utc for _, utc in rows), reverse=True)
     assert summary.judged == 4
     assert summary.latency["end to end"].max_ms > 0
-
-
-class _Given:
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
-
-    def __iter__(self):
-        return iter(self._frames)
-
-    def close(self) -> None:
-        pass

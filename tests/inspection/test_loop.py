@@ -6,10 +6,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from support.board_stream import Camera, Endless, Given, endless, recorded, source_of, write_boards
+from support.board_stream import Camera, endless, recorded, source_of, write_boards
 from support.bright_model import (
     PLACES,
-    CountingClock,
     board_image,
     frame_of,
     open_engine,
@@ -24,10 +23,11 @@ from sji_edge.inspection.judging.frame_job import Deadlines
 from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.records.write.jsonl import JsonlSink
 from sji_edge.streams.files.folder import FolderSource
+from sji_edge.testing import FakeClock, FakeSource
 
 
 def test_every_frame_is_recorded_and_accounted_for(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     boards = write_boards(tmp_path / "frames")
     summary = Inspection(source_of(boards, clock), recipe_judge(tmp_path), [database], clock).run()
     assert recorded(tmp_path) == [
@@ -52,7 +52,7 @@ def test_every_frame_is_recorded_and_accounted_for(tmp_path, database):
 
 
 def test_stops_after_so_many_frames(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     source = source_of(write_boards(tmp_path / "frames"), clock)
     summary = Inspection(source, recipe_judge(tmp_path), [database], clock, LoopSettings(max_frames=2)).run()
     assert summary.captured == 2
@@ -61,7 +61,7 @@ def test_stops_after_so_many_frames(tmp_path, database):
 
 @pytest.mark.parametrize("low_latency", [False, True])
 def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database, low_latency):
-    clock, seen = CountingClock(), []
+    clock, seen = FakeClock(step_s=0.001), []
     inspection = Inspection(
         endless(tmp_path, clock),
         recipe_judge(tmp_path),
@@ -73,13 +73,15 @@ def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database
     )
     summary = inspection.run()
     assert summary.captured == summary.judged == len(seen) >= 3
-    assert [name for name, _ in recorded(tmp_path)] == seen == [f"{index}.png" for index in range(len(seen))]
+    assert (
+        [name for name, _ in recorded(tmp_path)] == seen == [f"{index % 3}.png" for index in range(len(seen))]
+    )
 
 
 def test_sink_that_fails_stops_the_run_and_what_was_in_flight_is_an_error_where_that_can_be_said(
     tmp_path, database
 ):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     with closing(JsonlSink(tmp_path / "run.jsonl")) as lines:
         inspection = Inspection(
             endless(tmp_path, clock),
@@ -117,7 +119,7 @@ class ClosedAfter:
 
 
 def test_picture_that_cannot_be_written_ends_the_run_with_what_was_in_flight_on_record(tmp_path, database):
-    clock, shown, told = CountingClock(), [], []
+    clock, shown, told = FakeClock(step_s=0.001), [], []
 
     def picture(frame, judgement):
         shown.append(frame.name)
@@ -154,7 +156,7 @@ class SlowSink:
 def test_sink_slower_than_the_camera_displaces_frames_that_are_counted_and_loses_no_record(
     tmp_path, database
 ):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     frames = list(source_of(write_boards(tmp_path / "frames"), clock))[:3]
     inspection = Inspection(
         Camera(frames, 100),
@@ -173,7 +175,7 @@ def test_sink_slower_than_the_camera_displaces_frames_that_are_counted_and_loses
 
 
 def test_every_frame_is_judged_when_the_sink_is_slow_and_the_source_can_wait(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     frames = list(source_of(write_boards(tmp_path / "frames"), clock))[:3]
     summary = Inspection(
         Camera(frames, 20), recipe_judge(tmp_path), [SlowSink(database)], clock, LoopSettings(queue=1)
@@ -188,7 +190,7 @@ class Lost(Camera):
 
 
 def test_source_that_is_lost_ends_the_run_with_all_it_gave_on_record(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     frames = list(source_of(write_boards(tmp_path / "frames"), clock))[:3]
     inspection = Inspection(Lost(frames, 5), recipe_judge(tmp_path), [database], clock)
     with pytest.raises(SourceError) as caught:
@@ -198,11 +200,15 @@ def test_source_that_is_lost_ends_the_run_with_all_it_gave_on_record(tmp_path, d
 
 
 def test_one_joint_that_fails_on_board_after_board_is_a_process_alarm(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     bad = list(source_of(write_boards(tmp_path / "frames"), clock))[2]
     other = replace(bad, pixels=board_image(dict.fromkeys(PLACES, 40) | {"J2": 81}))
     inspection = Inspection(
-        Endless([bad, other]), recipe_judge(tmp_path), [database], clock, LoopSettings(stop_on=3)
+        FakeSource([bad, other], repeat=True),
+        recipe_judge(tmp_path),
+        [database],
+        clock,
+        LoopSettings(stop_on=3),
     )
     with pytest.raises(GateError, match="J2 failed on 3 boards in a row"):
         inspection.run()
@@ -230,14 +236,14 @@ def test_frame_that_is_too_old_and_verdict_that_is_late_are_errors(tmp_path, dat
 
 def test_stream_without_a_frame_is_an_error(tmp_path, database):
     inspection = Inspection(
-        FolderSource([], CountingClock()), recipe_judge(tmp_path), [database], CountingClock()
+        FolderSource([], FakeClock(step_s=0.001)), recipe_judge(tmp_path), [database], FakeClock(step_s=0.001)
     )
     with pytest.raises(SourceError, match="without a frame"):
         inspection.run()
 
 
 def test_both_sinks_hold_the_same_boards(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     source = source_of(write_boards(tmp_path / "frames"), clock)
     with closing(JsonlSink(tmp_path / "run.jsonl")) as lines:
         Inspection(source, recipe_judge(tmp_path), [database, lines], clock).run()
@@ -248,9 +254,9 @@ def test_both_sinks_hold_the_same_boards(tmp_path, database):
 
 @pytest.mark.parametrize("low_latency", [False, True])
 def test_frames_that_the_device_lost_are_captured_and_counted_by_cause(tmp_path, database, low_latency):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     first, second, third = list(source_of(write_boards(tmp_path / "frames"), clock))[:3]
-    source = Given([first, replace(second, missed=4), replace(third, missed=1)])
+    source = FakeSource([first, replace(second, missed=4), replace(third, missed=1)])
     summary = Inspection(
         source, recipe_judge(tmp_path), [database], clock, LoopSettings(low_latency=low_latency)
     ).run()
@@ -262,11 +268,11 @@ def test_frames_that_the_device_lost_are_captured_and_counted_by_cause(tmp_path,
 
 
 def test_source_that_is_away_is_error_on_record_and_what_comes_back_is_judged(tmp_path, database):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     first, second = list(source_of(write_boards(tmp_path / "frames"), clock))[:2]
     away = Frame(1, "cam#000001", first.captured_ns, None, "the cable was cut", away=True)
     summary = Inspection(
-        Given([first, away, replace(second, index=2)]), recipe_judge(tmp_path), [database], clock
+        FakeSource([first, away, replace(second, index=2)]), recipe_judge(tmp_path), [database], clock
     ).run()
     assert [verdict for _, verdict in recorded(tmp_path)] == ["PASS", "ERROR", "REVIEW"]
     assert summary.errors == {Cause.SOURCE_AWAY: 1}

@@ -1,6 +1,5 @@
 """Frames of bright and dark boards, as streams that end, repeat or never wait; and what of them is on record."""
 
-import itertools
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +9,7 @@ import numpy as np
 from support.bright_model import PLACES, board_image
 
 from sji_edge.streams.files.folder import FolderSource
+from sji_edge.testing import FakeSource
 
 GREYS = [40, 60, 80]
 
@@ -34,47 +34,12 @@ def recorded(tmp_path):
         return connection.execute("SELECT frame_name, verdict FROM boards ORDER BY id").fetchall()
 
 
-class Endless:
-    """The frames of a source over and over, each under a new name."""
-
-    def __init__(self, frames):
-        self._frames = frames
-
-    def __iter__(self):
-        for index in itertools.count():
-            frame = self._frames[index % len(self._frames)]
-            yield replace(frame, index=index, name=f"{index}.png")
-
-    def close(self):
-        pass
-
-
 def endless(tmp_path, clock):
-    return Endless(list(source_of(write_boards(tmp_path / "frames"), clock))[:3])
+    return FakeSource(list(source_of(write_boards(tmp_path / "frames"), clock))[:3], repeat=True)
 
 
-class Camera:
-    """Gives so many frames as fast as it can, whether anyone takes them or not."""
+class Camera(FakeSource):
+    """A source of ``count`` frames, as fast as it can."""
 
     def __init__(self, frames, count):
-        self._frames, self._count = frames, count
-
-    def __iter__(self):
-        for index in range(self._count):
-            yield replace(self._frames[index % len(self._frames)], index=index)
-
-    def close(self):
-        pass
-
-
-class Given:
-    """Frames that are ready."""
-
-    def __init__(self, frames):
-        self._frames = frames
-
-    def __iter__(self):
-        return iter(self._frames)
-
-    def close(self):
-        pass
+        super().__init__(replace(frames[index % len(frames)], index=index) for index in range(count))

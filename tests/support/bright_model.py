@@ -1,4 +1,4 @@
-"""A real graph whose answer can be written down, boards to judge with it, and a clock that only counts.
+"""A real graph whose answer can be written down, and boards to judge with it.
 
 The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop.
 """
@@ -20,6 +20,7 @@ from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, RecipeLayout
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
+from sji_edge.testing import FakeClock
 
 SPEC = PreprocessSpec(height=16, width=16, channels=1)
 THRESHOLDS = Thresholds(lower=0.4, upper=0.6)
@@ -87,28 +88,11 @@ def frame_of(pixels, index=0, name=None, error=""):
     return Frame(index, name or f"board{index:02d}.png", 0, pixels, error)
 
 
-class CountingClock:
-    """Every look at it is one millisecond later than the last."""
-
-    def __init__(self):
-        self.now_ns = 0
-
-    def monotonic_ns(self):
-        self.now_ns += 1_000_000
-        return self.now_ns
-
-    def utc(self):
-        return "2025-01-31T08:09:10.123456+00:00"
-
-    def sleep(self, seconds):
-        self.now_ns += int(seconds * 1e9)
-
-
 def recipe_judge(
     folder: Path,
     extra: str = "",
     max_batch: int = 8,
-    clock: CountingClock | None = None,
+    clock: FakeClock | None = None,
     *,
     engine: Engine | None = None,
     backend: str = "onnxruntime",
@@ -116,9 +100,11 @@ def recipe_judge(
 ) -> BoardJudge:
     layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
     engine = engine or open_engine(folder, max_batch, backend=backend)
-    return BoardJudge(engine, MODEL, layout, clock or CountingClock(), "run", deadlines=deadlines)
+    return BoardJudge(engine, MODEL, layout, clock or FakeClock(step_s=0.001), "run", deadlines=deadlines)
 
 
-def image_judge(folder: Path, clock: CountingClock | None = None, backend: str = "onnxruntime") -> BoardJudge:
+def image_judge(folder: Path, clock: FakeClock | None = None, backend: str = "onnxruntime") -> BoardJudge:
     layout = ImageLayout(SPEC, THRESHOLDS)
-    return BoardJudge(open_engine(folder, backend=backend), MODEL, layout, clock or CountingClock(), "run")
+    return BoardJudge(
+        open_engine(folder, backend=backend), MODEL, layout, clock or FakeClock(step_s=0.001), "run"
+    )

@@ -3,16 +3,13 @@
 import numpy as np
 from support.bright_model import THRESHOLDS, frame_of
 
+from sji_edge.testing import FakeSource
+
 GREYS = list(range(30, 90))
 
 
-class Frames(list):
-    def close(self):
-        pass
-
-
 def frames():
-    return Frames(frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(GREYS))
+    return FakeSource(frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(GREYS))
 
 
 def verdict(score):

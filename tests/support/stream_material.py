@@ -1,4 +1,4 @@
-"""Images, clips and clocks for the tests of sources."""
+"""Images and clips for the tests of sources."""
 
 import threading
 
@@ -52,28 +52,6 @@ def read_some(source, count):
         if len(frames) == count:
             break
     return frames
-
-
-class FakeClock:
-    """Time that passes only when someone waits."""
-
-    def __init__(self):
-        self.now_ns = 0
-        self.waits = []
-
-    def monotonic_ns(self):
-        return self.now_ns
-
-    def utc(self):
-        return "2025-01-01T00:00:00.000000+00:00"
-
-    def wait(self, seconds):
-        self.waits.append(seconds)
-        self.now_ns += round(seconds * 1e9)
-        return False
-
-    def sleep(self, seconds):
-        self.wait(seconds)
 
 
 class Reading:

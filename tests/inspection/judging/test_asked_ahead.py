@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.board_stream import Camera, Given, endless, recorded
+from support.board_stream import Camera, endless, recorded
 from support.bright_model import (
     PLACES,
-    CountingClock,
     board_image,
     frame_of,
     image_judge,
@@ -22,6 +21,7 @@ from support.bright_model import (
 from sji_edge.core.errors import EngineInputError
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.loop import Inspection, LoopSettings
+from sji_edge.testing import FakeClock, FakeSource
 
 
 class ClosesAfter:
@@ -49,7 +49,7 @@ class ClosesAfter:
 @pytest.mark.parametrize("low_latency", [False, True])
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_engine_that_fails_stops_the_run_with_every_board_on_record(tmp_path, database, low_latency, backend):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     engine = ClosesAfter(open_engine(tmp_path, backend=backend), 3)
     judge = recipe_judge(tmp_path, clock=clock, engine=engine)
     settings = LoopSettings(low_latency=low_latency)
@@ -69,7 +69,7 @@ def test_engine_that_fails_stops_the_run_with_every_board_on_record(tmp_path, da
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_batches_span_frames_of_few_joints_and_each_keeps_its_own_scores(tmp_path, database, backend):
-    clock, greys = CountingClock(), list(range(30, 90))
+    clock, greys = FakeClock(step_s=0.001), list(range(30, 90))
     frames = [frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(greys)]
     judge = image_judge(tmp_path, clock, backend)
     Inspection(Camera(frames, len(frames)), judge, [database], clock, LoopSettings(queue=16)).run()
@@ -98,14 +98,14 @@ class Watched(ClosesAfter):
 def watched_run(tmp_path, database, source, settings=None):
     engine = Watched(open_engine(tmp_path, backend="openvino"))
     judge = recipe_judge(tmp_path, engine=engine)
-    summary = Inspection(source, judge, [database], CountingClock(), settings).run()
+    summary = Inspection(source, judge, [database], FakeClock(step_s=0.001), settings).run()
     assert summary.judged == engine.asked.count("submit") == engine.asked.count("collect") > 0
     return engine.asked
 
 
 def test_the_engine_has_the_next_frame_before_it_has_answered_the_last(tmp_path, database):
     pixels = board_image(dict.fromkeys(PLACES, 40))
-    source = Given([replace(frame_of(pixels + noise, noise), missed=0) for noise in range(40)])
+    source = FakeSource([replace(frame_of(pixels + noise, noise), missed=0) for noise in range(40)])
     asked = watched_run(tmp_path, database, source)
     ahead = [asked[:end].count("submit") - asked[:end].count("collect") for end in range(len(asked) + 1)]
     assert max(ahead) == 2
@@ -115,7 +115,7 @@ def test_the_engine_has_the_next_frame_before_it_has_answered_the_last(tmp_path,
 def test_a_frame_alone_is_answered_without_waiting_for_another(tmp_path, database):
     recorded_ones = []
 
-    class OneByOne(Given):
+    class OneByOne(FakeSource):
         def __iter__(self):
             for frame in super().__iter__():
                 yield frame

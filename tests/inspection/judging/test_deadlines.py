@@ -1,7 +1,7 @@
 """What counts against a takt: the time since a capture, or the work alone where nothing was captured."""
 
 import pytest
-from support.bright_model import PLACES, CountingClock, board_image, frame_of, open_engine, recipe_judge
+from support.bright_model import PLACES, board_image, frame_of, open_engine, recipe_judge
 
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
@@ -9,6 +9,7 @@ from sji_edge.inspection.judging.frame_job import Deadlines
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.observe.tally import Tally
 from sji_edge.inspection.settings import RunSettings
+from sji_edge.testing import FakeClock
 
 SECOND = 10**9
 STAGES = ("wait", "check", "align", "crop", "infer", "decide")
@@ -43,7 +44,7 @@ def judged_with_waits(judge, clock, *, in_queue, prepared, decided):
 
 @pytest.mark.parametrize("waits", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
 def test_a_wait_is_late_for_a_camera_and_not_for_a_file(tmp_path, waits):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     names = ("in_queue", "prepared", "decided")
     for counts, verdict in ((True, Verdict.ERROR), (False, Verdict.PASS)):
         clock.now_ns = 0
@@ -54,7 +55,7 @@ def test_a_wait_is_late_for_a_camera_and_not_for_a_file(tmp_path, waits):
 
 
 def test_work_that_takes_longer_than_the_takt_is_late_for_a_file_too(tmp_path):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     judge = judge_of(tmp_path, clock, Deadlines(takt_ns=SECOND // 2, waits=False), seconds=0.6)
     judgement = judged_with_waits(judge, clock, in_queue=5.0, prepared=0.0, decided=0.0)
     assert judgement.cause is Cause.LATE
@@ -63,7 +64,7 @@ def test_work_that_takes_longer_than_the_takt_is_late_for_a_file_too(tmp_path):
 
 
 def test_a_prepared_frame_that_waits_too_long_is_too_old_only_where_waits_count(tmp_path):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     for counts, cause in ((True, Cause.TOO_OLD), (False, None)):
         clock.now_ns = 0
         judge = judge_of(tmp_path, clock, Deadlines(max_age_ns=SECOND // 2, waits=counts))
@@ -72,7 +73,7 @@ def test_a_prepared_frame_that_waits_too_long_is_too_old_only_where_waits_count(
 
 
 def test_stages_and_waits_add_up_to_the_time_since_capture_and_to_the_record(tmp_path):
-    clock, tally = CountingClock(), Tally()
+    clock, tally = FakeClock(step_s=0.001), Tally()
     judge = judge_of(tmp_path, clock, Deadlines(), seconds=0.25)
     judgement = judged_with_waits(judge, clock, in_queue=0.5, prepared=0.125, decided=2.0)
     latency = judgement.record.latency_ns
@@ -89,7 +90,7 @@ def test_stages_and_waits_add_up_to_the_time_since_capture_and_to_the_record(tmp
 
 @pytest.mark.parametrize("black", [None, 0, 3])
 def test_a_run_shows_the_waits_beside_its_stages_in_the_order_of_the_stages(tmp_path, black):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     frames = [
         frame_of(board_image(dict.fromkeys(PLACES, 40 + index)) * (index != black), index)
         for index in range(4)

@@ -9,7 +9,6 @@ from support.bright_model import (
     PLACES,
     SPEC,
     THRESHOLDS,
-    CountingClock,
     board_image,
     frame_of,
     open_engine,
@@ -30,6 +29,7 @@ from sji_edge.runtime.tensorrt import engine as tensorrt_engine
 from sji_edge.runtime.tensorrt.device_buffers import Profile
 from sji_edge.runtime.tensorrt.engine import TensorRtEngine
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
+from sji_edge.testing import FakeClock
 
 GREYS = {"J1": 40, "J2": 58, "J3": 60, "J4": 63, "J5": 90}
 
@@ -57,7 +57,7 @@ def device(tmp_path, monkeypatch, kernel):
         )
         assert isinstance(engine, FrameEngine)
         layout = RecipeLayout(write_recipe(tmp_path / "recipe", extra), SPEC, THRESHOLDS)
-        judge = BoardJudge(engine, MODEL, layout, CountingClock(), "run", on_device=on_device)
+        judge = BoardJudge(engine, MODEL, layout, FakeClock(step_s=0.001), "run", on_device=on_device)
         return judge, plan
 
     return make
@@ -130,7 +130,7 @@ def test_an_engine_of_other_classes_is_refused_at_once(device) -> None:
             judge._engine,
             MODEL.__class__(("a", "b", "c"), 0, SPEC, "e" * 64),
             judge._layout,
-            CountingClock(),
+            FakeClock(step_s=0.001),
             "run",
             on_device=True,
         )

@@ -5,7 +5,6 @@ from support.bright_model import (
     PLACES,
     SPEC,
     THRESHOLDS,
-    CountingClock,
     board_image,
     frame_of,
     image_judge,
@@ -23,6 +22,7 @@ from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout
+from sji_edge.testing import FakeClock
 
 GOOD, DOUBTFUL, BAD = 40, 60, 80
 ALL_GOOD = dict.fromkeys(PLACES, GOOD)
@@ -126,7 +126,7 @@ def test_frame_that_cannot_be_judged_is_an_error_with_all_its_joints(tmp_path, f
 
 def test_engine_that_fails_gives_an_error_record_and_its_exception(tmp_path):
     engine = open_engine(tmp_path)
-    judge = BoardJudge(engine, MODEL, ImageLayout(SPEC, THRESHOLDS), CountingClock(), "run")
+    judge = BoardJudge(engine, MODEL, ImageLayout(SPEC, THRESHOLDS), FakeClock(step_s=0.001), "run")
     engine.close()
     judgement = judge.judge(frame_of(np.full((20, 20), 90, np.uint8)))
     assert isinstance(judgement.failure, EngineInputError)
@@ -173,7 +173,7 @@ def test_engine_that_contradicts_its_card_is_refused(tmp_path):
         Model(("a", "b"), 0, PreprocessSpec(height=32, width=16), ""),
     ):
         with pytest.raises(EngineInputError, match="card"):
-            BoardJudge(open_engine(tmp_path), model, layout, CountingClock(), "run")
+            BoardJudge(open_engine(tmp_path), model, layout, FakeClock(step_s=0.001), "run")
 
 
 def test_a_whole_camera_frame_is_no_joint(tmp_path):
@@ -228,7 +228,9 @@ def test_the_engine_is_not_asked_ahead_where_a_takt_counts_the_work_alone(tmp_pa
     engine = open_engine(tmp_path, backend="openvino")
 
     def depth(**limits):
-        return BoardJudge(engine, MODEL, layout, CountingClock(), "run", deadlines=Deadlines(**limits)).depth
+        return BoardJudge(
+            engine, MODEL, layout, FakeClock(step_s=0.001), "run", deadlines=Deadlines(**limits)
+        ).depth
 
     assert depth() == depth(takt_ns=1) == depth(waits=False) == 2
     assert depth(takt_ns=1, waits=False) == 1

@@ -5,7 +5,7 @@ import urllib.request
 from contextlib import closing
 
 import pytest
-from support.bright_model import CountingClock, image_judge
+from support.bright_model import image_judge
 from support.grey_frames import GREYS, frames, verdict
 
 from sji_edge.core.errors import UsageError
@@ -13,6 +13,7 @@ from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.observe.metrics_server import MetricsServer
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.status_formats import CONTENT_TYPE, prometheus_text, status_line
+from sji_edge.testing import FakeClock
 
 SAMPLE = re.compile(
     r'(sji_edge_[a-z0-9_]+)(?:\{((?:[a-z0-9_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? ([-+.0-9e]+)'
@@ -21,7 +22,7 @@ SAMPLE = re.compile(
 
 @pytest.fixture
 def summary(tmp_path):
-    return Inspection(frames(), image_judge(tmp_path), [], CountingClock()).run()
+    return Inspection(frames(), image_judge(tmp_path), [], FakeClock(step_s=0.001)).run()
 
 
 def parse(text):

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from support.bright_model import PLACES, CountingClock, board_image, frame_of, recipe_judge
+from support.bright_model import PLACES, board_image, frame_of, recipe_judge
 
 from sji_edge.core.errors import GateError
 from sji_edge.core.verdict import Verdict
@@ -14,6 +14,7 @@ from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.inspection.observe.empty_run import NEXT_STEP, nothing_judged
 from sji_edge.inspection.observe.tally import Tally
+from sji_edge.testing import FakeClock
 
 QUEUE = 4
 
@@ -66,7 +67,7 @@ def test_alarm_judges_no_board_that_only_waited_and_counts_it(tmp_path, database
     line = Line()
     settings = LoopSettings(policy=policy, queue=QUEUE, stop_on=3, low_latency=low_latency)
     sink = SlowAt(database, line, 3) if policy == "every" else database
-    inspection = Inspection(line, recipe_judge(tmp_path), [sink], CountingClock(), settings)
+    inspection = Inspection(line, recipe_judge(tmp_path), [sink], FakeClock(step_s=0.001), settings)
     with pytest.raises(GateError, match=r"J2 failed on 3 boards in a row, the last of them board\d+\.png"):
         inspection.run()
     summary = inspection.summary()
@@ -87,7 +88,7 @@ def frames_of(*images):
 def test_run_without_a_judged_joint_fails_and_names_the_commonest_cause(tmp_path, database):
     black, small = np.zeros((520, 640), np.uint8), np.full((48, 64), 90, np.uint8)
     frames = frames_of(black, small, small)
-    inspection = Inspection(frames, recipe_judge(tmp_path), [database], CountingClock())
+    inspection = Inspection(frames, recipe_judge(tmp_path), [database], FakeClock(step_s=0.001))
     with pytest.raises(GateError) as caught:
         inspection.run()
     assert caught.value.exit_code == 3
@@ -121,7 +122,7 @@ def test_a_run_of_which_nobody_looked_at_a_frame_says_what_became_of_them():
 
 def test_one_judged_board_is_a_run_that_judged(tmp_path, database):
     frames = frames_of(np.zeros((520, 640), np.uint8), board_image(dict.fromkeys(PLACES, 40)))
-    summary = Inspection(frames, recipe_judge(tmp_path), [database], CountingClock()).run()
+    summary = Inspection(frames, recipe_judge(tmp_path), [database], FakeClock(step_s=0.001)).run()
     assert summary.boards[Verdict.ERROR] == summary.judged == 1
 
 
@@ -131,7 +132,7 @@ def test_run_that_was_broken_off_is_not_called_one_that_judged_nothing(tmp_path,
         [frame_of(np.zeros((520, 640), np.uint8), index) for index in range(50)],
         recipe_judge(tmp_path),
         [database],
-        CountingClock(),
+        FakeClock(step_s=0.001),
         stop=lambda: bool(seen),
         on_board=[lambda frame, judgement: seen.append(frame.name)],
     ).run()

@@ -7,7 +7,6 @@ from support.bright_model import (
     MODEL,
     SPEC,
     THRESHOLDS,
-    CountingClock,
     frame_of,
     image_judge,
     open_engine,
@@ -19,6 +18,7 @@ from sji_edge.inspection.judging.frame_job import Work
 from sji_edge.inspection.judging.layout import ImageLayout
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.observe.shadow import Shadow
+from sji_edge.testing import FakeClock
 
 
 def shadow_of(tmp_path, share, knee=60.0):
@@ -31,7 +31,7 @@ def shadow_of(tmp_path, share, knee=60.0):
 
 def run(tmp_path, shadow):
     judge = image_judge(tmp_path)
-    Inspection(frames(), judge, [], CountingClock(), on_work=shadow.take).run()
+    Inspection(frames(), judge, [], FakeClock(step_s=0.001), on_work=shadow.take).run()
     return shadow.close()
 
 

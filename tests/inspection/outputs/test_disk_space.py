@@ -4,12 +4,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.bright_model import PLACES, CountingClock, board_image, frame_of, recipe_judge
+from support.bright_model import PLACES, board_image, frame_of, recipe_judge
 
 from sji_edge.core.errors import OutputError
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.outputs.disk_space import FreeSpace
 from sji_edge.records.write.sqlite import SqliteSink
+from sji_edge.testing import FakeClock
 
 
 class Boards:
@@ -58,7 +59,7 @@ def test_every_disk_is_looked_at_and_named_by_its_first_folder(tmp_path):
 
 
 def test_the_run_ends_before_the_disk_is_full_with_every_captured_board_on_record(tmp_path):
-    clock = CountingClock()
+    clock = FakeClock(step_s=0.001)
     space = FreeSpace([tmp_path], shutil.disk_usage(tmp_path).free * 2)
     with closing(SqliteSink(tmp_path / "records.db")) as database:
         inspection = Inspection(Boards(200), recipe_judge(tmp_path), [database], clock, space=space)

@@ -1,12 +1,22 @@
 import numpy as np
 import pytest
-from support.stream_material import FakeClock
 
 from sji_edge.core.errors import SourceError
 from sji_edge.core.protocols import Frame
 from sji_edge.streams.cameras.reconnect import FIRST_WAIT_S, LONGEST_WAIT_S, ReconnectingSource, reconnecting
+from sji_edge.testing import FakeClock
 
 LOST = "the cable was cut"
+
+
+def waiting(clock):
+    """Wait on a fake clock, and report that nobody closed the source meanwhile."""
+
+    def wait(seconds):
+        clock.sleep(seconds)
+        return False
+
+    return wait
 
 
 class Device:
@@ -44,7 +54,7 @@ class Opened:
 def source_of(*script, limit_s=30.0, ends=True):
     clock = FakeClock()
     device = Device(clock, *script, ends=ends)
-    return ReconnectingSource(device.open, "cam", limit_s, clock, clock.wait), device, clock
+    return ReconnectingSource(device.open, "cam", limit_s, clock, waiting(clock)), device, clock
 
 
 def test_source_that_comes_back_goes_on_with_the_next_number():
@@ -90,7 +100,7 @@ def test_time_away_starts_anew_after_a_frame():
 def test_first_opening_is_no_retry():
     clock = FakeClock()
     with pytest.raises(SourceError, match="no answer"):
-        ReconnectingSource(Device(clock, None).open, "cam", 30.0, clock, clock.wait)
+        ReconnectingSource(Device(clock, None).open, "cam", 30.0, clock, waiting(clock))
     assert clock.waits == []
 
 
@@ -119,6 +129,6 @@ def test_source_that_is_closed_while_it_reopens_lets_go_of_the_new_one():
             source.close()
         return opened
 
-    source = ReconnectingSource(reopen, "cam", 30.0, clock, clock.wait)
+    source = ReconnectingSource(reopen, "cam", 30.0, clock, waiting(clock))
     list(source)
     assert device.closed == device.opened == 2
