@@ -183,7 +183,11 @@ class FolderDataset:
         digest = hashlib.sha256()
         for split, samples in sorted(self.splits.items()):
             for sample in samples:
-                digest.update(f"{split}/{self.classes[sample.label]}/{sample.path.name}\n".encode())
+                digest.update(
+                    f"{split}/{self.classes[sample.label]}/{sample.path.name}\n".encode(
+                        errors="surrogateescape"
+                    )
+                )
                 digest.update(sha256_of(sample.path).encode())
         return digest.hexdigest()
 

@@ -1,1 +1,1 @@
-"""Floor 2: reports and thresholds."""
+"""Measures a model on labelled joints, and reports it."""

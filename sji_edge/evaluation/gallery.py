@@ -1,4 +1,4 @@
-"""The joints that a report shows: the worst escapes and the worst false calls, and where the model looked."""
+"""Picks the joints that a report shows (worst escapes, worst false calls) and draws their tiles."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Shown(FrozenModel):
-    """One joint of the gallery; ``picture`` and ``attention`` are PNG bytes, the latter None without a map."""
+    """One joint in the gallery. ``picture`` and ``attention`` are PNG files; ``attention`` is None without a map."""
 
     file: str
     label: str
@@ -28,12 +28,12 @@ class Shown(FrozenModel):
 
 
 def worst_defects(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Indices of the at most ``most`` defects that look best, int64, lowest of the ``(n,)`` scores first."""
+    """Return indices of up to ``most`` defects with the lowest ``(n,)`` scores, int64, lowest first."""
     return _first(np.where(is_defect, scores, np.inf), int(is_defect.sum()), most)
 
 
 def worst_goods(scores: NDArray[np.float64], is_defect: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Indices of the at most ``most`` good joints that look worst, int64, highest of the ``(n,)`` scores first."""
+    """Return indices of up to ``most`` good joints with the highest ``(n,)`` scores, int64, highest first."""
     return _first(np.where(is_defect, np.inf, -scores), int((~is_defect).sum()), most)
 
 
@@ -48,17 +48,17 @@ def show(
     thresholds: Thresholds,
     look: Look | None,
 ) -> tuple[Shown, ...]:
-    """Make the gallery's tiles.
+    """Draw the tiles of the gallery.
 
     Args:
         chosen: indices of the joints to show.
         crops: uint8 ``(n, h, w, c)``.
         scores: 1 − p(good), ``(n,)``.
-        files: where each joint comes from.
-        labels: the name of each joint's class.
-        is_defect: the truth, ``(n,)``.
-        thresholds: the limits.
-        look: crops to activation maps, or None.
+        files: the file of each joint.
+        labels: class name of each joint.
+        is_defect: whether each joint really is defective, bool ``(n,)``.
+        thresholds: the PASS and FAIL limits.
+        look: turns crops into activation maps, or None.
     """
     codes = decide(scores, thresholds)
     maps = None if look is None or not chosen.size else look(np.ascontiguousarray(crops[chosen]))
@@ -76,8 +76,8 @@ def show(
     )
 
 
-def _first(order_by: NDArray[np.float64], there: int, most: int) -> NDArray[np.int64]:
-    return np.argsort(order_by, kind="stable")[: min(there, most)]
+def _first(order_by: NDArray[np.float64], present: int, most: int) -> NDArray[np.int64]:
+    return np.argsort(order_by, kind="stable")[: min(present, most)]
 
 
 def _tile(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -91,7 +91,7 @@ def _overlaid(crop: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDArr
     tile = _tile(crop)
     large = cv2.resize(activation, (tile.shape[1], tile.shape[0]), interpolation=cv2.INTER_LINEAR)
     heat = cv2.applyColorMap((np.clip(large, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    # Where the model does not look the picture stays as it is.
+    # The picture stays unchanged where the map is dark.
     share = (HEAT * np.clip(large, 0, 1))[:, :, None]
     return (tile * (1 - share) + heat * share).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""What a model says of labelled joints, and every figure that follows from it."""
+"""Holds a model's answers on labelled joints, and computes every figure from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """What one model says of joints, each array ``(n,)``; limit and temperature were chosen elsewhere.
+    """A model's answers on labelled joints; every array is ``(n,)``.
 
-    ``confidence`` is the probability of the class that was chosen, ``calibrated`` the same after temperature
-    scaling, ``scores`` 1 − p(good), ``called`` whether that reaches ``limit``.
+    Attributes:
+        labels: class indices.
+        is_defect: whether the label is a defect class.
+        predicted: the most probable class.
+        confidence: probability of that class.
+        calibrated: the same after temperature scaling.
+        scores: 1 − p(good).
+        called: whether the score reaches ``limit``.
+        temperature: the one used for ``calibrated``.
+        limit: score from which a joint is called defective.
     """
 
     labels: NDArray[np.int64]
@@ -34,13 +42,13 @@ class Judged:
     limit: float
 
     def only(self, joints: NDArray[np.int64]) -> "Judged":
-        """Return the same for some joints, which may repeat."""
+        """Return the answers for some joints only, given by index; an index may repeat."""
         arrays = {name: value[joints] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return Judged(**arrays, temperature=self.temperature, limit=self.limit)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether the most probable class is the joint's."""
+        """Whether the most probable class equals the label, bool ``(n,)``."""
         right: NDArray[np.bool_] = self.predicted == self.labels
         return right
 
@@ -57,7 +65,7 @@ FIGURES: dict[str, Callable[[Judged], float | None]] = {
     "false_calls_at_0_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.0),
     "false_calls_at_1_escape": lambda j: false_call_rate_at_escape(j.scores, j.is_defect, 0.01),
 }
-"""Every figure by name; None where it has no denominator."""
+"""Every figure by name; None where its denominator is zero."""
 
 
 def judge(
@@ -68,14 +76,14 @@ def judge(
     limit: float,
     temperature: float,
 ) -> Judged:
-    """Read logits ``(n, classes)`` of labelled joints.
+    """Derive scores, confidences and calls from the logits ``(n, classes)`` of labelled joints.
 
     Args:
-        logits: finite.
-        labels: class indices, ``(n,)``.
-        good_index: the good class's column.
+        logits: finite values, ``(n, classes)``.
+        labels: class indices, int64 ``(n,)``.
+        good_index: column of the good class.
         limit: score from which a joint is called defective.
-        temperature: of the calibrated confidence.
+        temperature: divides the logits for the calibrated confidence.
     """
     scores = defect_scores(logits.astype(np.float32), good_index)
     return Judged(

@@ -1,4 +1,4 @@
-"""Thresholds for an escape rate that was asked for, and in words what they mean."""
+"""Chooses thresholds for a target escape rate, and explains in words what they mean."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,21 @@ from sji_edge.metrics.sample_size import defects_needed
 from sji_edge.metrics.thresholds import thresholds_for_escape
 
 SMALLEST_RATE = 1e-9
-"""No number of joints that a line sees could prove less."""
+"""No line sees enough joints to prove a lower rate."""
 
 Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 
 class OperatingPoint(FrozenModel):
-    """Limits chosen on a validation split for ``max_escape``, and what they do to that split."""
+    """Limits chosen on a validation split for ``max_escape``.
+
+    Attributes:
+        max_escape: the target: largest share of the defects that may pass.
+        thresholds: the chosen limits.
+        validation: counts and rates of the validation split at these limits.
+        words: what the limits mean, as sentences.
+    """
 
     max_escape: float
     thresholds: Thresholds
@@ -27,10 +34,10 @@ class OperatingPoint(FrozenModel):
 
 
 def parse_rate(text: str) -> float:
-    """Read ``0.5%``, ``0.5 %`` or ``0.005`` as a share.
+    """Parse ``0.5%``, ``0.5 %`` or ``0.005`` as a share.
 
     Raises:
-        UsageError: neither, or not 0 and outside [``SMALLEST_RATE``, 1).
+        UsageError: the text is no number, or neither 0 nor in [``SMALLEST_RATE``, 1).
     """
     number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
     try:
@@ -38,20 +45,20 @@ def parse_rate(text: str) -> float:
     except ValueError:
         value = -1.0
     if value != 0.0 and not SMALLEST_RATE <= value < 1.0:
-        raise UsageError(f"an escape rate of {text!r}; 0, or a share such as 0.5% or 0.005, was wanted")
+        raise UsageError(f"an escape rate must be 0 or a share such as 0.5% or 0.005 (got {text!r})")
     return value
 
 
 def solve_operating_point(scores: Scores, is_defect: Truth, max_escape: float) -> OperatingPoint:
-    """Choose the limits on validation scores so that no greater share of its defects passes.
+    """Choose limits on validation scores so that at most ``max_escape`` of the defects pass.
 
     Args:
-        scores: 1 − p(good), ``(n,)``.
-        is_defect: bool ``(n,)``.
-        max_escape: greatest share of the defects that may pass: 0, or from ``SMALLEST_RATE`` to 1.
+        scores: 1 − p(good), float64 ``(n,)``.
+        is_defect: whether each joint really is defective, bool ``(n,)``.
+        max_escape: largest share of the defects that may pass: 0, or from ``SMALLEST_RATE`` to below 1.
 
     Raises:
-        DataError: no defect or no good joint among them.
+        DataError: the split holds no defect, or no good joint.
     """
     thresholds = thresholds_for_escape(scores, is_defect, max_escape)
     rates = defect_rates(decide(scores, thresholds), is_defect)
@@ -64,22 +71,24 @@ def solve_operating_point(scores: Scores, is_defect: Truth, max_escape: float) -
 def _words(thresholds: Thresholds, rates: DefectRates, max_escape: float) -> list[str]:
     at_most = rates.escape_interval[1]
     words = [
-        f"A joint passes below {thresholds.lower:.4f} and fails from {thresholds.upper:.4f}; between the two a "
-        "person looks at it.",
+        f"A joint passes below {thresholds.lower:.4f} and fails from {thresholds.upper:.4f}; between the two, a "
+        "person decides.",
         f"On the validation split {rates.escapes} of {rates.defects} defects pass: an escape rate of "
-        f"{rates.escapes / rates.defects:.1%}, at most {at_most:.1%} at 95 % confidence.",
-        f"Of its {rates.goods} good joints {rates.false_calls} fail, and {rates.good_reviews} go to review.",
+        f"{rates.escapes / rates.defects:.1%}, upper limit {at_most:.1%} at 95 % confidence.",
+        f"Of its {rates.goods} good joints, {rates.false_calls} fail and {rates.good_reviews} go to review.",
     ]
     if max_escape > 0.0:
         needed = defects_needed(max_escape)
-        short = " That is more than there are: the split cannot prove it." if needed > rates.defects else ""
+        short = (
+            f" This split has only {rates.defects}, so it cannot prove it." if needed > rates.defects else ""
+        )
         words.append(
-            f"Zero misses in n defects prove no better than about 3/n. To claim {max_escape:.2%} at 95 % "
-            f"confidence takes {needed} defects without a miss.{short}"
+            f"Zero escapes among n defects prove a rate of about 3/n, no better. Proving {max_escape:.2%} at 95 % "
+            f"confidence takes {needed} defects without an escape.{short}"
         )
     else:
         words.append(
-            "No number of joints proves an escape rate of zero; zero misses in n defects prove no better than about "
+            "No number of joints proves an escape rate of zero. Zero escapes among n defects prove a rate of about "
             f"3/n, here {3 / rates.defects:.1%}."
         )
     return words

@@ -1,4 +1,4 @@
-"""A report as one HTML file: pictures inside, no network, no script."""
+"""Writes the report as one HTML file with its pictures embedded; it needs no network and no script."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,18 @@ PERCENT = {
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows; ``facts`` say what was evaluated, ``words`` what the limits mean."""
+    """What the page shows.
+
+    Attributes:
+        title: heading of the page.
+        facts: what was evaluated, on which data and when.
+        words: what the chosen limits mean, as sentences.
+        evaluation: figures, class table and curve.
+        pictures: heading to PNG file.
+        escapes: tiles of the defects that look best.
+        false_calls: tiles of the good joints that look worst.
+        attention: what is said about the activation maps.
+    """
 
     title: str
     facts: Mapping[str, str]
@@ -53,7 +64,7 @@ class Page:
 
 
 def write_page(path: Path, page: Page) -> None:
-    """Write the page in one step."""
+    """Render the page, and write it in one step."""
     environment = Environment(
         loader=PackageLoader("sji_edge.evaluation", "."),
         autoescape=True,
@@ -67,14 +78,14 @@ def write_page(path: Path, page: Page) -> None:
 
 
 def figure_text(figure: Figure) -> str:
-    """Return a figure's value as text: a share in percent; a dash where it cannot be computed."""
+    """Format a figure's value: shares in percent, a dash where it cannot be computed."""
     if figure.value is None:
         return "–"
     return f"{figure.value:.1%}" if figure.name in PERCENT else f"{figure.value:.4f}"
 
 
 def interval_text(figure: Figure) -> str:
-    """Return the interval as text, or the reason why there is no value."""
+    """Format a figure's interval, or say why there is no value."""
     if figure.value is None:
         return figure.why
     if figure.low is None or figure.high is None:

@@ -1,4 +1,4 @@
-"""What a line does to a picture, at five rising strengths each."""
+"""Disturbances as they occur on a production line, each at five rising strengths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Perturb = Callable[[Image, PreprocessSpec, float, np.random.Generator], Image]
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One kind of disturbance, and its strengths in ``unit``, weakest first."""
+    """One kind of disturbance with its strengths in ``unit``, weakest first."""
 
     name: str
     unit: str
@@ -36,9 +36,16 @@ class Perturbation:
 def perturbed(
     images: Sequence[Image], spec: PreprocessSpec, kind: Perturbation, strength: float, seed: int
 ) -> Crops:
-    """Return the crops of images that show one joint each, disturbed, uint8 ``(n, height, width, channels)``.
+    """Return disturbed crops of images that show one joint each, uint8 ``(n, height, width, channels)``.
 
-    Shift and rotation change the crop's map, so that the original pixels are resampled once.
+    Shift and rotation change the crop's affine map, so the original pixels are resampled only once.
+
+    Args:
+        images: one joint each, as stored.
+        spec: size and channels of the crop.
+        kind: the disturbance.
+        strength: in ``kind.unit``.
+        seed: of the random numbers; the same seed gives the same crops.
     """
     rng = np.random.default_rng(seed)
     return np.stack([kind.apply(image, spec, strength, rng) for image in images])

@@ -1,4 +1,4 @@
-"""Everything measured of one model on one split, each figure with its interval or the reason why it has none."""
+"""Measures a model on one split: every figure with its 95 % interval, or the reason why it has none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,17 @@ MAX_CURVE = 200
 
 
 class Figure(FrozenModel):
-    """One figure with its 95 % interval; ``value`` None where it cannot be computed, and ``why``."""
+    """One figure with its 95 % interval.
+
+    Attributes:
+        name: its key, as in ``page.TITLES``.
+        value: None where it cannot be computed.
+        low: lower end of the interval, or None.
+        high: upper end of the interval, or None.
+        interval: how the interval was computed.
+        counts: numerator and denominator of a rate, as ``3 of 40``.
+        why: why there is no value.
+    """
 
     name: str
     value: float | None
@@ -41,7 +51,7 @@ class Figure(FrozenModel):
 
 
 class ClassVerdicts(FrozenModel):
-    """One class's joints: the most probable class of each, and the verdicts, by name."""
+    """Joints of one class, counted by most probable class and by verdict."""
 
     name: str
     joints: int
@@ -50,7 +60,7 @@ class ClassVerdicts(FrozenModel):
 
 
 class CurvePoint(FrozenModel):
-    """One limit on the score, and what it would do alone: call every joint from it on defective."""
+    """Both rates if every joint with a score of at least ``limit`` were called defective."""
 
     limit: float
     escape_rate: float | None
@@ -58,7 +68,18 @@ class CurvePoint(FrozenModel):
 
 
 class Evaluation(FrozenModel):
-    """A split judged; ``figures`` in the order of the table."""
+    """Everything measured on one split.
+
+    Attributes:
+        joints: number of joints.
+        defects: joints of a defect class.
+        goods: joints of the good class.
+        thresholds: the PASS and FAIL limits used.
+        temperature: fitted on the validation split; None without one.
+        figures: every figure, in the order of the table.
+        classes: one row a class.
+        curve: both rates over the limit on the score.
+    """
 
     joints: int
     defects: int
@@ -70,20 +91,26 @@ class Evaluation(FrozenModel):
     curve: tuple[CurvePoint, ...]
 
     def figure(self, name: str) -> Figure:
-        """Return a figure by its name."""
+        """Return a figure by its name; raises ``StopIteration`` for an unknown one."""
         return next(figure for figure in self.figures if figure.name == name)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's logits ``(n, classes)`` on labelled joints; ``groups`` ``(n,)`` where joints belong together."""
+    """A model's answers on labelled joints.
+
+    Attributes:
+        logits: float32 ``(n, classes)``.
+        labels: class indices, int64 ``(n,)``.
+        groups: group (board, panel) of each joint ``(n,)``; None where they are not known.
+    """
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
 
 
-def evaluate(
+def measure(
     answers: Answers,
     *,
     classes: Sequence[str],
@@ -95,25 +122,25 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model.
 
-    Rates have exact intervals; figures of ranking and calibration have bootstrap ones, over whole groups where
-    groups are known.
+    Rates have exact intervals. Ranking and calibration figures have bootstrap intervals, which resample whole groups
+    where groups are known.
 
     Args:
-        answers: on the split that is reported.
-        classes: names of the logits' columns.
-        good_index: the good class's column.
-        thresholds: the deployed limits.
-        validation: for the temperature; without it there is no calibrated figure.
-        replicates: of the bootstrap.
+        answers: the model's answers on the reported split.
+        classes: names of the columns of the logits.
+        good_index: column of the good class.
+        thresholds: the PASS and FAIL limits.
+        validation: answers on the validation split, for the temperature; without them there is no calibrated figure.
+        replicates: number of bootstrap resamples.
         seed: of the bootstrap.
 
     Raises:
-        DataError: no joint, or a logit that is not finite.
+        DataError: there is no joint, or a logit is not finite.
     """
     if not answers.labels.size:
-        raise DataError("no joint to evaluate", hint="give a split that holds joints")
+        raise DataError("there is no joint to evaluate", hint="choose a split that has joints")
     if not np.isfinite(answers.logits).all():
-        raise DataError("the model's logits are not finite: nothing can be measured")
+        raise DataError("the model returned non-finite logits: nothing can be measured")
     temperature = None if validation is None else fit_temperature(validation.logits, validation.labels)
     judged = judge(
         answers.logits, answers.labels, good_index, limit=thresholds.upper, temperature=temperature or 1.0
@@ -136,7 +163,7 @@ def evaluate(
 def _reasons(
     judged: Judged, classes: Sequence[str], good_index: int, temperature: float | None
 ) -> dict[str, str]:
-    """Why a figure cannot be computed, by name."""
+    """Return why figures cannot be computed, by name."""
     reasons: dict[str, str] = {}
     if temperature is None:
         reasons["ece_calibrated"] = "no validation split to fit the temperature on"
@@ -214,7 +241,7 @@ def _class_rows(classes: Sequence[str], judged: Judged, codes: NDArray[np.int8])
 
 
 def _curve(judged: Judged) -> tuple[CurvePoint, ...]:
-    """Both rates at the distinct scores, thinned to ``MAX_CURVE``."""
+    """Return both rates at the distinct scores, thinned to ``MAX_CURVE`` points."""
     limits = np.unique(judged.scores)
     if limits.size > MAX_CURVE:
         limits = limits[np.linspace(0, limits.size - 1, MAX_CURVE).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""How alike two activation maps are."""
+"""Measures how similar two activation maps are."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ Map = NDArray[np.float32]
 
 
 def pearson(one: Map, other: Map) -> float | None:
-    """Pearson correlation of two maps of one shape; None where one of them is flat."""
+    """Return the Pearson correlation of two maps of the same shape; None if either is flat."""
     a, b = (each.astype(np.float64).ravel() for each in (one, other))
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
@@ -17,7 +17,7 @@ def pearson(one: Map, other: Map) -> float | None:
 
 
 def top_iou(one: Map, other: Map, share: float = TOP_SHARE) -> float | None:
-    """Intersection over union of the brightest ``share`` of the pixels; None where a map is flat."""
+    """Return the intersection over union of the brightest ``share`` of the pixels; None if a map is flat."""
     if one.max() == one.min() or other.max() == other.min():
         return None
     count = max(1, round(share * one.size))

@@ -1,4 +1,4 @@
-"""How verdicts and attention hold up when pictures get worse, at the thresholds as they are."""
+"""Measures how verdicts and activation maps change as pictures get worse, at fixed thresholds."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,7 +21,20 @@ Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class StressPoint(FrozenModel):
-    """One disturbance at one strength; the similarities are means over joints, None where nothing is looked at."""
+    """One disturbance at one strength.
+
+    Attributes:
+        kind: name of the disturbance, or ``CLEAN``.
+        unit: unit of ``strength``.
+        strength: how strong it is.
+        f1: F1 of the defect class; None without defects.
+        escapes: defects given PASS.
+        false_calls: good joints given FAIL.
+        reviews: joints given REVIEW.
+        errors: joints given ERROR.
+        map_pearson: mean correlation with the activation maps of the clean crops; None without maps.
+        map_iou: mean overlap with the activation maps of the clean crops; None without maps.
+    """
 
     kind: str
     unit: str
@@ -35,7 +48,7 @@ class StressPoint(FrozenModel):
     map_iou: float | None = None
 
 
-def stress(
+def stress_points(
     images: Sequence[Image],
     is_defect: NDArray[np.bool_],
     spec: PreprocessSpec,
@@ -47,18 +60,19 @@ def stress(
     seed: int = 0,
     step: Callable[[str], None] = lambda _what: None,
 ) -> Iterator[StressPoint]:
-    """Judge every disturbed version of the joints; the first point is the clean one.
+    """Judge every disturbed version of the joints, and yield one point each; the first is the clean one.
 
     Args:
-        images: one joint each, as they are on disk.
-        is_defect: the truth, ``(n,)``.
-        spec: the model's crop.
-        predict: crops to logits.
+        images: one joint each, as stored.
+        is_defect: whether each joint really is defective, bool ``(n,)``.
+        spec: size and channels of the model's crop.
+        predict: turns crops into logits.
+        good_index: column of the good class.
         good_index: the good class's column.
-        thresholds: fixed; they are not solved anew.
-        look: crops to activation maps, compared with those of the clean crops; None leaves that out.
-        seed: every model sees the same disturbances.
-        step: told what is being done.
+        thresholds: PASS and FAIL limits; the same for all disturbances.
+        look: turns crops into activation maps, which are compared with those of the clean crops; None skips that.
+        seed: of the disturbances; the same seed shows every model the same pictures.
+        step: called with the disturbance that is next.
     """
     clean = crops_of(images, spec)
     maps = None if look is None else look(clean)

@@ -1,194 +1,302 @@
-"""How ``evaluate`` puts the floor below together: crops, logits, limits, figures, pictures, the page."""
+"""Measures a run, an exported graph or an engine on labelled joints, and writes the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
+from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, UsageError
-from sji_edge.core.files import new_folder, write_atomic, write_json
+from sji_edge.core.extras import require
+from sji_edge.core.files import fresh_name, new_folder, write_atomic
+from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.preprocess import Image
-from sji_edge.core.registry import nearest
+from sji_edge.core.text import readable
 from sji_edge.core.verdict import Thresholds, defect_scores
-from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
-from sji_edge.data.groups import NO_GROUP, groups_of
-from sji_edge.evaluation.gallery import Look, show, worst_defects, worst_goods
-from sji_edge.evaluation.judged import Judged, judge
+from sji_edge.evaluation.gallery import Look
 from sji_edge.evaluation.operating_point import OperatingPoint, solve_operating_point
-from sji_edge.evaluation.page import Page, write_page
-from sji_edge.evaluation.plots import curve_plot, png, reliability_plot, scores_plot, stress_plot
-from sji_edge.evaluation.report import Answers, Evaluation, evaluate
-from sji_edge.evaluation.stress import StressPoint, stress
+from sji_edge.evaluation.report import Answers, Evaluation, measure
+from sji_edge.evaluation.split import LabelledSplit, check_split_name, has_split, read_split
+from sji_edge.evaluation.stress import StressPoint, stress_points
 from sji_edge.parity.run import predict
-from sji_edge.workflows.compare.subjects import CARD_FILE, OpenSide, open_side
+from sji_edge.workflows.artifacts import newest_run
+from sji_edge.workflows.compare.subjects import OpenSide, open_side
 
-NO_MAPS = "none"
+if TYPE_CHECKING:
+    from sji_edge.evaluation.document import EvaluationDocument
+
+REPORTS = Path("reports")
+PAGE = "report.html"
+NO_MAPS_OF_ENGINES = (
+    "No activation maps: they need the gradients of the trained run, and this is an engine or a graph. Name its run "
+    "to get them."
+)
+
 Step = Callable[[str], None]
+StrPath = str | PathLike[str]
 
 
 class EvaluationSettings(FrozenModel):
-    """Every option of ``evaluate``."""
+    """What to evaluate, on what, and what the report shows; see ``evaluate``."""
 
     subject: Path
     data: Path
     split: str
-    max_escape: float | None
-    attention: str
+    max_escape: float | None = Field(ge=0.0, lt=1.0)
+    apply: bool
+    attention: Literal["grad", "eigen", "none"]
     explain: Path | None
     stress: bool
     against: tuple[Path, ...]
-    shown: int
-    threads: int
-    replicates: int
+    shown: int = Field(ge=0)
+    threads: int = Field(ge=0)
+    replicates: int = Field(ge=100)
     output: Path
 
 
-class Document(FrozenModel):
-    """``report.json``."""
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What ``evaluate`` found and wrote.
 
-    facts: dict[str, str]
-    evaluation: Evaluation
-    operating_point: OperatingPoint | None
-    stress: dict[str, tuple[StressPoint, ...]]
+    Attributes:
+        folder: the new folder with ``report.html`` and ``report.json``.
+        document: the content of ``report.json``.
+        applied_to: the run whose thresholds were replaced; None where none was.
+    """
+
+    folder: Path
+    document: "EvaluationDocument"
+    applied_to: Path | None = None
+
+    @property
+    def page(self) -> Path:
+        """The report as one HTML file that needs no network."""
+        return self.folder / PAGE
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Every figure with its interval."""
+        return self.document.evaluation
 
 
 @dataclass(frozen=True)
-class _Split:
-    """One split as one model sees it."""
+class _Judged:
+    """One split, with a model's answers."""
 
-    dataset: FolderDataset
-    images: list[Image]
-    crops: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    files: tuple[str, ...]
+    split: LabelledSplit
     answers: Answers
 
 
 @dataclass(frozen=True)
-class _Gallery:
-    """How the worst joints are shown, and what is said of the maps beside them."""
+class _Attention:
+    """How activation maps are made, or None, and what the page says about them."""
 
     look: Look | None
     note: str
-    shown: int
 
 
-def run_evaluation(settings: EvaluationSettings, step: Step) -> Document:
-    """Evaluate, and write ``report.html`` and ``report.json`` into a new folder.
+def evaluate(
+    data: StrPath,
+    subject: StrPath | None = None,
+    *,
+    runs: StrPath = "runs",
+    split: str = "test",
+    max_escape: float | None = None,
+    apply: bool = False,
+    attention: str = "grad",
+    explain: StrPath | None = None,
+    stress: bool = False,
+    against: Iterable[StrPath] = (),
+    shown: int = 12,
+    threads: int = 0,
+    replicates: int = 1000,
+    output: StrPath | None = None,
+    progress: Step | None = None,
+) -> EvaluationResult:
+    """Measure a model on a labelled split, and write ``report.html`` and ``report.json`` into a new folder.
+
+    Rates have exact 95 % intervals, other figures bootstrap ones. The limits are those that the model is deployed
+    with, or are chosen on the validation split for ``max_escape``.
+
+    Args:
+        data: dataset folder ``DATA/SPLIT/CLASS/IMAGE``.
+        subject: a run, a ``model.onnx`` or an engine bundle; None: the newest run in ``runs``.
+        runs: folder of all runs.
+        split: ``train``, ``validation`` or ``test``.
+        max_escape: largest share of the validation defects that may pass, from 0 to below 1; None keeps the
+            limits as they are.
+        apply: write the chosen limits into the run's card. Its exported graph keeps the old ones until the run is
+            exported again.
+        attention: ``grad`` (Grad-CAM), ``eigen`` (Eigen-CAM) or ``none``.
+        explain: the run that makes the activation maps where ``subject`` is an engine or a graph.
+        stress: also judge every joint noisy, blurred, dimmed, shifted and rotated.
+        against: further models for the stress plot.
+        shown: joints in each gallery.
+        threads: CPU threads; 0 lets the backend choose.
+        replicates: bootstrap resamples, at least 100.
+        output: the new folder; None: ``reports/SUBJECT-SPLIT``.
+        progress: called with a short text at each step.
 
     Raises:
-        UsageError: an unknown split, or a subject that is no run, graph or engine.
-        DataError: the split cannot be read, or ``max_escape`` without a validation split that holds both kinds.
-        OutputError: the folder exists.
+        UsageError: a setting is wrong, or a subject is neither run, graph nor engine.
+        DataError: a split cannot be read, or there is no validation split to choose limits on.
+        OutputError: the output folder exists or cannot be written; raised before anything is judged.
+        MissingExtraError: the packages for reports are not installed.
     """
-    if settings.split not in SPLIT_FOLDERS:
+    require("matplotlib", "jinja2", purpose="an evaluation report")
+    chosen = newest_run(Path(runs)) if subject is None else Path(subject)
+    settings = parse_settings(
+        EvaluationSettings,
+        {
+            "subject": chosen,
+            "data": data,
+            "split": split,
+            "max_escape": max_escape,
+            "apply": apply,
+            "attention": attention,
+            "explain": explain,
+            "stress": stress,
+            "against": tuple(against),
+            "shown": shown,
+            "threads": threads,
+            "replicates": replicates,
+            "output": output or REPORTS / fresh_name(REPORTS, f"{chosen.resolve().name}-{split}"),
+        },
+    )
+    _check(settings)
+    document = _run(settings, progress or (lambda _step: None))
+    applied = None
+    if settings.apply and document.operating_point is not None:
+        _set_thresholds(chosen, document.operating_point.thresholds)
+        applied = chosen
+    return EvaluationResult(settings.output, document, applied)
+
+
+def _check(settings: EvaluationSettings) -> None:
+    """Refuse what contradicts itself before any work."""
+    check_split_name(settings.split)
+    if settings.against and not settings.stress:
         raise UsageError(
-            f"unknown split {settings.split!r}", hint=nearest(settings.split, list(SPLIT_FOLDERS))
+            "models to compare with need the stress test", hint="add --stress, or use sji-edge parity"
         )
+    models = [path.resolve() for path in (settings.subject, *settings.against)]
+    twice = next((path for path in models if models.count(path) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is listed more than once", hint="name each model once")
+    if settings.apply and settings.max_escape is None:
+        raise UsageError(
+            "there are no limits to apply: no escape rate is given", hint="add an escape rate such as 0.5%"
+        )
+    for path, why in (
+        (settings.subject if settings.apply else None, "only a run's limits can be changed"),
+        (settings.explain, "activation maps need a trained run"),
+    ):
+        if path is not None and not (path / run_files.CARD).is_file():
+            raise UsageError(f"{path} is not a run (no {run_files.CARD}): {why}", hint="name its run")
+
+
+def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
+    from sji_edge.evaluation.document import EvaluationDocument, write_report
+
     with new_folder(settings.output) as folder, ExitStack() as stack:
         step("judging")
         side = stack.enter_context(open_side(settings.subject, settings.threads))
-        split, validation = _judged_split(side, settings, settings.split), _validation(side, settings)
+        judged, validation = _judged(side, settings.data, settings.split), _validation(side, settings.data)
         point = _operating_point(side, validation, settings.max_escape)
         thresholds = side.thresholds if point is None else point.thresholds
-        evaluation = evaluate(
-            split.answers,
+        step("computing intervals")
+        evaluation = measure(
+            judged.answers,
             classes=side.card.classes,
             good_index=side.card.good_index,
             thresholds=thresholds,
             validation=None if validation is None else validation.answers,
             replicates=settings.replicates,
         )
-        look, note = _look(settings)
-        points = {side.name: _stressed(side, split, thresholds, look, step)} if settings.stress else {}
+        attention = _attention(side, settings.explain or settings.subject, settings.attention)
+        points = {}
         if settings.stress:
-            points |= _rivals(settings, step)
-        facts = _facts(side, settings, split)
-        document = Document(facts=facts, evaluation=evaluation, operating_point=point, stress=points)
+            points[side.name] = _stressed(side, judged.split, thresholds, attention.look, step)
+            points |= _stressed_others(settings, side.name, step)
+        document = EvaluationDocument(
+            facts=_facts(side, settings, judged.split),
+            evaluation=evaluation,
+            operating_point=point,
+            stress=points,
+        )
         step("drawing")
-        _write(folder, document, side, split, _Gallery(look, note, settings.shown))
+        write_report(
+            folder,
+            document,
+            model=side.name,
+            card=side.card,
+            split=judged.split,
+            logits=judged.answers.logits,
+            look=attention.look,
+            note=attention.note,
+            shown=settings.shown,
+        )
     return document
 
 
-def set_thresholds(run: Path, thresholds: Thresholds) -> None:
-    """Make these limits a run's own. Its exported graph carries the old ones until it is exported again."""
-    path = run / CARD_FILE
+def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
+    path = run / run_files.CARD
     card = ModelCard.parse(path.read_text(), path)
     write_atomic(path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n")
 
 
-def _judged_split(side: OpenSide, settings: EvaluationSettings, name: str) -> _Split:
-    card = side.card
-    dataset = FolderDataset.open_split(settings.data, name, card.classes, card.good_class)
-    images = dataset.read(name, colour=card.preprocess.channels == 3)
-    crops, labels = crops_of(images, card.preprocess), dataset.labels(name)
-    groups = groups_of(settings.data, dataset.split(name))
-    known: NDArray[Any] | None = None if NO_GROUP in groups else np.array(groups)
-    files = tuple(str(sample.path.relative_to(settings.data)) for sample in dataset.split(name))
-    return _Split(dataset, images, crops, labels, files, Answers(predict(side.engine, crops), labels, known))
+def _judged(side: OpenSide, data: Path, name: str) -> _Judged:
+    split = read_split(data, name, side.card)
+    return _Judged(split, Answers(predict(side.engine, split.crops), split.labels, split.groups))
 
 
-def _validation(side: OpenSide, settings: EvaluationSettings) -> _Split | None:
-    """Return the validation split, which temperature and limits are chosen on, or None where there is none."""
-    there = any((settings.data / name).is_dir() for name in SPLIT_FOLDERS["validation"])
-    return _judged_split(side, settings, "validation") if there else None
+def _validation(side: OpenSide, data: Path) -> _Judged | None:
+    """Return the validation split, which temperature and limits are chosen on; None if there is none."""
+    return _judged(side, data, "validation") if has_split(data, "validation") else None
 
 
 def _operating_point(
-    side: OpenSide, validation: _Split | None, max_escape: float | None
+    side: OpenSide, validation: _Judged | None, max_escape: float | None
 ) -> OperatingPoint | None:
     if max_escape is None:
         return None
     if validation is None:
         raise DataError(
-            "--max-escape chooses the limits on a validation split, and there is none",
-            hint="add it, or leave the option out",
+            "limits for an escape rate are chosen on a validation split, and there is none",
+            hint="add a validation folder to the dataset, or keep the limits by giving no escape rate",
         )
     good = side.card.good_index
     scores = defect_scores(validation.answers.logits, good)
-    return solve_operating_point(scores, validation.labels != good, max_escape)
+    return solve_operating_point(scores, validation.answers.labels != good, max_escape)
 
 
-def _look(settings: EvaluationSettings) -> tuple[Look | None, str]:
-    """Return what makes activation maps, or None, and a sentence on it for the page."""
-    run = settings.explain or settings.subject
-    if settings.attention == NO_MAPS:
-        return None, ""
-    if not (run / CARD_FILE).is_file():
-        return None, "No activation maps: an engine has no gradients; name its run with --explain."
-    from sji_edge.evaluation.explain import activation_maps
-    from sji_edge.models.checkpoint import load_run
-
-    model, card = load_run(run)
-
-    def look(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return activation_maps(model, card.architecture, card.good_index, crops, settings.attention)
+def _attention(side: OpenSide, run: Path, kind: str) -> _Attention:
+    if kind == "none":
+        return _Attention(None, "")
+    if not (run / run_files.CARD).is_file():
+        return _Attention(None, NO_MAPS_OF_ENGINES)
+    from sji_edge.evaluation.explain import maps_of_run
 
     try:
-        look(np.zeros((1, *card.preprocess.shape), np.uint8))
+        return _Attention(*maps_of_run(run, side.card, kind))
     except UsageError as error:
-        return None, f"No activation maps: {error.message}."
-    kind = "Grad-CAM of the score" if settings.attention == "grad" else "Eigen-CAM"
-    return look, f"Beside each crop {kind}: bright is where the evidence lies."
+        if run != side.path:
+            raise
+        return _Attention(None, f"No activation maps: {error.message}.")
 
 
 def _stressed(
-    side: OpenSide,
-    split: _Split,
-    thresholds: Thresholds,
-    look: Look | None,
-    step: Step,
+    side: OpenSide, split: LabelledSplit, thresholds: Thresholds, look: Look | None, step: Step
 ) -> tuple[StressPoint, ...]:
     good = side.card.good_index
     return tuple(
-        stress(
+        stress_points(
             split.images,
             split.labels != good,
             side.card.preprocess,
@@ -201,81 +309,28 @@ def _stressed(
     )
 
 
-def _rivals(settings: EvaluationSettings, step: Step) -> dict[str, tuple[StressPoint, ...]]:
-    points = {}
-    for rival in settings.against:
-        own = settings.model_copy(update={"subject": rival, "explain": None})
-        with open_side(rival, settings.threads) as side:
-            split = _judged_split(side, own, settings.split)
-            points[side.name] = _stressed(side, split, side.thresholds, _look(own)[0], step)
+def _stressed_others(
+    settings: EvaluationSettings, first: str, step: Step
+) -> dict[str, tuple[StressPoint, ...]]:
+    points: dict[str, tuple[StressPoint, ...]] = {}
+    for path in settings.against:
+        with open_side(path, settings.threads) as side:
+            split = read_split(settings.data, settings.split, side.card)
+            look = _attention(side, path, settings.attention).look
+            # Two models may have the same name; a path is unique.
+            name = f"{side.name} ({path})" if side.name in (first, *points) else side.name
+            points[name] = _stressed(side, split, side.thresholds, look, step)
     return points
 
 
-def _facts(side: OpenSide, settings: EvaluationSettings, split: _Split) -> dict[str, str]:
+def _facts(side: OpenSide, settings: EvaluationSettings, split: LabelledSplit) -> dict[str, str]:
     limits = side.thresholds
     return {
         "model": f"{side.name} ({side.kind}, {side.engine.spec.backend} {side.engine.spec.precision})",
         "sha256": side.sha256,
         "training": f"{side.card.architecture}, {side.card.loss.name} {side.card.loss.settings}, seed {side.card.seed}",
-        "split": f"{settings.data} {settings.split}: {len(split.labels)} joints, sha256 {split.dataset.sha256()}",
+        "split": f"{readable(str(settings.data))} {settings.split}: {len(split.labels)} joints, "
+        f"sha256 {split.sha256}",
         "deployed limits": f"PASS below {limits.lower:.4f}, FAIL from {limits.upper:.4f}",
         "evaluated": SystemClock().utc(),
     }
-
-
-def _plots(document: Document, judged: Judged) -> dict[str, bytes]:
-    evaluation = document.evaluation
-    pictures = {
-        "Scores": png(scores_plot(judged, evaluation)),
-        "Escapes and false calls over the limit": png(curve_plot(evaluation)),
-        "Reliability": png(reliability_plot(judged, evaluation.temperature is not None)),
-    }
-    if document.stress:
-        pictures["Stress: the limits as they are, pictures that get worse"] = png(
-            stress_plot(document.stress)
-        )
-    return pictures
-
-
-def _write(
-    folder: Path,
-    document: Document,
-    side: OpenSide,
-    split: _Split,
-    gallery: _Gallery,
-) -> None:
-    evaluation, good = document.evaluation, side.card.good_index
-    limits = evaluation.thresholds
-    judged = judge(
-        split.answers.logits,
-        split.labels,
-        good,
-        limit=limits.upper,
-        temperature=evaluation.temperature or 1.0,
-    )
-
-    def tiles(chosen: NDArray[np.int64]) -> Sequence[Any]:
-        return show(
-            chosen,
-            split.crops,
-            judged.scores,
-            files=split.files,
-            labels=[side.card.classes[label] for label in split.labels.tolist()],
-            is_defect=judged.is_defect,
-            thresholds=limits,
-            look=gallery.look,
-        )
-
-    point = document.operating_point
-    page = Page(
-        title=f"{side.name} on {next(iter(split.dataset.splits))}",
-        facts=document.facts,
-        words=() if point is None else point.words,
-        evaluation=evaluation,
-        pictures=_plots(document, judged),
-        escapes=tiles(worst_defects(judged.scores, judged.is_defect, gallery.shown)),
-        false_calls=tiles(worst_goods(judged.scores, judged.is_defect, gallery.shown)),
-        attention=gallery.note,
-    )
-    write_page(folder / "report.html", page)
-    write_json(folder / "report.json", document.model_dump(mode="json"))

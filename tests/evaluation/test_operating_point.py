@@ -41,11 +41,11 @@ def test_its_words_name_the_counts_and_what_the_claim_takes():
     point = solve_operating_point(scores, np.arange(70) >= 50, 0.005)
     text = " ".join(point.words)
     assert "0 of 20 defects pass" in text
-    assert "598 defects without a miss" in text
-    assert "the split cannot prove it" in text
+    assert "598 defects without an escape" in text
+    assert "has only 20, so it cannot prove it" in text
 
 
-def test_zero_is_said_to_be_unprovable():
+def test_an_escape_rate_of_zero_is_called_unprovable():
     scores = np.array([0.1, 0.2, 0.8, 0.9])
     words = solve_operating_point(scores, np.array([False, False, True, True]), 0.0).words
     assert "No number of joints proves an escape rate of zero" in words[-1]

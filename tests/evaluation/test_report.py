@@ -4,7 +4,7 @@ from scipy.stats import beta
 
 from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import Thresholds
-from sji_edge.evaluation.report import Answers, evaluate
+from sji_edge.evaluation.report import Answers, measure
 
 LIMITS = Thresholds(lower=0.3, upper=0.7)
 CLASSES = ("normal", "defective")
@@ -19,7 +19,7 @@ def answers(seed=0, goods=60, defects=20) -> Answers:
 
 def measured(given: Answers, **changes):
     options = {"classes": CLASSES, "good_index": 0, "thresholds": LIMITS, "replicates": 200}
-    return evaluate(given, **{**options, **changes})
+    return measure(given, **{**options, **changes})
 
 
 def test_rates_equal_a_count_by_hand_and_scipys_interval():
@@ -94,9 +94,9 @@ def test_the_curve_is_what_each_limit_would_do():
 
 
 def test_no_joint_and_no_finite_logit_are_errors():
-    with pytest.raises(DataError, match="no joint"):
+    with pytest.raises(DataError, match="no joint to evaluate"):
         measured(Answers(np.empty((0, 2), np.float32), np.empty(0, np.int64)))
     broken = answers()
     broken.logits[3, 1] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="non-finite logits"):
         measured(broken)

@@ -6,7 +6,7 @@ from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import crop_of_image
 from sji_edge.core.verdict import Thresholds
 from sji_edge.evaluation.perturbations import PERTURBATIONS, perturbed
-from sji_edge.evaluation.stress import stress
+from sji_edge.evaluation.stress import stress_points
 
 SPEC = PreprocessSpec(height=32, width=32, channels=1)
 IMAGES = [draw_joint(good, np.random.default_rng(seed)) for seed, good in enumerate([True, False] * 3)]
@@ -60,7 +60,7 @@ def brightness_model(crops: np.ndarray) -> np.ndarray:
 
 def test_a_model_that_hangs_on_brightness_fails_under_offset_and_not_under_blur():
     points = list(
-        stress(
+        stress_points(
             IMAGES,
             DEFECTIVE,
             SPEC,
@@ -82,7 +82,7 @@ def test_a_model_that_hangs_on_brightness_fails_under_offset_and_not_under_blur(
 
 
 def test_without_a_defect_there_is_no_f1():
-    points = stress(
+    points = stress_points(
         IMAGES[:1],
         DEFECTIVE[:1],
         SPEC,

@@ -11,8 +11,12 @@ from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import OutputError, UsageError
+from sji_edge.evaluation import stress
+from sji_edge.evaluation.perturbations import PERTURBATIONS
 from sji_edge.models.checkpoint import save_run
 from sji_edge.models.classifier import JointClassifier
+from sji_edge.workflows import evaluate as workflow
 
 COUNTS = {
     "validation": {"normal": 12, "defective": 8},
@@ -60,7 +64,7 @@ def test_a_split_without_defects_says_what_cannot_be_computed(bundle, data, tmp_
     assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
     said = capsys.readouterr().out
     assert "no defective joint in this split" in said
-    assert "There is none in this split" in (tmp_path / "report" / "report.html").read_text()
+    assert "This split has none." in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_without_validation_no_limits_can_be_chosen_and_nothing_is_left(bundle, data, tmp_path, capsys):
@@ -100,16 +104,89 @@ def test_the_gallery_shows_the_worst_first(bundle, data, tmp_path):
     assert scores[3:] == sorted(scores[3:], reverse=True)
 
 
-def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
-    card_file = tmp_path / "run" / "card.json"
-    card_file.parent.mkdir()
+def small_run(folder, **changes):
     torch.manual_seed(0)
     spec = PreprocessSpec(height=32, width=32, channels=1)
-    save_run(
-        card_file.parent,
-        JointClassifier("mnasnet0_5", 2, spec),
-        card(architecture="mnasnet0_5", preprocess=spec),
+    folder.mkdir()
+    own = card(**{"architecture": "mnasnet0_5", "preprocess": spec, **changes})
+    save_run(folder, JointClassifier("mnasnet0_5", len(own.classes), spec), own)
+    return folder
+
+
+def test_models_of_the_same_name_each_keep_their_stress_points(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(stress, "PERTURBATIONS", PERTURBATIONS[:1])
+    one, two, three = (make_bundle(tmp_path / name).folder for name in ("a", "b", "c"))
+    asked = {"stress": True, "replicates": 100, "shown": 0}
+    result = workflow.evaluate(data, one, against=[two, three], output=tmp_path / "report", **asked)
+    assert list(result.document.stress) == ["tiny", f"tiny ({two})", f"tiny ({three})"]
+    assert len(set(result.document.stress.values())) == 1
+    with pytest.raises(UsageError, match="listed more than once"):
+        workflow.evaluate(data, one, against=[two, two], output=tmp_path / "other", **asked)
+
+
+def test_the_workflow_prints_nothing_and_reports_its_steps(bundle, data, tmp_path, capsys):
+    steps = []
+    result = workflow.evaluate(
+        data, bundle, replicates=100, output=tmp_path / "report", progress=steps.append
     )
+    assert steps == ["judging", "computing intervals", "drawing"]
+    assert result.evaluation.joints == 16
+    assert result.page.is_file()
+    assert json.loads((result.folder / "report.json").read_text()) == result.document.model_dump(mode="json")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_output_that_cannot_be_written_is_found_before_anything_is_judged(bundle, data, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    steps = []
+    with pytest.raises(OutputError):
+        workflow.evaluate(data, bundle, output=tmp_path / "file" / "report", progress=steps.append)
+    assert steps == []
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "file" / "report") == 7
+    assert "cannot create" in capsys.readouterr().err
+
+
+def test_maps_come_only_from_a_run_that_fits(bundle, data, tmp_path):
+    other = small_run(tmp_path / "other")
+    with pytest.raises(UsageError, match="cannot explain tiny: its crops or its classes differ"):
+        workflow.evaluate(data, bundle, explain=other, replicates=100, output=tmp_path / "report")
+    with pytest.raises(UsageError, match="is not a run"):
+        workflow.evaluate(data, bundle, explain=bundle, output=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_wrong_settings_are_named(bundle, data, tmp_path):
+    for wrong, said in (
+        ({"split": "tset"}, "unknown split 'tset'"),
+        ({"attention": "grda"}, "attention must be grad, eigen or none (got 'grda')"),
+        ({"replicates": 9}, "replicates must be at least 100 (got 9)"),
+        ({"max_escape": 1.5}, "max escape must be less than 1 (got 1.5)"),
+        ({"apply": True}, "no escape rate is given"),
+        ({"against": [tmp_path]}, "need the stress test"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            workflow.evaluate(data, bundle, output=tmp_path / "report", **wrong)
+        assert said in caught.value.message
+
+
+def test_a_class_name_is_shown_as_it_is_and_never_as_markup(tmp_path, capsys):
+    root = write_dataset(tmp_path / "data", {"test": {"[bold]ok": 4}})
+    subject = small_run(tmp_path / "run", classes=("[bold]ok", "[bold]bad"), good_class="[bold]ok")
+    assert evaluate(root, "--of", subject, "--attention", "none", "--output", tmp_path / "report") == 0
+    said = capsys.readouterr().out
+    assert "as [bold]bad" in said
+    assert "no joint of class [bold]bad in this split" in said
+
+
+def test_a_file_name_that_is_not_text_does_not_stop_the_report(bundle, data, tmp_path):
+    first = next((data / "test" / "normal").iterdir())
+    first.rename(first.with_name("\udcff.png"))
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
+    assert "udcff.png" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
+    card_file = small_run(tmp_path / "run") / "card.json"
     before = json.loads(card_file.read_text())
     words = ("--max-escape", "10%", "--apply", "--output", tmp_path / "report")
     assert evaluate(data, "--of", card_file.parent, *words) == 0

@@ -1,16 +1,16 @@
-"""The tables of ``sji-edge evaluate``."""
+"""The tables of ``evaluate``."""
 
 from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.render.console import console
+from sji_edge.evaluation.document import EvaluationDocument
 from sji_edge.evaluation.page import TITLES, figure_text, interval_text
 from sji_edge.evaluation.stress import CLEAN, StressPoint
-from sji_edge.workflows.evaluate import Document
 
 
-def print_evaluation(document: Document) -> None:
-    """Print the figures, the verdicts by class, what the limits mean, and the stress table."""
+def print_evaluation(document: EvaluationDocument) -> None:
+    """Print the figures, the verdicts by class, what the limits mean, and one stress table a model."""
     terminal, evaluation = console(), document.evaluation
     limits = evaluation.thresholds
     table = Table(
@@ -21,7 +21,7 @@ def print_evaluation(document: Document) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for figure in evaluation.figures:
         note = f"{figure.counts} {figure.interval}".strip()
-        table.add_row(TITLES[figure.name], figure_text(figure), interval_text(figure), note)
+        table.add_row(TITLES[figure.name], figure_text(figure), escape(interval_text(figure)), escape(note))
     terminal.print(table)
     terminal.print(_verdicts(document))
     for line in document.operating_point.words if document.operating_point else ():
@@ -30,9 +30,9 @@ def print_evaluation(document: Document) -> None:
         terminal.print(_stress(name, points))
 
 
-def _verdicts(document: Document) -> Table:
+def _verdicts(document: EvaluationDocument) -> Table:
     rows = document.evaluation.classes
-    table = Table(title="most probable class, and verdict")
+    table = Table(title="most probable class and verdict")
     table.add_column("class")
     for column in ("joints", *(f"as {name}" for name in rows[0].predicted), *rows[0].verdicts):
         table.add_column(escape(column), justify="right")
@@ -43,7 +43,7 @@ def _verdicts(document: Document) -> Table:
 
 
 def _stress(name: str, points: tuple[StressPoint, ...]) -> Table:
-    table = Table(title=escape(f"stress: {name}, limits as they are"))
+    table = Table(title=escape(f"stress: {name}, fixed limits"))
     for column in ("disturbance", "strength", "F1", "escapes", "false calls", "reviews", "map r", "map IoU"):
         table.add_column(column, justify="left" if column == "disturbance" else "right")
     last = points[0].kind

@@ -1,0 +1,71 @@
+"""Reads one labelled split of a dataset as a model takes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import ModelCard
+from sji_edge.core.errors import UsageError
+from sji_edge.core.preprocess import Image
+from sji_edge.core.registry import nearest
+from sji_edge.core.text import readable
+from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
+from sji_edge.data.groups import NO_GROUP, groups_of
+
+
+@dataclass(frozen=True)
+class LabelledSplit:
+    """Labelled joints for one model.
+
+    Attributes:
+        name: ``train``, ``validation`` or ``test``.
+        sha256: hash of the split's files.
+        images: one image a joint, as stored.
+        crops: uint8 ``(n, height, width, channels)``, of the model's size.
+        labels: class indices, int64 ``(n,)``.
+        groups: the group (board, panel) of each joint ``(n,)``; None where a joint has none.
+        files: path of each joint in the dataset, printable.
+    """
+
+    name: str
+    sha256: str
+    images: list[Image]
+    crops: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[Any] | None
+    files: tuple[str, ...]
+
+
+def check_split_name(name: str) -> None:
+    """Raise ``UsageError`` for a name that is not a split, with the nearest one."""
+    if name not in SPLIT_FOLDERS:
+        raise UsageError(f"unknown split {name!r}", hint=nearest(name, list(SPLIT_FOLDERS)))
+
+
+def has_split(data: Path, name: str) -> bool:
+    """Tell whether a dataset has a folder for a split."""
+    return any((data / folder).is_dir() for folder in SPLIT_FOLDERS[name])
+
+
+def read_split(data: Path, name: str, card: ModelCard) -> LabelledSplit:
+    """Read and crop all joints of a split; classes are matched by name.
+
+    Raises:
+        DataError: the split cannot be read, or it has a class that the model does not know.
+    """
+    dataset = FolderDataset.open_split(data, name, card.classes, card.good_class)
+    samples = dataset.split(name)
+    images = dataset.read(name, colour=card.preprocess.channels == 3)
+    groups = groups_of(data, samples)
+    return LabelledSplit(
+        name=name,
+        sha256=dataset.sha256(),
+        images=images,
+        crops=crops_of(images, card.preprocess),
+        labels=dataset.labels(name),
+        groups=None if NO_GROUP in groups else np.array(groups),
+        files=tuple(readable(str(sample.path.relative_to(data))) for sample in samples),
+    )
