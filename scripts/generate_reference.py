@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from sji_edge.cli.main import app
+from sji_edge.cli.app import app
 from sji_edge.core import errors
 from sji_edge.inspection import faults
 from sji_edge.records.write.sqlite import SCHEMA_VERSION, SqliteSink

@@ -1,37 +1,50 @@
-"""Ending a run on SIGINT or SIGTERM: once to finish what is in flight, twice to stop at once."""
+"""SIGINT, SIGTERM and SIGHUP: they end a command, or ask a run to finish what is in flight."""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class RunInterruptedError(Exception):
+    """A signal ended a run that finished what was in flight; the message says what is on record."""
 
 
 class Interrupt:
-    """Within its block the first signal only sets a flag; the second raises ``KeyboardInterrupt``.
+    """Within its block, a signal raises ``KeyboardInterrupt``. After ``defer``, the first one only sets a flag.
 
-    Outside the main thread, where no handler can be set, signals keep their meaning.
+    A hangup that the parent process ignores, as ``nohup`` does, stays ignored. Outside the main thread, where no
+    handler can be installed, signals keep their meaning.
     """
 
     def __init__(self) -> None:
         self._asked = False
+        self._deferred = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            for number in SIGNALS:
+                if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def defer(self) -> None:
+        """From now on, the first signal only sets the flag; the second one raises."""
+        self._deferred = True
+
     def asked(self) -> bool:
         """Whether a signal came."""
         return self._asked
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
+        if self._asked or not self._deferred:
+            self._asked = True
             raise KeyboardInterrupt
         self._asked = True

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share: one name, one default and one help text each.
 
-A command writes ``runs: Runs = RUNS``. The defaults stand beside the types because Typer reads them from the signature.
+A command writes ``runs: Runs = RUNS``: Typer takes the default from the command's signature. A command that groups its
+options in panels declares the option itself, with the default and the help text from here.
 """
 
 from pathlib import Path
@@ -23,9 +24,15 @@ Dataset = Annotated[
 GoodClass = Annotated[str, typer.Option("--good-class", help="Name of the class without a defect.")]
 Split = Annotated[str, typer.Option("--split", help="Split of the dataset: train, validation or test.")]
 
-Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds all training runs.")]
-Engines = Annotated[Path, typer.Option("--engines", help="Folder that holds all engines.")]
-Calibrations = Annotated[Path, typer.Option("--calibrations", help="Folder that holds all calibration sets.")]
+RUNS_HELP = "Folder that holds all training runs."
+ENGINES_HELP = "Folder that holds all engines."
+CALIBRATIONS_HELP = "Folder that holds all calibration sets."
+THREADS_HELP = "Number of CPU threads; 0 lets the backend choose."
+SIGNATURE_HELP = "Public key (PEM file); refuse an engine that this key did not sign."
+
+Runs = Annotated[Path, typer.Option("--runs", help=RUNS_HELP)]
+Engines = Annotated[Path, typer.Option("--engines", help=ENGINES_HELP)]
+Calibrations = Annotated[Path, typer.Option("--calibrations", help=CALIBRATIONS_HELP)]
 Database = Annotated[Path, typer.Option("--database", help="Database that infer wrote its records to.")]
 
 EngineBundle = Annotated[
@@ -33,17 +40,13 @@ EngineBundle = Annotated[
 ]
 PublicKey = Annotated[
     Path | None,
-    typer.Option(
-        "--require-signature", help="Public key (PEM file); refuse an engine that this key did not sign."
-    ),
+    typer.Option("--require-signature", help=SIGNATURE_HELP),
 ]
 RecipeFolder = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="Recipe folder with board.json and joints.csv.")
 ]
 
-Threads = Annotated[
-    int, typer.Option("--threads", min=0, help="Number of CPU threads; 0 lets the backend choose.")
-]
+Threads = Annotated[int, typer.Option("--threads", min=0, help=THREADS_HELP)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed for everything that is chosen at random.")]
 
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

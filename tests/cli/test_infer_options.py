@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import time
 from dataclasses import replace
 
 import cv2
@@ -11,16 +12,19 @@ from rich.text import Text
 from support import tiny_bundle
 from support.infer_command import run
 
+from sji_edge.cli.background_output import BackgroundOutput
 from sji_edge.cli.main import run as main_run
-from sji_edge.cli.render.inference import board_line, cause_lines
-from sji_edge.cli.render.live import Watch
+from sji_edge.cli.render.inference import board_line, cause_lines, interrupted_line
+from sji_edge.cli.render.live import RunScreen
+from sji_edge.cli.run_output import RunOutput
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
-from sji_edge.core.verdict import VERDICTS, Verdict
+from sji_edge.core.verdict import VERDICTS, Thresholds, Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
-from sji_edge.workflows.engines.golden_check import replay_golden
+from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
+from sji_edge.workflows.inspect.request import EngineFacts, RunPaths, RunResult
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def test_golden_crops_are_replayed_before_the_first_board(tmp_path, crops, engin
     words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
     done = run(*words, "--replay-golden")
     assert done.exit_code == 0
-    assert "golden crops replayed: 0 flips in 40, the gate passed" in done.output
+    assert "golden crops replayed: 0 flips in 40 crops, gate passed" in done.output
 
 
 def test_engine_that_decides_otherwise_here_does_not_judge(tmp_path, engines):
@@ -59,7 +63,7 @@ def test_engine_that_decides_otherwise_here_does_not_judge(tmp_path, engines):
     with pytest.raises(GateError, match="does not decide as PyTorch does") as caught:
         replay_golden(bundle, engine, batch=7)
     assert caught.value.exit_code == 3
-    assert "0 flips in 40" in replay_golden(bundle, open_engine(bundle, 1), batch=7)
+    assert replay_golden(bundle, open_engine(bundle, 1), batch=7) == GoldenReplay(crops=40, flips=0)
 
 
 def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
@@ -116,27 +120,55 @@ def test_frames_without_a_record_are_told_apart_from_error_boards():
     ]
 
 
-def test_terminal_gets_one_screen(engines):
+def screen_of(stream, **options):
+    """A run's screen that writes to a stream."""
+    output = RunOutput()
+    output.out = BackgroundOutput(stream, on_failure=lambda reason: None)
+    output.console = Console(file=output.out, force_terminal=options.pop("terminal", False), width=100)
+    return RunScreen(output, **options), output
+
+
+def result_of(tmp_path):
+    engine = EngineFacts(
+        "tiny", "onnxruntime", "fp32", "0" * 64, Thresholds(lower=0.4, upper=0.6), "as named", ()
+    )
+    return RunResult(summary(), None, engine, RunPaths("run", tmp_path), stopped=False)
+
+
+def test_terminal_gets_one_screen_and_then_the_closing_tables(tmp_path):
     stream = io.StringIO()
-    terminal = Console(file=stream, force_terminal=True, width=100)
-    watch = Watch(open_bundle(engines / "tiny"), boards=True, terminal=terminal)
-    with watch.over(lambda: (summary(), None)):
-        pass
-    terminal.print(watch.screen(summary(), None))
-    assert "4 frames, 4 judged" in stream.getvalue()
+    screen, output = screen_of(stream, terminal=True)
+    screen.begun(lambda: (summary(), None))
+    screen.ended(result_of(tmp_path))
+    output.close()
     assert "Ctrl-C ends the run" in stream.getvalue()
+    assert "4 frames, 4 judged" in stream.getvalue()
+    assert "records: " in stream.getvalue()
 
 
-def test_elsewhere_a_status_line_comes_every_so_often(engines, capsys):
-    import time
-
-    terminal = Console(file=io.StringIO())
-    watch = Watch(open_bundle(engines / "tiny"), boards=True, terminal=terminal, status_s=0.01)
-    with watch.over(lambda: (summary(), None)):
-        time.sleep(0.1)
+def test_elsewhere_a_status_line_comes_every_so_often(tmp_path, capsys):
+    screen, output = screen_of(io.StringIO(), status_s=0.01)
+    screen.begun(lambda: (summary(), None))
+    time.sleep(0.1)
+    screen.ended(result_of(tmp_path))
+    output.close()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2
     assert {json.loads(line)["captured"] for line in lines} == {4}
+
+
+@pytest.mark.parametrize(
+    ("unrecorded", "said"),
+    [
+        ({}, "interrupted: 4 boards on record; no captured frame is missing"),
+        (
+            {Cause.DISPLACED: 3, Cause.ABANDONED: 1},
+            "interrupted: 4 boards on record; 4 frames not judged and not on record (3 displaced, 1 abandoned)",
+        ),
+    ],
+)
+def test_an_interrupted_run_says_exactly_what_is_on_record(unrecorded, said):
+    assert interrupted_line(replace(summary(), errors=unrecorded, unrecorded=unrecorded)) == said
 
 
 def test_a_boards_counts_stand_in_the_order_of_verdicts():

@@ -5,6 +5,7 @@ import sys
 import pytest
 import typer
 
+from sji_edge.cli import app as application
 from sji_edge.cli import main
 from sji_edge.core import errors
 
@@ -36,7 +37,7 @@ def failing_app(monkeypatch):
         def command() -> None:
             raise failure
 
-        monkeypatch.setattr(main, "app", app)
+        monkeypatch.setattr(application, "app", app)
 
     return prepare
 

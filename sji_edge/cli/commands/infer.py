@@ -5,129 +5,198 @@ from typing import Annotated, Any
 
 import typer
 
+from sji_edge.cli.options import ENGINES, ENGINES_HELP, INSPECTIONS, SIGNATURE_HELP, THREADS_HELP
+from sji_edge.workflows.inspect.request import RESERVE_MB
+
+SOURCE = "Source"
+ENGINE = "Engine"
+TIMING = "Timing"
+RECORDS = "Records"
+PICTURES = "Pictures"
+MONITORING = "Monitoring"
+
 
 def infer(
     stream: Annotated[
         str,
         typer.Option(
-            help="Folder, 'frames/*.png', 'frames?watch=1', video, camera0, rtsp://…, http://…, genicam://…, "
-            "aravis://…, synthetic://, or a name of sji-edge.toml."
+            help="Frames to judge: a folder, 'frames/*.png', 'frames?watch=1', a video, camera0, rtsp://…, http://…, "
+            "genicam://…, aravis://…, synthetic://, or a name from sji-edge.toml.",
+            rich_help_panel=SOURCE,
         ),
     ],
     recipe: Annotated[
         Path | None,
-        typer.Option(help="Folder with board.json and joints.csv; without one each image is one joint."),
+        typer.Option(
+            help="Recipe folder with board.json and joints.csv. Without a recipe, each image shows one joint.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = None,
+    ignore_existing: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-existing",
+            help="Skip the files that a watched folder already holds.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = False,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this number of frames.", rich_help_panel=SOURCE)
     ] = None,
     engine: Annotated[
-        Path | None, typer.Option(help="Engine bundle; default: the newest released one under engines/.")
+        Path | None,
+        typer.Option(help="Engine folder; default: the newest released engine.", rich_help_panel=ENGINE),
     ] = None,
+    engines: Annotated[Path, typer.Option(help=ENGINES_HELP, rich_help_panel=ENGINE)] = ENGINES,
     require_signature: Annotated[
-        Path | None, typer.Option(help="Public key (PEM); refuse an engine that it did not sign.")
+        Path | None, typer.Option(help=SIGNATURE_HELP, rich_help_panel=ENGINE)
     ] = None,
     rebuild: Annotated[
         bool,
         typer.Option(
             "--rebuild",
-            help="Where the engine cannot run here, make it anew from its graph, prove it and keep it, once.",
+            help="If the engine cannot run here, rebuild it from its graph, validate it, and keep it for later runs.",
+            rich_help_panel=ENGINE,
         ),
     ] = False,
     replay_golden: Annotated[
         bool,
         typer.Option(
-            "--replay-golden", help="Prove the engine on its golden crops first; exit 3 when the gate fails."
+            "--replay-golden",
+            help="Check the engine against its golden crops before the first frame; exit 3 if it fails its gate.",
+            rich_help_panel=ENGINE,
         ),
     ] = False,
-    ignore_existing: Annotated[
-        bool,
-        typer.Option("--ignore-existing", help="Of a watched folder, judge only what arrives from now on."),
-    ] = False,
-    output: Annotated[Path, typer.Option(help="Folder of the records; they are added to.")] = Path(
-        "inspections"
-    ),
-    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 lets it choose.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help=THREADS_HELP, rich_help_panel=ENGINE)] = 0,
     policy: Annotated[
         str | None,
         typer.Option(
-            help="every: each frame is judged, the source waits. latest: a newer frame displaces a waiting "
-            "one, which is counted. Default: latest for a free-running camera, else every."
+            help="What happens to a frame that arrives while others are queued. every: each frame is judged, and the "
+            "source waits. latest: queued frames are dropped and counted. Default: latest for a free-running camera, "
+            "every for all other sources.",
+            rich_help_panel=TIMING,
         ),
     ] = None,
     queue: Annotated[
-        int | None, typer.Option(min=1, help="Frames that may wait; default: 4, or 1 with latest.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of frames that may be queued; default: 4, or 1 with --policy latest.",
+            rich_help_panel=TIMING,
+        ),
     ] = None,
     max_age_ms: Annotated[
         float | None,
         typer.Option(
-            help="A frame older than this when work on it begins is ERROR; of files, see --takt-ms."
+            help="Oldest frame that is still judged: one that is older when its processing starts becomes ERROR. "
+            "For files, see --takt-ms.",
+            rich_help_panel=TIMING,
         ),
     ] = None,
     takt_ms: Annotated[
         float | None,
         typer.Option(
-            help="A verdict later than this after the capture is ERROR, waits included. Image and video "
-            "files have no moment of capture: theirs is ERROR when the work alone takes longer (with "
-            "--policy latest, from reading on, as if a camera gave them)."
+            help="Longest time from capture to verdict; a later verdict becomes ERROR. Image and video files have no "
+            "capture time: for them, only processing counts. With --policy latest, a file counts as captured when "
+            "it is read.",
+            rich_help_panel=TIMING,
+        ),
+    ] = None,
+    low_latency: Annotated[
+        bool,
+        typer.Option(
+            "--low-latency",
+            help="Process one frame at a time in one thread: lower latency, less throughput.",
+            rich_help_panel=TIMING,
+        ),
+    ] = False,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the records. Each run adds to it.", rich_help_panel=RECORDS)
+    ] = INSPECTIONS,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Also write a CSV table of the run.", rich_help_panel=RECORDS)
+    ] = False,
+    rotate_mb: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Size in MB at which a new JSONL file is started; 0 keeps one file.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = 0.0,
+    reserve_mb: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Free space in MB to leave on every disk that the run writes to; the run ends with exit 7 when it "
+            "reaches this limit. 0 switches the check off.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = RESERVE_MB,
+    save_images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a picture of each judged frame with its verdicts painted in.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    save_crops: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the crops of REVIEW, FAIL and ERROR joints, to be labelled for training.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    quota_mb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Size limit in MB of each picture folder. The oldest pictures are deleted first; records never are.",
+            rich_help_panel=PICTURES,
         ),
     ] = None,
     stop_on: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Stop (exit 3) when one joint fails on so many boards in a row; frames that wait are counted, "
-            "not judged. 0: never.",
+            help="Stop with exit 3 when one joint fails on this number of boards in a row; queued frames are counted "
+            "but not judged. 0 never stops.",
+            rich_help_panel=MONITORING,
         ),
     ] = 0,
-    low_latency: Annotated[
-        bool, typer.Option("--low-latency", help="One frame at a time, without hand-over between threads.")
-    ] = False,
     shadow: Annotated[
         str | None,
         typer.Option(
-            help="Judge this share of the crops by the reference graph too, beside the loop: 1/500."
+            help="Share of the crops, such as 1/500, that the FP32 reference judges again in the background, to "
+            "compare verdicts.",
+            rich_help_panel=MONITORING,
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics on 127.0.0.1.")
-    ] = None,
-    save_images: Annotated[
-        Path | None,
-        typer.Option(help="Paint each judged frame into this folder; a picture of that name is replaced."),
-    ] = None,
-    save_crops: Annotated[
-        Path | None,
-        typer.Option(help="Keep the crops of REVIEW, FAIL and ERROR joints here, to be labelled anew."),
-    ] = None,
-    quota_mb: Annotated[
-        float | None,
+        int | None,
         typer.Option(
-            min=0.001,
-            help="Of each folder of pictures (--save-images, --save-crops); the oldest make room, records never do.",
+            min=0,
+            max=65535,
+            help="Port on 127.0.0.1 for Prometheus metrics; 0 takes a free one.",
+            rich_help_panel=MONITORING,
         ),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the run, too.")] = False,
-    rotate_mb: Annotated[
-        float, typer.Option(min=0.0, help="Begin a new JSONL file from this size on; 0: never.")
-    ] = 0.0,
-    reserve_mb: Annotated[
-        float,
-        typer.Option(
-            min=0.0, help="End the run (exit 7) when less is free on a disk it writes to, pictures included."
-        ),
-    ] = 100.0,
 ) -> Any:
     """Judge a stream: a verdict for each joint and each board, recorded in SQLite and JSONL.
 
-    Ctrl-C finishes the frames in flight and ends with exit code 130; a second one stops at once. A run in which
-    no joint got a verdict ends with exit code 3.
+    Ctrl-C finishes the frames in flight and ends with exit 130; a second Ctrl-C stops at once. A run in which no
+    joint got a verdict ends with exit 3.
 
     Example: `sji-edge infer --stream frames/ --recipe boards/amplifier`
     """
-    from sji_edge.cli.render.common import settings_or_usage_error
+    from sji_edge.cli.interrupt import Interrupt, RunInterruptedError
+    from sji_edge.cli.render.inference import interrupted_line
+    from sji_edge.cli.render.live import RunScreen
+    from sji_edge.cli.run_output import RunOutput
+    from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.core.clock import SystemClock
-    from sji_edge.core.errors import EXIT_INTERRUPTED
     from sji_edge.inspection.settings import RunSettings
-    from sji_edge.workflows.inspect.inspector import Request
+    from sji_edge.workflows.inspect.request import RunRequest
     from sji_edge.workflows.inspect.run import run_inference
 
     settings = settings_or_usage_error(
@@ -141,15 +210,16 @@ def infer(
         max_frames=max_frames,
         shadow=shadow,
     )
-    request = Request(
+    request = RunRequest(
         stream=stream,
+        settings=settings,
+        output=output,
+        engine=_rebuilt(engine, engines, require_signature) if rebuild else engine,
+        engines=engines,
         recipe=recipe,
-        engine=engine,
         require_signature=require_signature,
-        rebuild=rebuild,
         replay_golden=replay_golden,
         ignore_existing=ignore_existing,
-        output=output,
         threads=threads,
         metrics_port=metrics_port,
         save_images=save_images,
@@ -158,10 +228,20 @@ def infer(
         csv=csv,
         rotate_mb=rotate_mb,
         reserve_mb=reserve_mb,
-        settings=settings,
     )
-    summary, interrupted = run_inference(request, SystemClock())
-    if interrupted:
-        typer.echo("interrupted: every frame so far is on record", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED)
-    return summary
+    with Interrupt() as interrupt, RunOutput() as screen:
+        result = run_inference(
+            request, SystemClock(), RunScreen(screen, on_begin=interrupt.defer), stop=interrupt.asked
+        )
+    if result.stopped:
+        raise RunInterruptedError(interrupted_line(result.summary))
+    return result.summary
+
+
+def _rebuilt(engine: Path | None, engines: Path, require_signature: Path | None) -> Any:
+    """Return an engine that runs on this machine, built from its graph if need be."""
+    from sji_edge.cli.render.console import console
+    from sji_edge.workflows.engines.rebuild import rebuilt_here
+
+    with console().status("rebuilding the engine for this machine") as status:
+        return rebuilt_here(engine, engines, require_signature, progress=lambda step: status.update(step))

@@ -1,16 +1,41 @@
 """The console on standard output that every command prints to."""
 
 import os
+import sys
+from collections.abc import Iterable
+from typing import IO
 
 from rich.console import Console
+from rich.segment import Segment
+
+from sji_edge.core.text import readable
 
 LOG_WIDTH = 160
 
 
-def console() -> Console:
-    """Return a console on standard output; errors go to standard error, through ``cli.main``."""
-    made = Console(highlight=False, soft_wrap=True)
+def console(file: IO[str] | None = None) -> Console:
+    """Return a console on standard output; errors go to standard error, through ``cli.main``.
+
+    Args:
+        file: where to print instead.
+    """
+    # Without a file, rich takes the encoding to be UTF-8 whatever it is.
+    made = _EscapingConsole(file=file or sys.stdout, highlight=False, soft_wrap=True)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         # A log or a pipe has no width; rich would squeeze every table into 80 columns.
         made.width = LOG_WIDTH
     return made
+
+
+class _EscapingConsole(Console):
+    """Shows control characters in what it prints as escapes: a file name cannot move the cursor or clear the screen."""
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        return super()._render_buffer(map(_escaped, buffer))
+
+
+def _escaped(segment: Segment) -> Segment:
+    text = segment.text
+    if segment.control or text.isprintable() or text == "\n":
+        return segment
+    return Segment("\n".join(map(readable, text.split("\n"))), segment.style)

@@ -1,66 +1,76 @@
 """What ``infer`` prints: the engine, each board, and the closing tables."""
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
 from sji_edge.core.protocols import BoardRecord
-from sji_edge.core.text import amount
+from sji_edge.core.text import amount, readable
 from sji_edge.core.verdict import VERDICTS
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary
-from sji_edge.runtime.bundle.bundle import Bundle
+from sji_edge.workflows.inspect.request import EngineFacts, RunResult
 
 SHOWN_FAILS = 10
 COLOURS = {"PASS": "green", "REVIEW": "yellow", "FAIL": "red", "ERROR": "magenta"}
 
 
-def engine_line(bundle: Bundle, why: str) -> str:
-    """Say which engine judges, and why it was taken."""
-    manifest = bundle.manifest
-    limits = bundle.thresholds
-    return escape(
-        f"engine {manifest.name} ({manifest.backend} {manifest.precision}), {why}; "
-        f"PASS below {limits.lower:.3f}, FAIL from {limits.upper:.3f}"
-    )
+def engine_lines(engine: EngineFacts) -> list[str]:
+    """Say which engine judges, why it was chosen, and what differs from where it was validated; plain text."""
+    limits = engine.thresholds
+    first = f"engine {engine_name(engine)}, {engine.why}; PASS below {limits.lower:.3f}, FAIL from {limits.upper:.3f}"
+    changes = [f"  environment differs from where this engine was validated: {one}" for one in engine.changes]
+    return [readable(line) for line in (first, *changes)]
+
+
+def engine_name(engine: EngineFacts) -> str:
+    """Return the engine's name, backend and precision."""
+    return f"{engine.name} ({engine.backend} {engine.precision})"
 
 
 def board_line(record: BoardRecord) -> str:
-    """One line for a board, plain text."""
+    """Return one line for a board, plain text; names cannot break it."""
     counts = Counter(joint.verdict for joint in record.joints)
     listed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     residual = record.alignment_residual_px
     aligned = "" if residual is None else f"  residual {residual:.2f} px"
-    return f"{record.verdict:<6} {record.frame_name}  {record.cause or listed}{aligned}"
+    return readable(f"{record.verdict:<6} {record.frame_name}  {record.cause or listed}{aligned}")
 
 
-def print_summary(
-    summary: RunSummary, bundle: Bundle, records: Sequence[Path], shadow: ShadowReport | None
-) -> None:
+def print_result(terminal: Console, result: RunResult) -> None:
     """Print the closing tables of a run, however it ended."""
-    terminal = console()
+    summary = result.summary
     terminal.print(verdict_table(summary))
     for line in cause_lines(summary):
         terminal.print(line)
-    _print_fails(summary)
+    _print_fails(terminal, summary)
     if summary.latency:
         terminal.print(latency_table(summary))
-    if shadow is not None:
-        terminal.print(shadow_line(shadow))
-    manifest = bundle.manifest
-    terminal.print(
-        f"{summary.joints_per_s:.0f} joints/s over {summary.wall_s:.2f} s, reading included; "
-        f"engine {manifest.name} ({manifest.backend} {manifest.precision})"
+    if result.shadow is not None:
+        terminal.print(shadow_line(result.shadow))
+    closing = (
+        f"{summary.joints_per_s:.0f} joints/s over {summary.wall_s:.2f} s, including the time to read frames; "
+        f"engine {engine_name(result.engine)}",
+        f"records: {result.paths.database} and {result.paths.lines}",
     )
-    terminal.print(f"records: {' and '.join(str(path) for path in records)}")
+    for line in closing:
+        terminal.print(readable(line), markup=False)
+
+
+def interrupted_line(summary: RunSummary) -> str:
+    """Say what an interrupted run leaves: boards on record, and captured frames that are not."""
+    recorded = f"interrupted: {amount(sum(summary.boards.values()), 'board')} on record"
+    missing = sum(summary.unrecorded.values())
+    if not missing:
+        return f"{recorded}; no captured frame is missing"
+    causes = ", ".join(f"{count} {cause}" for cause, count in summary.unrecorded.items() if count)
+    return f"{recorded}; {amount(missing, 'frame')} not judged and not on record ({causes})"
 
 
 def verdict_table(summary: RunSummary) -> Table:
-    """Boards and joints on record, by verdict."""
+    """Return the table of boards and joints on record, by verdict."""
     verdicts = Table(title=f"{amount(summary.captured, 'frame')}, {summary.judged} judged")
     for column in ("", *VERDICTS):
         verdicts.add_column(column, justify="right" if column else "left", style=COLOURS.get(column))
@@ -70,7 +80,7 @@ def verdict_table(summary: RunSummary) -> Table:
 
 
 def cause_lines(summary: RunSummary) -> list[str]:
-    """Say by cause which boards are ERROR on record, and which frames are not; with markup."""
+    """Count the ERROR boards on record and the frames without a record, by cause; with markup."""
     lines = []
     for cause, count in summary.errors.items():
         unrecorded = summary.unrecorded.get(cause, 0)
@@ -82,11 +92,11 @@ def cause_lines(summary: RunSummary) -> list[str]:
 
 
 def latency_table(summary: RunSummary) -> Table:
-    """Mean and percentiles of each stage, of the waits between them, and from the capture on.
+    """Return mean and percentiles of each stage, of the waits between stages, and from the capture on.
 
-    Means add up where every board went through all stages.
+    The means add up if every board went through all stages.
     """
-    table = Table(title="Latency a board, ms")
+    table = Table(title="Latency per board, ms")
     for column in ("stage", "mean", "p50", "p90", "p99", "p99.9", "max"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, log in summary.latency.items():
@@ -96,24 +106,25 @@ def latency_table(summary: RunSummary) -> Table:
 
 
 def shadow_line(shadow: ShadowReport) -> str:
-    """Say how the engine and its reference agree on the crops that both judged."""
-    if not shadow.replayed and not shadow.failure:
-        return f"shadow: no crop replayed, {shadow.skipped} skipped"
-    failure = f"; [magenta]ended early: {escape(shadow.failure)}[/]" if shadow.failure else ""
+    """Say how far the engine and its reference agree on the crops that both judged; with markup."""
+    failure = f"; [magenta]ended early: {escape(readable(shadow.failure))}[/]" if shadow.failure else ""
+    if not shadow.replayed:
+        return f"shadow: no crop replayed, {shadow.skipped} skipped{failure}"
     return (
         f"shadow: {amount(shadow.replayed, 'crop')} replayed, {shadow.skipped} skipped; "
-        f"{amount(shadow.flips, 'verdict')} {'differs' if shadow.flips == 1 else 'differ'}, "
-        f"{shadow.escape_flips} of them PASS here; scores off by {shadow.mean_score_error:.4f}, "
-        f"at most {shadow.max_score_error:.4f}{failure}"
+        f"{amount(shadow.flips, 'verdict')} {'differs' if shadow.flips == 1 else 'differ'} from the reference, "
+        f"{shadow.escape_flips} of them PASS here; score error {shadow.mean_score_error:.4f} on average, "
+        f"{shadow.max_score_error:.4f} at most{failure}"
     )
 
 
-def _print_fails(summary: RunSummary) -> None:
+def _print_fails(terminal: Console, summary: RunSummary) -> None:
     if not summary.first_fails:
         return
     table = Table(title="First joints that failed")
     for column in ("frame", "joint", "score", "looks like"):
         table.add_column(column, justify="right" if column == "score" else "left")
     for fail in summary.first_fails[:SHOWN_FAILS]:
-        table.add_row(fail.frame_name, fail.joint.refdes, f"{fail.joint.score:.3f}", fail.joint.label)
-    console().print(table)
+        names = (fail.frame_name, fail.joint.refdes, f"{fail.joint.score:.3f}", fail.joint.label)
+        table.add_row(*(escape(readable(name)) for name in names))
+    terminal.print(table)

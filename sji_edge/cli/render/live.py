@@ -1,29 +1,32 @@
-"""A run while it runs: one screen on a terminal; elsewhere a line a board, and a status line in JSON."""
+"""A run while it runs: one screen on a terminal; elsewhere a line for each board, and status lines in JSON."""
 
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sji_edge.cli.render.common import console
 from sji_edge.cli.render.inference import (
     COLOURS,
     board_line,
     cause_lines,
+    engine_lines,
+    engine_name,
     latency_table,
+    print_result,
     shadow_line,
     verdict_table,
 )
+from sji_edge.cli.run_output import RunOutput
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.core.text import amount, readable
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.status_formats import status_line
 from sji_edge.inspection.observe.tally import RunSummary
-from sji_edge.runtime.bundle.bundle import Bundle
+from sji_edge.workflows.engines.golden_check import GoldenReplay
+from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunResult
 
 STATUS_S = 10.0
 REFRESHES_PER_S = 2
@@ -32,64 +35,77 @@ LAST_BOARDS = 8
 Figures = Callable[[], tuple[RunSummary, ShadowReport | None]]
 
 
-class Watch:
-    """Shows a run.
+class RunScreen(RunListener):
+    """Shows a run as it goes on. Boards get a line each only if they have a recipe: single joints are too many.
 
     Args:
-        bundle: the engine, named on the screen.
-        boards: whether each board gets a line; single joints are too many.
-        terminal: where to; by default standard output. Status lines go to standard error.
-        status_s: seconds between two status lines.
+        output: where to.
+        on_begin: called when the loop starts.
+        status_s: seconds between two status lines on standard error.
     """
 
     def __init__(
-        self, bundle: Bundle, *, boards: bool, terminal: Console | None = None, status_s: float = STATUS_S
+        self,
+        output: RunOutput,
+        *,
+        on_begin: Callable[[], object] = lambda: None,
+        status_s: float = STATUS_S,
     ) -> None:
-        self._bundle = bundle
-        self._boards = boards
-        self._terminal = terminal or console()
+        self._output = output
+        self._on_begin = on_begin
         self._status_s = status_s
+        self._engine: EngineFacts | None = None
         self._last: deque[tuple[str, str]] = deque(maxlen=LAST_BOARDS)
+        self._stop_watching: Callable[[], None] = lambda: None
+
+    def engine_opened(self, engine: EngineFacts) -> None:
+        """Name the engine, the reason for it, and what is different here."""
+        self._engine = engine
+        for line in engine_lines(engine):
+            self._output.console.print(line, markup=False)
+
+    def golden_replayed(self, replay: GoldenReplay) -> None:
+        """Say that the engine still decides as PyTorch did."""
+        self._output.line(
+            f"golden crops replayed: {amount(replay.flips, 'flip')} in {amount(replay.crops, 'crop')}, gate passed"
+        )
+
+    def metrics_served(self, url: str) -> None:
+        """Say where the metrics are."""
+        self._output.line(f"metrics: {url}")
+
+    def warned(self, text: str) -> None:
+        """Write a warning to standard error."""
+        self._output.warn(text)
+
+    def begun(self, figures: Figures) -> None:
+        """Start the screen, or the thread that writes status lines."""
+        self._on_begin()
+        start = self._live if self._output.console.is_terminal else self._status_lines
+        self._stop_watching = start(figures)
 
     def board(self, record: BoardRecord) -> None:
         """Show a board that is on record."""
-        if not self._boards:
+        if not record.recipe_sha256:
             return
         line = board_line(record)
         self._last.append((record.verdict.value, line))
-        if not self._terminal.is_terminal:
-            # Not through rich: laying out a line costs more than writing the board's record.
-            self._terminal.file.write(f"{line}\n")
-            self._terminal.file.flush()
+        if not self._output.console.is_terminal:
+            self._output.line(line)
 
-    @contextmanager
-    def over(self, figures: Figures) -> Iterator[None]:
-        """Watch what runs inside the block."""
-        if self._terminal.is_terminal:
-            with Live(
-                get_renderable=lambda: self.screen(*figures()),
-                console=self._terminal,
-                refresh_per_second=REFRESHES_PER_S,
-                transient=True,
-            ):
-                yield
-            return
-        done = threading.Event()
-        reporter = threading.Thread(target=self._report, args=(figures, done), name="status", daemon=True)
-        reporter.start()
-        try:
-            yield
-        finally:
-            done.set()
-            reporter.join()
+    def ended(self, result: RunResult) -> None:
+        """Stop watching and print the closing tables, once the lines before them are written."""
+        self._stop_watching()
+        self._output.out.drain()
+        print_result(self._output.console, result)
 
     def screen(self, summary: RunSummary, shadow: ShadowReport | None) -> Group:
         """Lay out the one screen: counts, causes, latencies, the last boards."""
-        manifest = self._bundle.manifest
+        engine = "" if self._engine is None else readable(engine_name(self._engine))
         parts: list[RenderableType] = [
             Text(
-                f"{manifest.name} ({manifest.backend} {manifest.precision})  {summary.wall_s:.0f} s  "
-                f"{summary.joints_per_s:.0f} joints/s  {summary.in_flight} in flight"
+                f"{engine}  {summary.wall_s:.0f} s  {summary.joints_per_s:.0f} joints/s  "
+                f"{summary.in_flight} in flight"
             ),
             verdict_table(summary),
         ]
@@ -103,7 +119,28 @@ class Watch:
         ]
         return Group(*parts, Text("Ctrl-C ends the run", "dim"))
 
-    def _report(self, figures: Figures, done: threading.Event) -> None:
-        while not done.wait(self._status_s):
-            sys.stderr.write(status_line(*figures()) + "\n")
-            sys.stderr.flush()
+    def _live(self, figures: Figures) -> Callable[[], None]:
+        live = Live(
+            get_renderable=lambda: self.screen(*figures()),
+            console=self._output.console,
+            refresh_per_second=REFRESHES_PER_S,
+            transient=True,
+        )
+        live.start()
+        return live.stop
+
+    def _status_lines(self, figures: Figures) -> Callable[[], None]:
+        done = threading.Event()
+
+        def report() -> None:
+            while not done.wait(self._status_s):
+                self._output.err.write(status_line(*figures()) + "\n")
+
+        reporter = threading.Thread(target=report, name="status", daemon=True)
+        reporter.start()
+
+        def stop() -> None:
+            done.set()
+            reporter.join()
+
+        return stop

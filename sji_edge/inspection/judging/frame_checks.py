@@ -55,6 +55,10 @@ class FrameChecks:
                 return Fault(Cause.BLACK, f"no pixel is brighter than {brightest}")
         return None if self._limits is None else self._limit_fault(frame.pixels, grid, self._limits)
 
+    def forget_last_frame(self) -> None:
+        """Let the next frame equal the last one without being called frozen."""
+        self._last = None
+
     def _limit_fault(self, pixels: Image, grid: Image, limits: FrameLimits) -> Fault | None:
         frozen, self._last = self._is_last(pixels, grid), (pixels, grid)
         if frozen:

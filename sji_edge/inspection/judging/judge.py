@@ -122,6 +122,10 @@ class BoardJudge:
         self.infer([work])
         return self.decide(work)
 
+    def forget_last_frame(self) -> None:
+        """Let the next frame equal the last one without being called frozen."""
+        self._checks.forget_last_frame()
+
     def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
         """Check a frame, find its joints, and cut them into ``buffer``."""
         watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)

@@ -1,4 +1,6 @@
-"""``--replay-golden``: the engine proved once more, here and now, before it judges a board."""
+"""Checks an engine against its golden crops on this machine, before it judges a board."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +14,30 @@ from sji_edge.parity.gate import gate
 from sji_edge.runtime.bundle.bundle import Bundle
 
 
-def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> str:
-    """Prove an opened engine against its golden crops, in batches of the size that the loop will use.
+@dataclass(frozen=True)
+class GoldenReplay:
+    """An engine that passed its gate again: crops that were judged, and verdicts that differ from PyTorch's."""
 
-    Returns:
-        What was found, in a line.
+    crops: int
+    flips: int
+
+
+def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> GoldenReplay:
+    """Check an opened engine against its golden crops.
+
+    Args:
+        bundle: the engine's bundle, with its golden crops and its gate.
+        engine: the opened engine.
+        batch: crops to judge at once, as many as the loop will.
 
     Raises:
-        GateError: the bundle's gate does not pass.
+        GateError: the engine fails its gate, or there are no golden crops.
     """
     golden = golden_joints(bundle)
     if golden.pytorch is None or not len(golden.crops):
-        raise GateError(f"{bundle.folder} has no golden crops: no evidence is a failure")
+        raise GateError(
+            f"{bundle.folder} has no golden crops, so there is no evidence that the engine decides correctly"
+        )
     comparison = compare(
         golden.pytorch,
         _logits(engine, golden.crops, batch),
@@ -39,11 +53,11 @@ def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> str:
             f"{bundle.folder} does not decide as PyTorch does on this machine: {'; '.join(result.failures)}",
             hint="build it here with sji-edge build-engine; sji-edge parity shows the comparison",
         )
-    return f"golden crops replayed: {comparison.flips} flips in {comparison.joints}, the gate passed"
+    return GoldenReplay(comparison.joints, comparison.flips)
 
 
 def _logits(engine: Engine, crops: Image, batch: int) -> NDArray[np.float32]:
-    """Judge crops in batches of one size; the last is filled up from the first crops."""
+    """Judge crops in batches of one size; the last batch is filled up with the first crops."""
     count = len(crops)
     order = np.arange(-(-count // batch) * batch) % count
     answers = [

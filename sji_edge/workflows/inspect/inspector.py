@@ -1,137 +1,335 @@
-"""What judges a stream: source, engine, recipe and judge."""
+"""The inspector: an engine, a recipe and a judge that together turn frames into verdicts."""
 
 import tempfile
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Self
 
-from sji_edge.cli.render.common import console
-from sji_edge.cli.render.inference import engine_line
-from sji_edge.core.clock import Clock
-from sji_edge.core.protocols import FrameSource, OwnRecipe
-from sji_edge.inspection.judging.frame_job import Model
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.clock import Clock, SystemClock
+from sji_edge.core.errors import DataError
+from sji_edge.core.findings import parse_settings
+from sji_edge.core.protocols import BoardRecord, Frame, FrameSource, OwnRecipe, Sink
+from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
+from sji_edge.inspection.loop import Inspection, OnWork
+from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.inspection.outputs.disk_space import FreeSpace
+from sji_edge.inspection.outputs.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_engine
-from sji_edge.streams.spec import is_stored, open_source
-from sji_edge.workflows.engines.golden_check import replay_golden
-from sji_edge.workflows.engines.open import choose_bundle
-
-ENGINES = Path("engines")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; see the command's options."""
-
-    stream: str
-    settings: RunSettings
-    recipe: Path | None = None
-    engine: Path | None = None
-    require_signature: Path | None = None
-    rebuild: bool = False
-    replay_golden: bool = False
-    ignore_existing: bool = False
-    output: Path = Path("inspections")
-    threads: int = 0
-    metrics_port: int | None = None
-    save_images: Path | None = None
-    save_crops: Path | None = None
-    quota_mb: float | None = None
-    csv: bool = False
-    rotate_mb: float = 0.0
-    reserve_mb: float = 0.0
+from sji_edge.streams.spec import is_stored, open_source, runs_free
+from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
+from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
+from sji_edge.workflows.inspect.request import EngineFacts
 
 
 @dataclass(frozen=True)
-class Station:
-    """A judge that is warm, and what it was made of; ``recipe`` is None where each image is one joint."""
+class OpenStream:
+    """A source and the judge that is warm for it; ``recipe`` is None where each image shows a single joint."""
 
     source: FrameSource
-    bundle: Bundle
-    recipe: Recipe | None
-    layout: Layout
     judge: BoardJudge
+    layout: Layout
+    recipe: Recipe | None
+    clock: Clock
+    settings: RunSettings
+
+    def inspection(
+        self,
+        sinks: Sequence[Sink],
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        on_board: Sequence[OnBoard] = (),
+        on_work: OnWork | None = None,
+        space: FreeSpace | None = None,
+        database: Path | None = None,
+    ) -> Inspection:
+        """Return the loop over this stream, ready to run; see ``Inspection`` for the arguments."""
+        return Inspection(
+            self.source,
+            self.judge,
+            sinks,
+            self.clock,
+            self.settings.loop(runs_free(self.source)),
+            stop=stop,
+            on_board=on_board,
+            on_work=on_work,
+            space=space,
+            database=database,
+        )
 
 
-def open_station(stack: ExitStack, request: Request, clock: Clock, run: str) -> Station:
-    """Open what a request names, and say which engine it is; nothing is written.
+class Inspector:
+    """Judges single frames, or all frames of a stream. Use it as a context manager, or call ``close``.
+
+    One thread at a time may use it, for one thing at a time.
 
     Args:
-        stack: closes it.
-        request: what is wanted.
-        clock: for captures, latencies and records.
-        run: begins every board's name.
+        engine: engine folder; None for the newest released engine in ``engines`` that can run here. Or an engine
+            that is already chosen and verified.
+        recipe: recipe folder, or a loaded recipe. Without one, each frame shows a single joint, unless the source
+            of a run knows its own board.
+        engines: folder that holds all engines.
+        threads: CPU threads of the engine; 0 lets the backend choose.
+        require_signature: public key (PEM) that must have signed the engine; None accepts an unsigned one.
+        clock: for captures, latencies and records; None for the machine's own.
 
     Raises:
-        SjiError: a stream, engine or recipe that cannot be used, or golden crops that the engine answers wrongly.
+        UsageError: no engine is released, or the recipe cannot be used.
+        BundleError: the engine is altered, not signed by that key, or cannot run here.
+        GateError: the engine failed its parity gate.
+
+    Example:
+        >>> with Inspector("engines/amplifier", recipe="boards/amplifier") as inspector:
+        ...     board = inspector.judge(frame)
     """
-    recipe = Recipe.load(request.recipe) if request.recipe else None
-    source = stack.enter_context(closing(_open_stream(request, recipe, clock)))
-    if recipe is None and isinstance(source, OwnRecipe):
-        recipe = _own_recipe(source)
-    bundle, why = _open_bundle(request)
-    console().print(engine_line(bundle, why))
-    for change in environment_changes(bundle):
-        console().print(f"  not as where it was proven: {change}", markup=False)
-    engine = stack.enter_context(closing(open_engine(bundle, request.threads)))
-    layout = layout_of(bundle, recipe)
-    judge = BoardJudge(
-        engine,
-        model_of(bundle),
-        layout,
-        clock,
-        run,
-        deadlines=request.settings.deadlines(is_stored(source)),
-        # Shadow parity judges the very crops again, so they are then cut where it can see them.
-        on_device=request.settings.shadow is None,
+
+    def __init__(
+        self,
+        engine: str | Path | ChosenBundle | None = None,
+        *,
+        recipe: str | Path | Recipe | None = None,
+        engines: str | Path = "engines",
+        threads: int = 0,
+        require_signature: str | Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._recipe = Recipe.load(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+        chosen = engine
+        if not isinstance(chosen, ChosenBundle):
+            chosen = choose_bundle(
+                None if chosen is None else Path(chosen),
+                engines=Path(engines),
+                require_signature=None if require_signature is None else Path(require_signature),
+            )
+        self._bundle = chosen.bundle
+        self._facts = _facts(chosen)
+        self._numbers = count()
+        self._single: BoardJudge | None = None
+        self._engine = open_engine(self._bundle, threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the engine; a second call does nothing."""
+        self._engine.close()
+
+    @property
+    def engine(self) -> EngineFacts:
+        """The engine that judges, and why it was chosen."""
+        return self._facts
+
+    @property
+    def bundle(self) -> Bundle:
+        """The verified engine bundle."""
+        return self._bundle
+
+    def judge(self, frame: NDArray[np.uint8], *, name: str = "") -> BoardRecord:
+        """Judge one frame. What prevents a verdict becomes an ERROR record with its cause, not an exception.
+
+        Args:
+            frame: uint8, grey ``(height, width)`` or BGR ``(height, width, 3)``; not modified.
+            name: the frame's name in the record; by default a number.
+
+        Returns:
+            The board's verdict and cause, and score and verdict of each joint; ``latency_ns`` by stage.
+
+        Raises:
+            DataError: the frame has another dtype or shape.
+        """
+        pixels = _checked(frame)
+        if self._single is None:
+            self._single = self._warm_judge(self._layout(self._recipe), self._recipe, _run_name(self._clock))
+        number = next(self._numbers)
+        # The same picture may be judged twice; only a camera that repeats itself is a fault.
+        self._single.forget_last_frame()
+        shown = Frame(number, name or f"frame#{number:06d}", self._clock.monotonic_ns(), pixels)
+        return self._single.judge(shown).record
+
+    def run(
+        self,
+        source: str | FrameSource,
+        *,
+        sinks: Sequence[Sink] = (),
+        policy: str | None = None,
+        max_frames: int | None = None,
+        max_age_ms: float | None = None,
+        takt_ms: float | None = None,
+        stop_on: int = 0,
+        low_latency: bool = False,
+        on_board: Callable[[BoardRecord], object] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> RunSummary:
+        """Judge a stream until it ends.
+
+        Args:
+            source: what ``--stream`` takes, such as ``"camera0"`` or ``"frames/"``, or a source; a source that is
+                passed in is not closed.
+            sinks: receive every record, in this order; they are not closed.
+            policy: ``every`` judges each frame, ``latest`` drops queued frames when a newer one arrives; None takes
+                ``latest`` for a free-running camera and ``every`` for everything else.
+            max_frames: stop after this number of frames.
+            max_age_ms: a frame older than this when its processing starts is ERROR.
+            takt_ms: a verdict later than this after the capture is ERROR.
+            stop_on: stop when one joint fails on this number of boards in a row; 0 for never.
+            low_latency: process one frame at a time, without handing it from thread to thread.
+            on_board: called with every board that is on record; it must not wait.
+            stop: polled throughout the run; once it returns True, the run ends when the frames in flight are on record.
+
+        Returns:
+            Counts by verdict and cause, and latencies by stage.
+
+        Raises:
+            UsageError: a setting or the source's name is wrong.
+            SourceError: the source cannot be opened, was lost, or gave no frame.
+            OutputError: a sink failed.
+            GateError: ``stop_on`` was reached, or no joint got a verdict.
+        """
+        settings = parse_settings(
+            RunSettings,
+            {
+                "policy": policy,
+                "max_frames": max_frames,
+                "max_age_ms": max_age_ms,
+                "takt_ms": takt_ms,
+                "stop_on": stop_on,
+                "low_latency": low_latency,
+            },
+        )
+        with self.open_stream(source, settings) as stream:
+            call: list[OnBoard] = []
+            if on_board is not None:
+                call.append(lambda _, judgement: on_board(judgement.record))
+            return stream.inspection(sinks, stop=stop, on_board=call).run()
+
+    @contextmanager
+    def open_stream(
+        self,
+        source: str | FrameSource,
+        settings: RunSettings,
+        *,
+        run: str = "",
+        ignore_existing: bool = False,
+    ) -> Iterator[OpenStream]:
+        """Open a source and warm up a judge for it; closes the source that it opened.
+
+        Args:
+            source: what ``--stream`` takes, or a source.
+            settings: how the loop will treat its frames.
+            run: name of the run, with which every board's name begins; empty takes the time.
+            ignore_existing: skip the files that a watched folder already holds.
+        """
+        if not isinstance(source, str):
+            yield self._stream(source, settings, run)
+            return
+        skip = [self._recipe.golden_path] if self._recipe else []
+        opened = open_source(source, self._clock, skip=skip, ignore_existing=ignore_existing)
+        with closing(opened):
+            yield self._stream(opened, settings, run)
+
+    def replay_golden(self, judge: BoardJudge) -> GoldenReplay:
+        """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
+
+        Raises:
+            GateError: it does not decide as PyTorch did.
+        """
+        return replay_golden(self._bundle, self._engine, batch=min(judge.joints, judge.max_batch))
+
+    def model(self) -> Model:
+        """What a judge must know of the engine's model."""
+        card = self._bundle.card
+        return Model(card.classes, card.good_index, self._bundle.preprocess, self._bundle.engine_sha256)
+
+    def reference_layout(self, recipe: Recipe | None) -> Layout:
+        """The joints with the thresholds of the reference graph instead of the engine's."""
+        return self._layout(recipe, reference=True)
+
+    def _stream(self, source: FrameSource, settings: RunSettings, run: str) -> OpenStream:
+        recipe = self._recipe
+        if recipe is None and isinstance(source, OwnRecipe):
+            recipe = _own_recipe(source)
+        layout = self._layout(recipe)
+        judge = self._warm_judge(
+            layout,
+            recipe,
+            run or _run_name(self._clock),
+            deadlines=settings.deadlines(is_stored(source)),
+            alone=settings.low_latency,
+            # The shadow judges the same crops again, so they must be cut where it can read them.
+            on_device=settings.shadow is None,
+        )
+        return OpenStream(source, judge, layout, recipe, self._clock, settings)
+
+    def _warm_judge(
+        self,
+        layout: Layout,
+        recipe: Recipe | None,
+        run: str,
+        *,
+        deadlines: Deadlines | None = None,
+        alone: bool = True,
+        on_device: bool = True,
+    ) -> BoardJudge:
+        judge = BoardJudge(
+            self._engine, self.model(), layout, self._clock, run, deadlines=deadlines, on_device=on_device
+        )
+        golden = None if recipe is None else recipe.golden
+        judge.warm_up([] if golden is None else [golden], alone=alone)
+        return judge
+
+    def _layout(self, recipe: Recipe | None, *, reference: bool = False) -> Layout:
+        bundle = self._bundle
+        thresholds = bundle.manifest.reference_thresholds if reference else bundle.thresholds
+        if recipe is None:
+            return ImageLayout(bundle.preprocess, thresholds)
+        return RecipeLayout(recipe, bundle.preprocess, thresholds)
+
+
+def _facts(chosen: ChosenBundle) -> EngineFacts:
+    bundle, manifest = chosen.bundle, chosen.bundle.manifest
+    return EngineFacts(
+        name=manifest.name,
+        backend=manifest.backend,
+        precision=manifest.precision,
+        sha256=bundle.engine_sha256,
+        thresholds=bundle.thresholds,
+        why=chosen.why,
+        changes=tuple(environment_changes(bundle)),
     )
-    judge.warm_up(
-        [recipe.golden] if recipe is not None and recipe.golden is not None else [],
-        alone=request.settings.low_latency,
-    )
-    if request.replay_golden:
-        console().print(replay_golden(bundle, engine, batch=min(judge.joints, judge.max_batch)))
-    return Station(source, bundle, recipe, layout, judge)
 
 
-def model_of(bundle: Bundle) -> Model:
-    """What the judge must know of a bundle's model."""
-    return Model(bundle.card.classes, bundle.card.good_index, bundle.preprocess, bundle.engine_sha256)
-
-
-def layout_of(bundle: Bundle, recipe: Recipe | None, *, reference: bool = False) -> Layout:
-    """The joints with the engine's thresholds, or with the reference graph's."""
-    thresholds = bundle.manifest.reference_thresholds if reference else bundle.thresholds
-    if recipe is None:
-        return ImageLayout(bundle.preprocess, thresholds)
-    return RecipeLayout(recipe, bundle.preprocess, thresholds)
-
-
-def _open_stream(request: Request, recipe: Recipe | None, clock: Clock) -> FrameSource:
-    return open_source(
-        request.stream,
-        clock,
-        skip=[recipe.golden_path] if recipe else [],
-        ignore_existing=request.ignore_existing,
-    )
+def _checked(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if frame.dtype != np.uint8 or not (frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)):
+        raise DataError(
+            f"the frame is {frame.dtype} {frame.shape}; it must be uint8, (height, width) or (height, width, 3) in BGR"
+        )
+    return np.ascontiguousarray(frame)
 
 
 def _own_recipe(source: OwnRecipe) -> Recipe:
-    """Read the recipe of the board that a source makes itself."""
+    """Read the recipe of the board that a source draws itself."""
     with tempfile.TemporaryDirectory() as place:
         source.write_recipe(Path(place) / "recipe")
         return Recipe.load(Path(place) / "recipe")
 
 
-def _open_bundle(request: Request) -> tuple[Bundle, str]:
-    """Open the engine, and say why it is this one."""
-    if request.rebuild:
-        from sji_edge.workflows.engines.rebuild import rebuilt_here
+def _run_name(clock: Clock) -> str:
+    return run_name(clock.utc())
 
-        chosen = rebuilt_here(request.engine, ENGINES, request.require_signature)
-    else:
-        chosen = choose_bundle(request.engine, engines=ENGINES, require_signature=request.require_signature)
-    return chosen.bundle, chosen.why
+
+def run_name(utc: str) -> str:
+    """Return a run's name from its start: ``20250131T080910.123456Z``."""
+    return utc.replace("+00:00", "Z").replace("-", "").replace(":", "")

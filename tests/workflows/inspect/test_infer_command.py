@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from sji_edge.cli.commands.inspections import inspections
 from sji_edge.core.errors import GateError, OutputError, RecipeError, SjiError, SourceError, UsageError
+from sji_edge.core.text import amount
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +143,24 @@ ENDLESS = """
             for frame in once(self):
                 yield dataclasses.replace(frame, index=next(numbers))
     FolderSource.__iter__ = again_and_again
-    from sji_edge.cli.commands.infer import infer
-    import typer
-    typer.run(infer)
+    from sji_edge.cli.main import run
+    run()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bundle, number):
-    words = ["--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out"]
+    words = [
+        "infer",
+        "--stream",
+        boards,
+        "--recipe",
+        boards,
+        "--engine",
+        bundle,
+        "--output",
+        tmp_path / "out",
+    ]
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(ENDLESS), *map(str, words)],
         stdout=subprocess.PIPE,
@@ -164,9 +174,11 @@ def test_signal_ends_the_run_with_all_it_reported_on_record(tmp_path, boards, bu
         out, err = child.stdout.read(), child.stderr.read()
         child.wait(30)
     assert child.returncode == 130, err
-    assert "interrupted" in err
+    kept = boards_in(tmp_path / "out")
+    said = [line for line in err.splitlines() if "interrupted" in line]
+    assert said == [f"interrupted: {amount(len(kept), 'board')} on record; no captured frame is missing"]
     reported = [line for line in [first, *out.splitlines()] if "residual" in line]
-    assert 1 <= len(reported) == len(boards_in(tmp_path / "out"))
+    assert 1 <= len(reported) == len(kept)
 
 
 def test_source_that_knows_its_board_needs_no_recipe(tmp_path, bundle):
@@ -252,7 +264,7 @@ def test_the_alarm_names_the_database_of_its_own_run(tmp_path, boards, bundle):
 
 
 def test_a_quota_without_a_folder_of_pictures_is_a_usage_error(tmp_path, boards, bundle):
-    with pytest.raises(UsageError, match="this run keeps none") as refused:
+    with pytest.raises(UsageError, match="this run keeps no pictures") as refused:
         run("--stream", boards, "--engine", bundle, "--output", tmp_path / "out", "--quota-mb", 5)
     assert "--save-images" in refused.value.hint
     assert not (tmp_path / "out").exists()

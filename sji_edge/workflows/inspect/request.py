@@ -1,0 +1,166 @@
+"""What a run of ``infer`` needs to know, what it reports meanwhile, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sji_edge.core import run_files
+
+if TYPE_CHECKING:
+    # The command reads the defaults below before anything heavy is imported.
+    from sji_edge.core.protocols import BoardRecord
+    from sji_edge.core.verdict import Thresholds
+    from sji_edge.inspection.observe.shadow import ShadowReport
+    from sji_edge.inspection.observe.tally import RunSummary
+    from sji_edge.inspection.settings import RunSettings
+    from sji_edge.workflows.engines.golden_check import GoldenReplay
+    from sji_edge.workflows.engines.open import ChosenBundle
+
+    Figures = Callable[[], tuple[RunSummary, ShadowReport | None]]
+
+RESERVE_MB = 100.0
+"""Free space that a run leaves on every disk it writes to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Everything that a run is asked for.
+
+    Attributes:
+        stream: what the user wrote for the source; see ``streams.spec``.
+        settings: how the loop treats frames.
+        output: folder of the records; created if it does not exist.
+        engine: engine folder; None for the newest released one. Or one that is already chosen and verified.
+        engines: folder that holds all engines.
+        recipe: recipe folder; None if each image shows a single joint.
+        require_signature: public key that must have signed the engine; None accepts an unsigned one.
+        replay_golden: check the engine against its golden crops before the first board.
+        ignore_existing: skip the files that a watched folder already holds.
+        threads: CPU threads of the engine; 0 lets the backend choose.
+        metrics_port: port for Prometheus metrics; 0 for any free port, None for no metrics.
+        save_images: folder for a picture of each judged board; None for no pictures.
+        save_crops: folder for the crops of joints that did not pass; None for no crops.
+        quota_mb: size limit of each of these two folders, in megabytes; None for no limit.
+        csv: also write a CSV table.
+        rotate_mb: size at which a new JSONL file is started, in megabytes; 0 for never.
+        reserve_mb: the run ends when a disk has less free space than this, in megabytes; 0 switches the check off.
+    """
+
+    stream: str
+    settings: RunSettings
+    output: Path
+    engine: Path | ChosenBundle | None = None
+    engines: Path = Path("engines")
+    recipe: Path | None = None
+    require_signature: Path | None = None
+    replay_golden: bool = False
+    ignore_existing: bool = False
+    threads: int = 0
+    metrics_port: int | None = None
+    save_images: Path | None = None
+    save_crops: Path | None = None
+    quota_mb: float | None = None
+    csv: bool = False
+    rotate_mb: float = 0.0
+    reserve_mb: float = RESERVE_MB
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """The engine that judges.
+
+    Attributes:
+        name: of the bundle.
+        backend: such as ``openvino``.
+        precision: such as ``int8``.
+        sha256: hash of the engine file, as it is written into every record.
+        thresholds: PASS below ``lower``, FAIL from ``upper`` on.
+        why: why this engine was chosen, in words.
+        changes: what differs between this machine and the one on which the engine was validated.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    sha256: str
+    thresholds: Thresholds
+    why: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where a run writes its records. Names sort by the start of the run."""
+
+    run: str
+    output: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database, shared by all runs of the folder."""
+        return self.output / run_files.DATABASE
+
+    @property
+    def lines(self) -> Path:
+        """The run's JSONL file."""
+        return self.output / f"{self.run}.jsonl"
+
+    @property
+    def table(self) -> Path:
+        """The run's CSV table."""
+        return self.output / f"{self.run}.csv"
+
+    @property
+    def shadow(self) -> Path:
+        """The run's list of verdicts that differ from the reference's."""
+        return self.output / f"{self.run}.shadow.jsonl"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        summary: counts and latencies.
+        shadow: how the engine and its reference agreed; None without a shadow.
+        engine: what judged.
+        paths: where the records are.
+        stopped: whether the caller's ``stop`` ended the run.
+    """
+
+    summary: RunSummary
+    shadow: ShadowReport | None
+    engine: EngineFacts
+    paths: RunPaths
+    stopped: bool
+
+
+class RunListener:
+    """Hears what happens during a run; every method does nothing until it is overridden.
+
+    ``board`` and ``warned`` are called from the loop, in the caller's thread: they must not wait for anything.
+    """
+
+    def engine_opened(self, engine: EngineFacts) -> None:
+        """The engine is loaded."""
+
+    def golden_replayed(self, replay: GoldenReplay) -> None:
+        """The engine decided as PyTorch did on its golden crops."""
+
+    def metrics_served(self, url: str) -> None:
+        """Metrics can be read at this address."""
+
+    def begun(self, figures: Figures) -> None:
+        """The loop starts now. ``figures`` returns the counts so far and may be called from any thread."""
+
+    def board(self, record: BoardRecord) -> None:
+        """A board is on record."""
+
+    def warned(self, text: str) -> None:
+        """Something is wrong that does not end the run."""
+
+    def ended(self, result: RunResult) -> None:
+        """The loop is over, whether it ended well or raised an error."""

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from support import tiny_bundle
+from support.bright_model import PLACES, board_image, write_recipe
+
+from sji_edge.core.errors import DataError, SourceError, UsageError
+from sji_edge.core.protocols import Frame
+from sji_edge.core.verdict import Verdict
+from sji_edge.records.write.jsonl import JsonlSink
+from sji_edge.workflows.inspect.inspector import Inspector
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engines")
+    tiny_bundle.make_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recipe")
+    write_recipe(folder)
+    return folder
+
+
+class Pictures:
+    """A source of our own, as a user writes one."""
+
+    def __init__(self, *pictures):
+        self.pictures = pictures
+        self.closed = False
+
+    def __iter__(self):
+        for number, pixels in enumerate(self.pictures):
+            yield Frame(number, f"picture{number}", 0, pixels)
+
+    def close(self):
+        self.closed = True
+
+
+def score(level):
+    good, bad = tiny_bundle.formula(np.full((1, tiny_bundle.SIDE, tiny_bundle.SIDE, 1), level, np.uint8))[0]
+    return 1 / (1 + np.exp(good - bad))
+
+
+def test_one_frame_is_judged_with_the_scores_of_the_formula(engines, recipe):
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        board = inspector.judge(board_image(dict.fromkeys(PLACES, 120)), name="first")
+    assert board.frame_name == "first"
+    assert [joint.refdes for joint in board.joints] == list(PLACES)
+    assert [joint.score for joint in board.joints] == pytest.approx([score(120)] * 5, abs=1e-4)
+    assert board.latency_ns["infer"] > 0
+
+
+def test_the_same_frame_may_be_judged_again(engines, recipe):
+    frame = board_image(dict.fromkeys(PLACES, 120))
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        first, second = inspector.judge(frame), inspector.judge(frame)
+    assert first.verdict is not Verdict.ERROR
+    assert (second.verdict, second.cause) == (first.verdict, first.cause)
+    assert second.board != first.board
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros((40, 40), np.float32), np.zeros((40, 40, 4), np.uint8), np.zeros(40, np.uint8)]
+)
+def test_a_frame_of_another_dtype_or_shape_is_refused(engines, frame):
+    with Inspector(engines / "tiny") as inspector, pytest.raises(DataError, match="must be uint8"):
+        inspector.judge(frame)
+
+
+def test_a_stream_is_judged_into_sinks_and_an_own_source_stays_open(tmp_path, engines, recipe):
+    source = Pictures(*(board_image(dict.fromkeys(PLACES, level)) for level in (60, 120, 180)))
+    sink, boards = JsonlSink(tmp_path / "run.jsonl"), []
+    with Inspector(engines=engines, recipe=recipe, threads=1) as inspector:
+        summary = inspector.run(source, sinks=[sink], on_board=boards.append)
+        alone = inspector.judge(source.pictures[1])
+    sink.close()
+    assert (summary.captured, summary.judged) == (3, 3)
+    assert [board.frame_name for board in boards] == ["picture0", "picture1", "picture2"]
+    assert [joint.score for joint in boards[1].joints] == [joint.score for joint in alone.joints]
+    assert (tmp_path / "run.jsonl").read_text().count('"type": "board"') == 3
+    assert not source.closed
+
+
+def test_frames_after_the_limit_are_left(engines, recipe):
+    source = Pictures(*(board_image(dict.fromkeys(PLACES, level)) for level in (60, 120, 180)))
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        assert inspector.run(source, max_frames=2).captured == 2
+
+
+def test_wrong_settings_and_streams_are_named(engines, tmp_path):
+    with Inspector(engines / "tiny") as inspector:
+        with pytest.raises(UsageError, match="takt ms must be more than 0"):
+            inspector.run("frames/", takt_ms=-1.0)
+        with pytest.raises(SourceError, match="no stream"):
+            inspector.run(str(tmp_path / "gone"))
+
+
+def test_the_engine_says_what_it_is_and_why_it_was_chosen(engines):
+    with Inspector(engines=engines) as inspector:
+        engine = inspector.engine
+    assert (engine.name, engine.backend, engine.precision) == ("tiny", "onnxruntime", "fp32")
+    assert "newest released" in engine.why
+    assert engine.thresholds.lower == pytest.approx(0.4)
