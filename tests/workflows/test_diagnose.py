@@ -1,4 +1,8 @@
+import importlib.metadata
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +10,8 @@ import pytest
 from sji_edge.cli.main import run as sji_edge
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda.gpu_state import FIELDS, driver_release, gpu_states, jetson_facts
+from sji_edge.workflows import diagnose
+from sji_edge.workflows.diagnose import Check
 
 
 def command(*words: object) -> int:
@@ -14,7 +20,7 @@ def command(*words: object) -> int:
     return int(stop.value.code or 0)
 
 
-def test_json_names_every_backend_with_its_version_or_what_is_missing(capsys, tmp_path) -> None:
+def test_json_lists_every_backend_with_its_version_or_what_is_missing(capsys, tmp_path) -> None:
     before = sorted(tmp_path.iterdir())
     assert command("doctor", "--json", "--output", tmp_path) == 0
     found = json.loads(capsys.readouterr().out)
@@ -37,10 +43,59 @@ def test_json_names_every_backend_with_its_version_or_what_is_missing(capsys, tm
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_the_table_is_for_people_and_a_wrong_folder_is_a_usage_error(capsys, tmp_path) -> None:
+def found(capsys, *words: object) -> dict[str, dict[str, str]]:
+    assert command("doctor", "--json", *words) == 0
+    return {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+
+
+def test_without_json_it_prints_a_table(capsys) -> None:
     assert command("doctor") == 0
     assert "this machine" in capsys.readouterr().out
-    assert command("doctor", "--output", tmp_path / "nowhere") == 2
+
+
+def test_a_folder_that_does_not_exist_is_a_line(capsys, tmp_path) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    assert found(capsys, "--output", nowhere)[nowhere]["value"] == "no such folder"
+    (tmp_path / "file").write_text("")
+    assert "not a folder" in found(capsys, "--output", tmp_path / "file")[str(tmp_path / "file")]["value"]
+
+
+def test_a_package_without_metadata_is_a_line(capsys, monkeypatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    checks = found(capsys)
+    assert checks["sji-edge"]["state"] == "note"
+    assert checks["torch"]["value"] == "not installed"
+
+
+def test_whatever_a_probe_raises_is_a_line_and_the_others_go_on(capsys, monkeypatch) -> None:
+    def broken(*_arguments: object) -> Iterator[Check]:
+        yield Check(area="CPU", name="first", state="ok", value="seen")
+        raise RuntimeError("[red]cannot\nread")
+
+    monkeypatch.setattr(diagnose, "_cpu_model", broken)
+    monkeypatch.setattr(diagnose, "_disk", broken)
+    monkeypatch.setattr(BACKENDS, "names", lambda: 1 / 0)
+    checks = found(capsys)
+    assert checks["first"]["value"] == "seen"
+    assert checks["model"]["value"] == "cannot be examined: RuntimeError: [red]cannot read"
+    assert "ZeroDivisionError" in checks["list of backends"]["value"]
+    assert checks["for latencies"]["state"] in ("ok", "note")
+    assert command("doctor") == 0
+    assert "[red]cannot read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["openvino", "onnxruntime", "cv2"])
+def test_without_an_engine_runtime_it_still_answers(module: str) -> None:
+    script = f"import sys; sys.modules[{module!r}] = None\nfrom sji_edge.cli.main import run\nrun(['doctor', '--json'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert checks["for latencies"]["state"] in ("ok", "note")
+    if module in BACKENDS:
+        assert checks[module]["state"] == "missing"
 
 
 def test_nvidia_smi_is_read_field_by_field() -> None:
