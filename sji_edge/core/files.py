@@ -218,17 +218,25 @@ def remove_stale(parent: Path, min_age_s: float = STALE_AFTER_S) -> list[str]:
     return removed
 
 
-def check_writable_folder(folder: Path) -> None:
-    """Create a folder if it is missing and check that files can be written into it.
+def check_writable_folder(folder: Path, *, create: bool = True) -> None:
+    """Check that files can be written into a folder.
 
     Call it before long work whose result goes there.
+
+    Args:
+        folder: the folder.
+        create: create it if it is missing; otherwise its nearest existing parent is tried, and nothing is left behind.
 
     Raises:
         OutputError: it cannot be created or written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".check-"):
             pass
     except OSError as error:
         raise OutputError(

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset before a model is trained on it."""
+"""Find what is wrong with a dataset before a model is trained on it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sji_edge.core.files import sha256_of
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image, read_image
 from sji_edge.data.duplicates import difference_hashes, near_pairs, near_pairs_within
-from sji_edge.data.folder import FolderDataset, Sample
+from sji_edge.data.folder import FolderDataset, Sample, mixed_colour
 from sji_edge.data.groups import NO_GROUP, groups_of
 from sji_edge.data.shortcut import WARN_AUC, shortcut_auc, shortcut_features
 
@@ -22,7 +22,14 @@ JPEG_FOUR_CHANNELS = 4
 
 
 class Finding(FrozenModel):
-    """One fault; ``serious`` ones spoil training or its proof, and fail ``--strict``."""
+    """One fault of a dataset.
+
+    Attributes:
+        kind: short name of the fault, such as ``leak``.
+        serious: it spoils training or the proof that it worked; a strict audit fails on it.
+        text: the fault in one line.
+        files: the files it concerns, relative to the dataset.
+    """
 
     kind: str
     serious: bool
@@ -31,7 +38,15 @@ class Finding(FrozenModel):
 
 
 class Audit(FrozenModel):
-    """What was found; true when nothing serious was."""
+    """What an audit found; true when no finding is serious.
+
+    Attributes:
+        images: number of images in all splits.
+        classes: number of images by split and class.
+        shortcuts: how well a label is predicted without looking at the solder: AUC in [0, 1] by what it is predicted
+            from; None where there are too few joints.
+        findings: the faults.
+    """
 
     images: int
     classes: dict[str, dict[str, int]]
@@ -46,7 +61,7 @@ def audit(dataset: FolderDataset) -> Audit:
     """Look at every image of a dataset.
 
     Args:
-        dataset: opened with the splits to look at.
+        dataset: opened with the splits to look at, and with the bit depth where it is known.
 
     Raises:
         DataError: ``labels.csv`` cannot be read.
@@ -59,12 +74,14 @@ def audit(dataset: FolderDataset) -> Audit:
     }
     shortcuts = _shortcuts(dataset, readable.get("train", []), images)
     findings = [
+        *_left_out(dataset),
         *unreadable,
         *_exact_copies(dataset, readable),
         *_near_copies(dataset, readable, images),
         *_torn_groups(dataset),
         *_small_classes(dataset),
         *_odd_samples(dataset, readable),
+        *_mixed_colour(readable.get("train", []), images),
         *_told_by(shortcuts),
     ]
     return Audit(
@@ -82,9 +99,28 @@ def audit(dataset: FolderDataset) -> Audit:
 
 
 def short_audit(dataset: FolderDataset) -> tuple[Finding, ...]:
-    """What can be said without decoding an image: exact copies across splits, torn groups, small classes."""
+    """Find what needs no decoding: files left out, exact copies across splits, torn groups, small classes."""
     every = {split: list(samples) for split, samples in dataset.splits.items()}
-    return (*_exact_copies(dataset, every), *_torn_groups(dataset), *_small_classes(dataset))
+    return (
+        *_left_out(dataset),
+        *_exact_copies(dataset, every),
+        *_torn_groups(dataset),
+        *_small_classes(dataset),
+    )
+
+
+def _left_out(dataset: FolderDataset) -> list[Finding]:
+    """Report each kind of file, and each row of labels.csv, that the dataset does not use."""
+    return [
+        Finding(kind="left out", serious=True, text=f"{one.count} {one.what}", files=one.examples)
+        for one in dataset.left_out
+    ]
+
+
+def _mixed_colour(samples: Sequence[Sample], images: dict[Path, Image]) -> list[Finding]:
+    paths = [sample.path for sample in samples]
+    text = mixed_colour(paths, [images[path] for path in paths])
+    return [Finding(kind="mixed colour", serious=False, text=text)] if text else []
 
 
 def _read(dataset: FolderDataset) -> tuple[dict[Path, Image], list[Finding]]:
@@ -93,7 +129,8 @@ def _read(dataset: FolderDataset) -> tuple[dict[Path, Image], list[Finding]]:
     for samples in dataset.splits.values():
         for sample in samples:
             try:
-                images[sample.path] = read_image(sample.path)
+                # Without a declared depth a dark image is still looked at; _odd_samples reports it.
+                images[sample.path] = read_image(sample.path, bit_depth=dataset.bit_depth or 16)
             except DataError as error:
                 faults.append((_name(dataset, sample), error.message))
     if not faults:
@@ -116,19 +153,19 @@ def _exact_copies(dataset: FolderDataset, readable: dict[str, list[Sample]]) -> 
             "label conflict",
             [found for found in copies if len({sample.label for _, sample in found}) > 1],
             True,
-            "images stand in two classes",
+            "images are in two classes",
         ),
         (
             "leak",
             [found for found in copies if len({split for split, _ in found}) > 1],
             True,
-            "images stand in two splits: what is measured on them was trained on",
+            "images are in two splits: the model is measured on what it was trained on",
         ),
         (
             "duplicate",
             [found for found in copies if len({split for split, _ in found}) == 1],
             False,
-            "images stand twice in one split, and count twice",
+            "images are in one split twice, and count twice",
         ),
     ):
         if chosen:
@@ -158,16 +195,16 @@ def _near_copies(
     findings = []
     if across:
         files = tuple(_name(dataset, sample) for pair in across for sample in pair)
-        text = f"{len(across)} pairs of nearly the same picture lie in two splits"
+        text = f"{len(across)} pairs of nearly identical images are in two splits"
         findings.append(Finding(kind="near leak", serious=True, text=text, files=files))
     if within:
-        text = f"{within} pairs of nearly the same picture lie in one split, and count twice"
+        text = f"{within} pairs of nearly identical images are in one split, and count twice"
         findings.append(Finding(kind="near duplicate", serious=False, text=text))
     return findings
 
 
 def _differ(one: Sample, other: Sample) -> bool:
-    """Tell near copies from exact ones, which are reported as such."""
+    """Tell near copies from exact ones, which have a finding of their own."""
     return sha256_of(one.path) != sha256_of(other.path)
 
 
@@ -181,7 +218,7 @@ def _torn_groups(dataset: FolderDataset) -> list[Finding]:
     if not torn:
         return []
     listed = ", ".join(torn[:MAX_LISTED]) + (" …" if len(torn) > MAX_LISTED else "")
-    text = f"{len(torn)} groups of labels.csv lie in two splits: {listed}"
+    text = f"{len(torn)} groups of labels.csv are in two splits: {listed}"
     return [Finding(kind="torn group", serious=True, text=text)]
 
 
@@ -189,15 +226,15 @@ def _small_classes(dataset: FolderDataset) -> list[Finding]:
     findings = []
     for split, samples in dataset.splits.items():
         counts = Counter(dataset.classes[sample.label] for sample in samples)
-        small = [f"{name} {counts[name]}" for name in dataset.classes if counts[name] < MIN_CLASS]
+        small = [f"{name} ({counts[name]})" for name in dataset.classes if counts[name] < MIN_CLASS]
         if small:
-            text = f"{split} has few joints of {', '.join(small)}: no rate of theirs means much"
+            text = f"{split} has fewer than {MIN_CLASS} joints of the class {', '.join(small)}: rates mean little"
             findings.append(Finding(kind="small class", serious=False, text=text))
     return findings
 
 
 def _odd_samples(dataset: FolderDataset, readable: dict[str, list[Sample]]) -> list[Finding]:
-    """Find pictures whose samples are not what a camera's 8 bits are."""
+    """Find files whose samples are not 8 bits of grey or BGR."""
     kinds: dict[str, list[str]] = {}
     depths: Counter[str] = Counter()
     for samples in readable.values():
@@ -207,16 +244,15 @@ def _odd_samples(dataset: FolderDataset, readable: dict[str, list[Sample]]) -> l
             if raw is None:
                 continue
             depths["16 bit" if raw.dtype == np.uint16 else "8 bit"] += 1
-            if raw.dtype == np.uint16 and int(raw.max()) < 1 << 13:
-                kinds.setdefault("16-bit files that use 13 bits or fewer: they will look black", []).append(
-                    _name(dataset, sample)
-                )
+            if dataset.bit_depth is None and raw.dtype == np.uint16 and int(raw.max()) < 1 << 13:
+                dark = "16-bit files that use 13 bits or fewer: they look black unless the bit depth is given"
+                kinds.setdefault(dark, []).append(_name(dataset, sample))
             if raw.ndim == 3 and raw.shape[2] == 4:
                 kinds.setdefault("files with transparency, which is dropped", []).append(
                     _name(dataset, sample)
                 )
             if _is_cmyk(data):
-                kinds.setdefault("CMYK files, whose colours are converted by guess", []).append(
+                kinds.setdefault("CMYK files, whose colours depend on an unknown profile", []).append(
                     _name(dataset, sample)
                 )
     findings = [
@@ -230,7 +266,7 @@ def _odd_samples(dataset: FolderDataset, readable: dict[str, list[Sample]]) -> l
 
 
 def _is_cmyk(data: np.ndarray) -> bool:
-    """Tell whether a JPEG holds four components: its start-of-frame marker says so."""
+    """Tell from the start-of-frame marker whether a JPEG holds four components."""
     content = data.tobytes()
     if not content.startswith(b"\xff\xd8"):
         return False
@@ -266,8 +302,8 @@ def _told_by(shortcuts: dict[str, float | None]) -> list[Finding]:
         Finding(
             kind="shortcut",
             serious=True,
-            text=f"{name} alone tells good from defective with AUC {auc:.3f}: a model may learn no more than that; "
-            "sji-edge evaluate --stress shows whether its verdicts hang on it",
+            text=f"{name} alone predicts the label with AUC {auc:.3f}: a model may learn that instead of the solder; "
+            "sji-edge evaluate --stress shows whether its verdicts depend on it",
         )
         for name, auc in shortcuts.items()
         if auc is not None and auc > WARN_AUC

@@ -36,7 +36,7 @@ def train_whole(
     if not (folder / WEIGHTS_FILE).is_file():
         # What is left of a run whose trial was removed does not stand in the way.
         shutil.rmtree(folder, ignore_errors=True)
-        interrupted = (work_folder(settings, settings.name) / LAST_CHECKPOINT).is_file()
+        interrupted = (work_folder(settings.runs, settings.name) / LAST_CHECKPOINT).is_file()
         train(settings.model_copy(update={"resume": interrupted}), dataset)
     model, card = load_run(folder)
     logits = {
@@ -72,6 +72,5 @@ def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainS
             "weight_decay": budget.weight_decay,
             "patience": budget.epochs,
             "seed": spec.seed,
-            "progress": False,
         }
     )

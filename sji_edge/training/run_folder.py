@@ -1,4 +1,4 @@
-"""Where a run's checkpoints lie until it is finished, and which names are taken."""
+"""Where an unfinished run keeps its checkpoints, and which run names are taken."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,48 +9,72 @@ from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.training.settings import TrainSettings
 
 LAST_CHECKPOINT = "last.ckpt"
+SUFFIX = ".training"
 
 
-def default_name(settings: TrainSettings) -> str:
-    """Model and loss, numbered; with ``resume`` the first interrupted one."""
+def run_name(settings: TrainSettings) -> str:
+    """Return the run's name: the given one, or one made of model and loss, numbered.
+
+    With ``resume`` and no name it is the only interrupted run.
+
+    Raises:
+        UsageError: nothing to resume, or several interrupted runs and no name.
+    """
+    if settings.name:
+        return settings.name
+    interrupted = interrupted_runs(settings.runs)
+    if settings.resume:
+        if not interrupted:
+            raise UsageError(
+                f"nothing to resume: {settings.runs} holds no interrupted run", hint="start a new run"
+            )
+        if len(interrupted) > 1:
+            raise UsageError(
+                f"{settings.runs} holds {len(interrupted)} interrupted runs: {', '.join(interrupted)}",
+                hint="give the name of the one to resume",
+            )
+        return interrupted[0]
     stem = f"{settings.architecture}-{settings.loss.name}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
-    interrupted = [name for name in names if (work_folder(settings, name) / LAST_CHECKPOINT).is_file()]
-    if settings.resume:
-        return interrupted[0] if interrupted else stem
     return next(name for name in names if name not in interrupted and not (settings.runs / name).exists())
 
 
-def work_folder(settings: TrainSettings, name: str) -> Path:
+def interrupted_runs(runs: Path) -> list[str]:
+    """Return the names of the interrupted runs that can be resumed."""
+    marks = runs.glob(f".*{SUFFIX}/{LAST_CHECKPOINT}")
+    return sorted(mark.parent.name.removeprefix(".").removesuffix(SUFFIX) for mark in marks)
+
+
+def work_folder(runs: Path, name: str) -> Path:
     """Return the hidden folder of an unfinished run's checkpoints."""
-    return settings.runs / f".{name}.training"
+    return runs / f".{name}{SUFFIX}"
 
 
 def check_names(settings: TrainSettings, work: Path, target: Path) -> None:
-    """Refuse to overwrite a run, or to resume none.
+    """Refuse to overwrite a run, or to resume one that was not interrupted.
 
     Raises:
         OutputError: the run exists already, finished or interrupted.
-        UsageError: nothing to resume.
+        UsageError: there is nothing to resume.
     """
     if target.exists():
         raise OutputError(
-            f"run {target} exists already, and no run is overwritten", hint="choose another --name"
+            f"run {target} exists already, and runs are never overwritten", hint="choose another name"
         )
     if settings.resume and not (work / LAST_CHECKPOINT).is_file():
         raise UsageError(
-            f"nothing to resume: {work / LAST_CHECKPOINT} is not there", hint="leave out --resume"
+            f"nothing to resume: {work / LAST_CHECKPOINT} does not exist", hint="start the run without resume"
         )
     if not settings.resume and (work / LAST_CHECKPOINT).is_file():
         raise OutputError(
-            f"an interrupted run lies in {work}, and no run is overwritten",
-            hint="continue it with --resume, remove it, or choose another --name",
+            f"run {target} was interrupted; its checkpoints are in {work}",
+            hint="resume it, remove that folder, or choose another name",
         )
 
 
 @contextmanager
 def working_folder(work: Path) -> Iterator[None]:
-    """Make the folder of the checkpoints; a failure before the first one leaves nothing behind."""
+    """Make the folder of the checkpoints, and remove it if training fails before the first checkpoint."""
     work.mkdir(parents=True, exist_ok=True)
     try:
         yield

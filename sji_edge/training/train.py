@@ -1,4 +1,4 @@
-"""From a dataset and settings to a run on disk."""
+"""Train a classifier from a dataset and settings, and write the run to disk."""
 
 import shutil
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
-from sji_edge.core.files import new_folder
+from sji_edge.core.files import check_writable_folder, new_folder
 from sji_edge.core.verdict import defect_scores
-from sji_edge.data.folder import FolderDataset, channels_of
+from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
 from sji_edge.losses.build import build_loss
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.metrics.thresholds import solve_thresholds
@@ -28,15 +28,17 @@ from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.training.averaging import ema_decay
 from sji_edge.training.balance import class_weights
-from sji_edge.training.epoch_log import EpochTable
+from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
 from sji_edge.training.golden import golden_of
 from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.plots import plot_epochs, plot_scores
+from sji_edge.training.quiet import quiet
+from sji_edge.training.resume import Started, check_dataset, read_started, resumed, write_started
 from sji_edge.training.run_folder import (
     LAST_CHECKPOINT,
     check_names,
-    default_name,
+    run_name,
     work_folder,
     working_folder,
 )
@@ -47,41 +49,68 @@ RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "lightning", "numpy", "
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """Where a finished run lies, and its card."""
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: holds ``card.json``, ``weights.safetensors``, ``golden.npz``, ``metrics.csv`` and two pictures.
+        card: identity, classes, thresholds and figures of the model.
+    """
 
     folder: Path
     card: ModelCard
 
 
-def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
+@quiet()
+def train(
+    settings: TrainSettings, dataset: FolderDataset, *, progress: Say = nothing, steps: Steps = nothing
+) -> Run:
     """Train a classifier and write ``runs/NAME/``.
 
-    The run appears under its name only when it is complete; until then its checkpoints lie in
-    ``runs/.NAME.training``, from which ``resume`` continues.
+    The run appears under its name only when it is complete; until then its checkpoints are in
+    ``runs/.NAME.training``, where ``resume`` finds them.
 
     Args:
-        settings: everything else.
-        dataset: opened with train, validation and, where there is one, test.
+        settings: everything but the data.
+        dataset: opened with train, validation and, where it exists, test.
+        progress: given one line an epoch.
+        steps: given the batches done and their number over all epochs.
 
     Raises:
-        UsageError: settings that contradict each other or the data; the training diverged.
-        DataError: validation without good or without defective joints, or an unreadable image.
-        OutputError: the run exists already, finished or interrupted.
-        TrainingInterruptedError: interrupted; the last epoch is kept.
+        UsageError: settings that contradict each other, the data or the run to resume; or training diverged.
+        DataError: the validation split lacks good or defective joints, or an image cannot be read.
+        OutputError: the run exists already, finished or interrupted, or ``runs`` cannot be written.
+        TrainingInterruptedError: the user interrupted; the last complete epoch is kept.
     """
-    name = settings.name or default_name(settings)
-    work, target = work_folder(settings, name), settings.runs / name
+    name = run_name(settings)
+    work, target = work_folder(settings.runs, name), settings.runs / name
     check_names(settings, work, target)
+    check_writable_folder(settings.runs, create=False)
+    if settings.resume:
+        settings = resumed(settings, work)
     _check_validation(dataset)
     criterion = build_loss(settings.loss.name, settings.loss.settings)
     weights_of_classes = class_weights(settings.class_weights, dataset.labels("train"), dataset.classes)
+    sha256 = dataset.sha256()
     images = {split: dataset.read(split) for split in dataset.splits}
     channels = channels_of(images["train"]) if settings.channels == "auto" else int(settings.channels)
+    if mixed := mixed_colour([sample.path for sample in dataset.split("train")], images["train"]):
+        progress(f"mixed colour: {mixed}")
     spec = PreprocessSpec(height=settings.image_size, width=settings.image_size, channels=channels)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    model, weights = _model(settings, len(dataset.classes), spec)
+    if settings.resume:
+        started = read_started(work)
+        check_dataset(started, dataset, sha256)
+        # The checkpoint holds the weights: the file that the run started from may be gone.
+        model, weights = JointClassifier(settings.architecture, len(dataset.classes), spec), started.weights
+    else:
+        model, weights = _model(settings, len(dataset.classes), spec)
     with working_folder(work):
+        if not settings.resume:
+            classes = dataset.classes
+            write_started(
+                work, Started(settings=settings, classes=classes, dataset_sha256=sha256, weights=weights)
+            )
         module = JointTraining(
             model,
             criterion,
@@ -91,15 +120,18 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
             class_weights=weights_of_classes,
             views=settings.views,
         )
-        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec), work)
+        reports = EpochReport(progress, steps)
+        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec), work, reports)
+    if trainer.current_epoch < settings.epochs:
+        progress(f"stopped early: no better epoch in {settings.patience} epochs")
     golden = golden_of(module.model, dataset, spec, settings.seed)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
         raise TrainingDivergedError(
-            "training diverged: the model's logits are not finite", hint="try a smaller --learning-rate"
+            "training diverged: the model's logits are not finite", hint="try a smaller learning rate"
         )
     held_out = _held_out(dataset, module.model, spec)
-    card = _card(settings, dataset, golden, held_out, spec, name, weights)
+    card = _card(settings, dataset, golden, held_out, spec, name=name, weights=weights, sha256=sha256)
     if trainer.is_global_zero:
         with new_folder(target) as partial:
             save_run(partial, module.model, card)
@@ -108,11 +140,11 @@ def train(settings: TrainSettings, dataset: FolderDataset) -> TrainedRun:
             plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
             plot_scores(held_out, card.thresholds, partial / "scores.png")
         shutil.rmtree(work)
-    return TrainedRun(target, card)
+    return Run(target, card)
 
 
 def _check_validation(dataset: FolderDataset) -> None:
-    """Refuse before the training what would leave it without thresholds."""
+    """Refuse a validation split on which no thresholds can be chosen, before minutes of training."""
     good = dataset.labels("validation") == dataset.classes.index(dataset.good_class)
     if good.all() or not good.any():
         raise DataError(
@@ -123,7 +155,7 @@ def _check_validation(dataset: FolderDataset) -> None:
 
 
 def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple[JointClassifier, str]:
-    """Return the model to start from, and a word on where its weights come from, for the card."""
+    """Return the model to start from, and the word for the card on where its weights came from."""
     name = settings.architecture
     if settings.weights in ("imagenet", "auto", "none"):
         wanted = settings.weights == "auto" and is_known(name) and takes_imagenet(name, settings.image_size)
@@ -133,7 +165,8 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
     path = Path(settings.weights)
     if not path.exists():
         raise UsageError(
-            f"--weights {path} is not there", hint="give imagenet, none, auto, a file or a run's folder"
+            f"the initial weights {path} do not exist",
+            hint="give imagenet, none, auto, a weights file or a run's folder",
         )
     model = JointClassifier(name, classes, spec)
     load_weights(model, path)
@@ -141,13 +174,18 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
 
 
 def _fit(
-    settings: TrainSettings, module: JointTraining, loaders: dict[str, Loader], work: Path
+    settings: TrainSettings,
+    module: JointTraining,
+    loaders: dict[str, Loader],
+    work: Path,
+    reports: EpochReport,
 ) -> lightning.Trainer:
     """Run Lightning's loop; afterwards the module holds the best epoch's weights."""
     checkpoint = ModelCheckpoint(work, "best", monitor="val_rank", mode="max", save_last=True)
     callbacks = [
         EpochTable(work / run_files.METRICS),
-        # Validated and kept are averaged weights: single epochs of a short fine-tune scatter.
+        reports,
+        # Averaged weights are validated and kept: single epochs of a short fine-tune scatter.
         EMAWeightAveraging(decay=ema_decay(settings.epochs * len(loaders["train"])), use_buffers=True),
         EarlyStopping("val_rank", mode="max", patience=settings.patience),
         checkpoint,
@@ -185,10 +223,12 @@ def _card(
     golden: Golden,
     held_out: dict[str, ScoredSplit],
     spec: PreprocessSpec,
+    *,
     name: str,
     weights: str,
+    sha256: str,
 ) -> ModelCard:
-    """Choose the thresholds on the golden crops, and measure every held-out split at them."""
+    """Choose the thresholds on the golden crops, and measure every held-out split with them."""
     good = dataset.classes.index(dataset.good_class)
     thresholds = solve_thresholds(defect_scores(golden.logits, good), golden.labels != good)
     return ModelCard(
@@ -201,7 +241,7 @@ def _card(
         training=_not_default(settings),
         seed=settings.seed,
         weights=weights,
-        dataset_sha256=dataset.sha256(),
+        dataset_sha256=sha256,
         thresholds=thresholds,
         metrics={split: summary(*scored, thresholds) for split, scored in held_out.items()},
         versions={package: version(package) for package in RECORDED_PACKAGES},
@@ -210,6 +250,7 @@ def _card(
 
 
 def _not_default(settings: TrainSettings) -> dict[str, str]:
-    """The options that change what is learnt and have no place of their own in the card."""
+    """Return the settings that change what is learnt and have no field of their own in the card."""
     options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
-    return {name: value for name, value in options.items() if value != "none"}
+    depth = {} if settings.bit_depth is None else {"bit_depth": str(settings.bit_depth)}
+    return {name: value for name, value in options.items() if value != "none"} | depth

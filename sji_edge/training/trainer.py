@@ -1,9 +1,7 @@
-"""Lightning's trainer, with its failures told as ours."""
+"""Lightning's trainer, with its failures mapped to our errors."""
 
 import errno
-import logging
 import signal
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,30 +9,29 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 
-from sji_edge.core.errors import OutputError, SjiError, UsageError
+from sji_edge.core.errors import EXIT_INTERRUPTED, OutputError, SjiError, UsageError
 from sji_edge.core.text import one_line
 from sji_edge.training.settings import TrainSettings
 
 
 class TrainingInterruptedError(SjiError):
-    """Training was interrupted from the keyboard; its last whole epoch is kept."""
+    """Training was interrupted from the keyboard; the last complete epoch is kept."""
 
-    exit_code = 130
+    exit_code = EXIT_INTERRUPTED
 
 
 class TrainingDivergedError(UsageError):
-    """The logits of a trained model are not finite: its settings do not suit the data."""
+    """The trained model's logits are not finite: the settings do not suit the data."""
 
 
 def make_trainer(settings: TrainSettings, callbacks: Sequence[Callback]) -> lightning.Trainer:
     """Return a deterministic trainer for these settings.
 
     Raises:
-        UsageError: an accelerator, a number of devices or a strategy that is not there.
+        UsageError: this machine lacks the accelerator, the number of devices or the strategy.
     """
-    _quieten()
     try:
         return lightning.Trainer(
             accelerator=settings.accelerator,
@@ -43,18 +40,18 @@ def make_trainer(settings: TrainSettings, callbacks: Sequence[Callback]) -> ligh
             strategy=settings.strategy,
             precision="16-mixed" if _on_gpu(settings) else "32-true",
             max_epochs=settings.epochs,
-            callbacks=[*callbacks, *([TQDMProgressBar()] if settings.progress else [])],
+            callbacks=list(callbacks),
             deterministic=True,
             logger=False,
-            enable_progress_bar=settings.progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise UsageError(
-            f"cannot train on --accelerator {settings.accelerator} --devices {settings.devices} "
-            f"--strategy {settings.strategy}: {one_line(error)}",
-            hint="leave out these options, or name what this machine has",
+            f"cannot train on accelerator {settings.accelerator}, devices {settings.devices}, "
+            f"strategy {settings.strategy}: {one_line(error)}",
+            hint="leave these settings out, or name what this machine has",
         ) from error
 
 
@@ -65,10 +62,10 @@ def run_trainer(
     validation: Any,
     resume_from: Path | None,
 ) -> None:
-    """Run the loop.
+    """Run the training loop.
 
     Raises:
-        TrainingInterruptedError: Ctrl-C.
+        TrainingInterruptedError: the user pressed Ctrl-C.
         OutputError: a checkpoint cannot be written.
     """
     on_interrupt = signal.getsignal(signal.SIGINT)
@@ -81,26 +78,13 @@ def run_trainer(
             raise
         raise TrainingInterruptedError(
             "training was interrupted",
-            hint="once an epoch has ended, --resume with the same options goes on from it",
+            hint="resume continues it after its last complete epoch",
         ) from None
     except RuntimeError as error:
         # PyTorch's writer hides the system's error.
         if "PytorchStreamWriter" not in str(error) and "iostream error" not in str(error):
             raise
         raise OutputError("cannot write a checkpoint", hint="free some space") from OSError(errno.ENOSPC)
-
-
-def _quieten() -> None:
-    """Silence Lightning's banners and the warnings that do not concern the user's choices."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (
-        ".*does not have many workers.*",
-        ".*number of training batches.*smaller than the logging interval.*",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def _on_gpu(settings: TrainSettings) -> bool:

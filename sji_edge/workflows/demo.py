@@ -9,7 +9,6 @@ from sji_edge.cli.commands.build_engine import build_engine
 from sji_edge.cli.commands.calibrate import calibrate
 from sji_edge.cli.commands.export import export
 from sji_edge.cli.commands.infer import infer
-from sji_edge.cli.commands.train import train
 from sji_edge.cli.render.common import console, figure, rate
 from sji_edge.core.verdict import decide, defect_scores
 from sji_edge.data.synthetic.boards import write_boards
@@ -21,6 +20,7 @@ from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
 from sji_edge.workflows.artifacts import released_engine
+from sji_edge.workflows.train import train
 
 COUNTS = {"train": (420, 210), "validation": (160, 60), "test": (200, 80)}
 BATCH = 16
@@ -67,6 +67,7 @@ class Rehearsal:
             seed=self._seed,
             runs=runs,
             batch_size=BATCH,
+            progress=console().print,
         )
         self._say("export", f"sji-edge export {runs / 'demo'}")
         export(runs / "demo", runs=runs)

@@ -228,3 +228,12 @@ def test_a_new_folder_that_cannot_be_made_is_found_before_the_work(tmp_path):
         check_new_folder(tmp_path / "file" / "new")
     check_new_folder(tmp_path / "deep" / "new")
     assert not (tmp_path / "deep" / "new").exists()
+
+
+def test_a_folder_that_could_be_created_is_checked_without_creating_it(tmp_path):
+    check_writable_folder(tmp_path / "new" / "deeper", create=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        with pytest.raises(OutputError, match=f"cannot write to .*{place}: Not a directory"):
+            check_writable_folder(tmp_path / place, create=False)

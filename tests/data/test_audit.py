@@ -110,7 +110,52 @@ def test_strict_ends_with_exit_3_when_something_serious_is_found(root, tmp_path,
     if spoil:
         shutil.copy(root / "train" / "normal" / "003.png", root / "test" / "normal" / "copy.png")
     with pytest.raises(SystemExit) as stop:
-        run(["audit", str(root), "--strict", "--json", str(tmp_path / "audit.json")])
+        run(["audit", str(root), "--strict", "--json-file", str(tmp_path / "audit.json")])
     assert int(stop.value.code or 0) == code
     assert (tmp_path / "audit.json").is_file()
     assert ("leak" in capsys.readouterr().out) is spoil
+
+
+def test_what_is_left_out_is_shown_and_fails_a_strict_audit(root, capsys):
+    nested = root / "train" / "defective" / "bridge"
+    nested.mkdir()
+    for number in range(5):
+        (root / "train" / "defective" / f"{number:03d}.png").rename(nested / f"{number:03d}.png")
+    (root / "train" / "normal" / "list.xyz").write_text("x")
+    found = [f for f in short_audit(FolderDataset.open(root)) if f.kind == "left out"]
+    assert {finding.text for finding in found} == {
+        "5 images in sub-folders of a class folder",
+        "1 .xyz files",
+    }
+    assert all(finding.serious for finding in found)
+    with pytest.raises(SystemExit) as stop:
+        run(["audit", str(root), "--strict"])
+    assert stop.value.code == 3
+    assert "left out: 5 images in sub-folders" in capsys.readouterr().out
+
+
+def test_a_declared_bit_depth_is_no_finding(root):
+    path = root / "train" / "normal" / "000.png"
+    cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16)
+    found = audit(FolderDataset.open(root, bit_depth=12)).findings
+    assert not any("look black" in finding.text for finding in found)
+
+
+def test_classes_that_differ_in_spelling_only_are_refused(root, capsys):
+    (root / "train" / "normal").rename(root / "train" / "tmp")
+    (root / "train" / "tmp").rename(root / "train" / "Normal ")
+    for command in ("audit", "train"):
+        with pytest.raises(SystemExit) as stop:
+            run([command, str(root)])
+        assert stop.value.code == 2
+        assert "Normal" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_exit_7_before_the_images_are_read(root, tmp_path, capsys):
+    (root / "train" / "normal" / "000.png").write_text("unreadable")
+    with pytest.raises(SystemExit) as stop:
+        run(["audit", str(root), "--json-file", str(root / "train")])
+    assert stop.value.code == 7
+    printed = capsys.readouterr()
+    assert "cannot write" in printed.err
+    assert "unreadable" not in printed.out

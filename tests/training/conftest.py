@@ -28,7 +28,6 @@ def settings(tmp_path, joints):
             "epochs": 1,
             "batch_size": 8,
             "accelerator": "cpu",
-            "progress": False,
         }
         return TrainSettings(**{**values, **changes})
 

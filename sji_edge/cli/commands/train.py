@@ -1,143 +1,220 @@
 """``sji-edge train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from sji_edge.cli.options import GOOD_CLASS, RUNS, BitDepth, GoodClass, Runs, Seed
+
+MODEL, LOSS, SCHEDULE, HARDWARE, RUN = "Model", "Loss", "Schedule", "Hardware", "Run"
+
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Dataset: DATA/{train,validation,test}/CLASS/IMAGE.")],
-    name: Annotated[str, typer.Option(help="Name of the run; default: model and loss.")] = "",
-    good_class: Annotated[str, typer.Option(help="The class that means: no defect.")] = "normal",
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            help="Dataset folder: DATA/{train,validation,test}/CLASS/IMAGE; may be left out with --resume.",
+            show_default=False,
+        ),
+    ] = None,
+    good_class: GoodClass = GOOD_CLASS,
+    bit_depth: BitDepth = None,
+    no_test: Annotated[bool, typer.Option("--no-test", help="The dataset has no test split.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit 3 before training when the dataset has a serious fault or files are left out.",
+        ),
+    ] = False,
+    name: Annotated[
+        str, typer.Option(help="Name of the run; default: model and loss.", rich_help_panel=RUN)
+    ] = "",
+    runs: Runs = RUNS,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an interrupted run with its own options; an option that differs is refused.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
+    seed: Seed = 0,
     model: Annotated[
         str,
         typer.Option(
-            help="efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, googlenet, swin_t, …)."
+            help="efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, googlenet, swin_t, …).",
+            rich_help_panel=MODEL,
         ),
     ] = "efficientnet_lite0",
     weights: Annotated[
         str,
         typer.Option(
-            help="Start from: imagenet, none, a weights file, a run's folder; "
-            "auto takes ImageNet's where they are on this machine."
+            help="Initial weights: imagenet, none, a weights file or a run's folder; "
+            "auto takes ImageNet's where they are on this machine.",
+            rich_help_panel=MODEL,
         ),
     ] = "auto",
-    image_size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the crop in pixels.")] = 84,
-    channels: Annotated[str, typer.Option(help="1 (grey), 3 (BGR) or auto: as the images are.")] = "auto",
+    image_size: Annotated[
+        int, typer.Option(min=16, max=1024, help="Side of the crop in pixels.", rich_help_panel=MODEL)
+    ] = 84,
+    channels: Annotated[
+        str, typer.Option(help="1 (grey), 3 (BGR) or auto: as the images are.", rich_help_panel=MODEL)
+    ] = "auto",
     attention: Annotated[
-        str, typer.Option(help="none, cbam or se: attention behind each stage of a ResNet.")
+        str,
+        typer.Option(
+            help="none, cbam or se: attention behind each stage of a ResNet.", rich_help_panel=MODEL
+        ),
     ] = "none",
     loss: Annotated[
         str,
         typer.Option(
             help="alpha-js, ce, label-smoothing, confidence-penalty, focal, margin-label-smoothing, poly1, "
-            "logit-norm, mutual-channel or pairwise-confusion."
+            "logit-norm, mutual-channel or pairwise-confusion.",
+            rich_help_panel=LOSS,
         ),
     ] = "alpha-js",
     loss_option: Annotated[
         list[str] | None,
-        typer.Option(help="An option of the loss, key=value: gamma=3 for focal; repeat it for more."),
+        typer.Option(
+            help="Option of the loss as key=value, such as gamma=3 for focal; repeat it for several.",
+            rich_help_panel=LOSS,
+        ),
     ] = None,
     alpha: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Skew of J_α: 0 confidence penalty, 1 label smoothing.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Skew of J_α: 0 is the confidence penalty, 1 label smoothing.",
+            rich_help_panel=LOSS,
+        ),
     ] = 0.1,
-    beta: Annotated[float, typer.Option(min=0.0, help="Weight of J_α.")] = 0.3,
+    beta: Annotated[float, typer.Option(min=0.0, help="Weight of J_α.", rich_help_panel=LOSS)] = 0.3,
     legacy_double_softmax: Annotated[
-        bool, typer.Option("--legacy-double-softmax", help="The authors' published penalty, for comparison.")
+        bool,
+        typer.Option(
+            "--legacy-double-softmax",
+            help="Use the penalty of the authors' published script, for comparison.",
+            rich_help_panel=LOSS,
+        ),
     ] = False,
     class_weights: Annotated[
-        str, typer.Option(help="Weights in the loss: none, balanced, or one number a class: 1,8.")
+        str,
+        typer.Option(
+            help="Weights of the classes: none, balanced, or one number per class: 1,8.", rich_help_panel=LOSS
+        ),
     ] = "none",
-    sampler: Annotated[str, typer.Option(help="none, or balanced: every class equally often.")] = "none",
+    sampler: Annotated[
+        str,
+        typer.Option(help="none, or balanced to draw every class equally often.", rich_help_panel=LOSS),
+    ] = "none",
     views: Annotated[
         str,
         typer.Option(
-            help="Half of the loss on a second view of each joint: attention-crop (after WS-DAN), "
-            "jigsaw (after PMG and DCL) or none."
+            help="Second view of each joint, with half of the loss: attention-crop (after WS-DAN), "
+            "jigsaw (after PMG and DCL) or none.",
+            rich_help_panel=LOSS,
         ),
     ] = "none",
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs.")] = 12,
-    batch_size: Annotated[int, typer.Option(min=2, help="Crops at once.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(min=0.0, help="AdamW's weight decay.")] = 1e-2,
-    patience: Annotated[int, typer.Option(min=1, help="Stop after so many epochs without a better one.")] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same machine: same weights.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 0,
-    accelerator: Annotated[str, typer.Option(help="Lightning's: auto, cpu, gpu.")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many devices, or auto.")] = "auto",
-    nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
-    strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, …")] = "auto",
-    no_test: Annotated[bool, typer.Option("--no-test", help="The dataset has no test split.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run of this name.")
-    ] = False,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Maximum number of epochs.", rich_help_panel=SCHEDULE)
+    ] = 12,
+    batch_size: Annotated[int, typer.Option(min=2, help="Crops per step.", rich_help_panel=SCHEDULE)] = 32,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak of the one-cycle schedule.", rich_help_panel=SCHEDULE)
+    ] = 1e-3,
+    weight_decay: Annotated[
+        float, typer.Option(min=0.0, help="AdamW's weight decay.", rich_help_panel=SCHEDULE)
+    ] = 1e-2,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Epochs without improvement before training stops.", rich_help_panel=SCHEDULE
+        ),
+    ] = 6,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare crops.", rich_help_panel=HARDWARE)
+    ] = 0,
+    accelerator: Annotated[
+        str, typer.Option(help="Lightning's accelerator: auto, cpu or gpu.", rich_help_panel=HARDWARE)
+    ] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="Number of devices, or auto.", rich_help_panel=HARDWARE)
+    ] = "auto",
+    nodes: Annotated[int, typer.Option(min=1, help="Number of machines.", rich_help_panel=HARDWARE)] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="Lightning's strategy: auto, ddp, …", rich_help_panel=HARDWARE)
+    ] = "auto",
 ) -> None:
     """Train a classifier on labelled crops, with the α-skew Jensen-Shannon penalty on over-confidence.
 
-    Example: `sji-edge train data/solder-joints --beta 0.3`, or with another loss:
-    `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
-    """
-    from sji_edge.cli.commands.audit import print_findings
-    from sji_edge.cli.render.common import console, print_run, settings_or_usage_error
-    from sji_edge.core.extras import require
+    Example: `sji-edge train data/solder-joints --beta 0.3`
 
-    require(
-        "torch",
-        "torchvision",
-        "lightning",
-        "torchmetrics",
-        "safetensors",
-        "matplotlib",
-        purpose="sji-edge train",
-    )
-    from sji_edge.core.card import LossCard
-    from sji_edge.data.audit import short_audit
-    from sji_edge.data.folder import FolderDataset
+    Example: `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
+
+    Example: `sji-edge train --resume --name demo`
+    """
+    from sji_edge.cli.render.audit import print_finding
+    from sji_edge.cli.render.console import console
+    from sji_edge.cli.render.training import print_run, training_progress
+    from sji_edge.cli.settings import settings_or_usage_error
+    from sji_edge.core.extras import require
+    from sji_edge.workflows.train import EXTRAS, loss_card, run_training
+
+    require(*EXTRAS, purpose="sji-edge train")
     from sji_edge.losses.build import parse_options
-    from sji_edge.training import train as fit
     from sji_edge.training.settings import TrainSettings
 
-    options = parse_options(loss_option or [])
-    if loss == "alpha-js":
-        options = {
-            "alpha": alpha,
-            "beta": beta,
-            "legacy_double_softmax": legacy_double_softmax,
-            **options,
-        }
-    settings = settings_or_usage_error(
-        TrainSettings,
-        data=data,
-        runs=runs,
-        name=name,
-        good_class=good_class,
-        model=model,
-        weights=weights,
-        image_size=image_size,
-        channels=channels,
-        attention=attention,
-        loss=LossCard(name=loss, settings=options),
-        class_weights=class_weights,
-        sampler=sampler,
-        views=views,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        patience=patience,
-        seed=seed,
-        workers=workers,
-        accelerator=accelerator,
-        devices=devices,
-        nodes=nodes,
-        strategy=strategy,
-        resume=resume,
-    )
-    splits = ("train", "validation") if no_test else ("train", "validation", "test")
-    dataset = FolderDataset.open(data, good_class, splits)
-    print_findings(short_audit(dataset))
-    run = fit.train(settings, dataset)
+    values = {
+        "data": data,
+        "runs": runs,
+        "name": name,
+        "good_class": good_class,
+        "bit_depth": bit_depth,
+        "model": model,
+        "weights": weights,
+        "image_size": image_size,
+        "channels": channels,
+        "attention": attention,
+        "class_weights": class_weights,
+        "sampler": sampler,
+        "views": views,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "patience": patience,
+        "seed": seed,
+        "no_test": no_test,
+        "workers": workers,
+        "accelerator": accelerator,
+        "devices": devices,
+        "nodes": nodes,
+        "strategy": strategy,
+        "resume": resume,
+    }
+    typed = typed_options(context)
+    # Only what was typed counts as given: a resumed run takes the rest from its own record.
+    given: dict[str, Any] = {key: value for key, value in values.items() if key in typed}
+    if typed & {"loss", "loss_option", "alpha", "beta", "legacy_double_softmax"}:
+        options = parse_options(loss_option or [])
+        given["loss"] = loss_card(loss, options, alpha=alpha, beta=beta, legacy=legacy_double_softmax)
+    settings = settings_or_usage_error(TrainSettings, **given)
+    with training_progress() as (progress, steps):
+        run = run_training(settings, strict=strict, progress=progress, steps=steps, on_finding=print_finding)
     print_run(run.folder, run.card)
-    console().print(f"next: sji-edge export {run.folder}")
+    console().print(f"next: sji-edge export {run.folder}", markup=False)
+
+
+def typed_options(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that the user typed, as opposed to those at their default."""
+    return {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    }

@@ -1,13 +1,39 @@
-"""The table of a finished training run."""
+"""Progress and result of a training run."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sji_edge.cli.render.console import console
 from sji_edge.cli.render.figures import figure, rate
 from sji_edge.core.card import ModelCard
+
+Say = Callable[[str], None]
+Steps = Callable[[int, int], None]
+
+
+@contextmanager
+def training_progress() -> Iterator[tuple[Say, Steps]]:
+    """Yield the callbacks of a training: one line an epoch, and on a terminal a bar over all batches.
+
+    A log or a pipe gets the lines only.
+    """
+    screen = console()
+    if not screen.is_terminal:
+        yield (lambda line: screen.print(line, markup=False)), (lambda _done, _total: None)
+        return
+    columns = (TextColumn("training"), BarColumn(), TextColumn("batch {task.completed} of {task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as bar:
+        task = bar.add_task("training", total=None, visible=False)
+
+        def steps(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield (lambda line: screen.print(line, markup=False)), steps
 
 
 def print_run(folder: Path, card: ModelCard) -> None:
@@ -28,4 +54,4 @@ def print_run(folder: Path, card: ModelCard) -> None:
             str(metrics["reviews"]),
         )
     console().print(table)
-    console().print(f"weights: {card.weights}; run: {folder}", markup=False)
+    console().print(f"initial weights: {card.weights}; run: {folder}", markup=False)

@@ -1,0 +1,116 @@
+"""What an unfinished run was started with, and the check that a resumed one is the same run."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sji_edge.core.card import in_one_line
+from sji_edge.core.errors import UsageError
+from sji_edge.core.files import write_atomic
+from sji_edge.core.frozen import FrozenModel
+from sji_edge.data.folder import FolderDataset
+from sji_edge.training.settings import TrainSettings
+
+RECORD = "started.json"
+
+FREE = frozenset({"data", "runs", "name", "resume", "workers", "accelerator", "devices", "nodes", "strategy"})
+"""Settings that may differ when a run is resumed: where it runs, not what it learns. The dataset may have moved;
+its hash may not differ."""
+
+
+class Started(FrozenModel):
+    """Record of a run's start, kept beside its checkpoints.
+
+    Attributes:
+        settings: the complete settings.
+        classes: class names in the order of the logits.
+        dataset_sha256: hash of the dataset.
+        weights: where the initial weights came from, as the card says it.
+    """
+
+    settings: TrainSettings
+    classes: tuple[str, ...]
+    dataset_sha256: str
+    weights: str
+
+
+def write_started(work: Path, started: Started) -> None:
+    """Write the record into the folder of the checkpoints."""
+    write_atomic(work / RECORD, started.model_dump_json(indent=2) + "\n")
+
+
+def read_started(work: Path) -> Started:
+    """Read the record of an interrupted run.
+
+    Raises:
+        UsageError: it is missing or altered, so that nothing says what the checkpoint was trained with.
+    """
+    path = work / RECORD
+    try:
+        return Started.model_validate_json(path.read_bytes())
+    except OSError as error:
+        found = f"{path} cannot be read: {error.strerror}"
+        cause: Exception = error
+    except ValidationError as error:
+        found = f"{path} is not a valid record: {in_one_line(error)}"
+        cause = error
+    raise UsageError(
+        f"the run cannot be resumed: {found}", hint=f"remove {work} and start the run again"
+    ) from cause
+
+
+def resumed(settings: TrainSettings, work: Path) -> TrainSettings:
+    """Return the settings that an interrupted run goes on with: its own, on the hardware asked for now.
+
+    Args:
+        settings: as given now; ``model_fields_set`` holds what the user gave.
+        work: the folder of the checkpoints.
+
+    Raises:
+        UsageError: a given setting differs from the run's own; every one of them is named.
+    """
+    own = read_started(work).settings
+    differing = sorted(
+        name for name in settings.model_fields_set - FREE if getattr(settings, name) != getattr(own, name)
+    )
+    if differing:
+        listed = "; ".join(
+            f"{name.replace('_', ' ')} is {_said(getattr(settings, name))}, was {_said(getattr(own, name))}"
+            for name in differing
+        )
+        raise UsageError(
+            f"the interrupted run was started with other settings: {listed}",
+            hint="leave these settings out to resume with the run's own, or start a run of another name",
+        )
+    now = {name: getattr(settings, name) for name in settings.model_fields_set & FREE}
+    if now.get("data") is None:
+        now.pop("data", None)
+    return own.model_copy(update={**now, "resume": True})
+
+
+def check_dataset(started: Started, dataset: FolderDataset, sha256: str) -> None:
+    """Refuse to resume on other data than the run was started with.
+
+    Raises:
+        UsageError: other classes, or other images.
+    """
+    if dataset.classes != started.classes:
+        raise UsageError(
+            f"the dataset {dataset.root} has the classes {', '.join(dataset.classes)}; "
+            f"the interrupted run was started with {', '.join(started.classes)}",
+            hint="resume with the dataset that the run was started with",
+        )
+    if sha256 != started.dataset_sha256:
+        raise UsageError(
+            f"the dataset {dataset.root} is not the one that the interrupted run was started with: "
+            f"its hash is {sha256[:12]}, was {started.dataset_sha256[:12]}",
+            hint="restore the dataset, or start a run of another name",
+        )
+
+
+def _said(value: object) -> str:
+    settings = getattr(value, "settings", None)
+    if settings is not None:
+        options = ", ".join(f"{name} {option}" for name, option in settings.items())
+        return f"{getattr(value, 'name', '')} ({options})" if options else str(getattr(value, "name", ""))
+    return repr(value) if isinstance(value, str) else str(value)
