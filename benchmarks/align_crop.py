@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.preprocess import Image, crops_of_frame, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import Image, crops_of_frame
 from sji_edge.core.verdict import Thresholds
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.inspection.faults import Fault

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from sji_edge.core.clock import SystemClock
-from sji_edge.core.preprocess import read_image
+from sji_edge.core.images.read import read_image
 from sji_edge.data.synthetic.boards import SyntheticBoards
 from sji_edge.streams.files.folder import READERS, FolderSource
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sji_edge.core.preprocess import crops_to_image, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import crops_to_image
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
 from sji_edge.runtime.cuda.driver import ask_driver

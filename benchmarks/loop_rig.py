@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.preprocess import Image, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Engine, Frame
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.inspection.judging.frame_job import Deadlines, Model

@@ -7,20 +7,12 @@ at whole numbers.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.errors import DataError
-
-IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
-    ".webp", ".jp2", ".pgm", ".ppm", ".pnm", ".pbm",
-)  # fmt: skip
-"""Suffixes, in lower case, of the files that every OpenCV build reads."""
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -35,104 +27,6 @@ class RoiPx:
     width: float
     height: float
     angle_rad: float = 0.0
-
-
-def read_image(path: Path, colour: bool = True, bit_depth: int | None = 16) -> Image:
-    """Read an image file as uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
-
-    16-bit samples are rounded to 8 bits; alpha is dropped; an EXIF orientation is applied, so the image stands as
-    a viewer shows it.
-
-    Args:
-        path: the image file.
-        colour: False turns colour into grey.
-        bit_depth: how many bits of a 16-bit sample the camera uses (12 for Mono12); None if nobody declared it:
-            full range then, and an image that leaves the upper bits unused is refused.
-
-    Raises:
-        DataError: missing, empty, truncated, no image, or samples that do not fit ``bit_depth``.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if not data:
-        raise DataError(f"{path} is empty (0 bytes)", hint="remove it or copy it again")
-    return decode_image(data, str(path), colour=colour, bit_depth=bit_depth)
-
-
-def decode_image(data: bytes, name: str, colour: bool = True, bit_depth: int | None = 16) -> Image:
-    """Decode an image file's bytes; see ``read_image``."""
-    if _is_truncated(data):
-        raise DataError(f"{name} is truncated", hint="copy it again or remove it")
-    try:
-        # Not IMREAD_UNCHANGED, which ignores EXIF orientation; these flags keep channels and depth as well.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:
-        raise DataError(f"{name} cannot be decoded: {error.err}") from error
-    if image is None or image.size == 0:
-        raise DataError(f"{name} is not an image that can be decoded", hint="remove it or copy it again")
-    return as_uint8(image, name, colour=colour, bit_depth=bit_depth)
-
-
-def as_uint8(
-    image: NDArray[np.generic], name: str = "image", colour: bool = True, bit_depth: int | None = 16
-) -> Image:
-    """Bring samples to uint8 and channels to grey or BGR; see ``read_image``.
-
-    Raises:
-        DataError: a dtype other than uint8 and uint16, samples that do not fit ``bit_depth``, or a channel count
-            other than 1, 3 and 4.
-    """
-    if image.dtype == np.uint16:
-        image = _eight_bits(image.astype(np.uint32), name, bit_depth)
-    elif image.dtype != np.uint8:
-        raise DataError(f"{name} has {image.dtype} samples; they must be unsigned, 8 or 16 bits")
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = np.ascontiguousarray(image[:, :, :3])
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise DataError(f"{name} has shape {image.shape}; an image must be grey, BGR or BGRA")
-    result: Image = image  # type: ignore[assignment]
-    return result if colour or result.ndim == 2 else to_channels(result, 1)
-
-
-NARROW_BITS = 13
-"""16-bit samples that use this many bits or fewer look black (at most an eighth of full scale)."""
-SENSOR_BITS = (8, 10, 12, 14)
-
-
-def _eight_bits(samples: NDArray[np.uint32], name: str, bit_depth: int | None) -> Image:
-    used = bits_used(samples)
-    if bit_depth is None and 0 < used <= NARROW_BITS:
-        likely = next(depth for depth in SENSOR_BITS if depth >= used)
-        raise DataError(
-            f"{name} uses {used} bits of its 16-bit samples; files that use {NARROW_BITS} bits or fewer look black",
-            hint=f"set the bit depth to {likely} if the camera has {likely} bits, to 16 if the picture is that dark",
-        )
-    depth = bit_depth or 16
-    top = (1 << depth) - 1
-    if used > depth:
-        raise DataError(
-            f"{name} holds a sample of {int(samples.max())}; {depth} bits end at {top}",
-            hint="correct the bit depth",
-        )
-    return ((samples * 255 + top // 2) // top).astype(np.uint8)
-
-
-def bits_used(image: NDArray[np.generic]) -> int:
-    """Return how many bits the largest sample of a uint8 or uint16 image takes."""
-    return int(image.max(initial=0)).bit_length()
-
-
-def _is_truncated(data: bytes) -> bool:
-    """Tell whether a PNG or JPEG ends before its end marker: decoders fill the rest with grey."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND" not in data[-32:]
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-4096:]
-    return False
 
 
 def to_channels(image: Image, channels: int) -> Image:

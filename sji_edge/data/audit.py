@@ -10,7 +10,8 @@ import numpy as np
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import sha256_of
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.preprocess import Image, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import Image
 from sji_edge.data.duplicates import difference_hashes, near_pairs, near_pairs_within
 from sji_edge.data.folder import FolderDataset, Sample, mixed_colour
 from sji_edge.data.groups import NO_GROUP, groups_of

@@ -9,7 +9,7 @@ import cv2
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
-from sji_edge.core.preprocess import IMAGE_SUFFIXES
+from sji_edge.core.images.read import IMAGE_SUFFIXES
 from sji_edge.core.text import listing, readable
 
 SPLIT_FOLDERS = {

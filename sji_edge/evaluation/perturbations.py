@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.images.read import decode_image
 from sji_edge.core.preprocess import (
     Image,
     RoiPx,
     crop_of_image,
     crop_to_image,
-    decode_image,
     sample_crop,
     to_channels,
     whole_image_roi,

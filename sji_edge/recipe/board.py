@@ -18,7 +18,8 @@ from sji_edge.core import run_files
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.preprocess import Image, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import Image
 from sji_edge.recipe.fiducials.find import pattern_of
 from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints

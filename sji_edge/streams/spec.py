@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from sji_edge.core.clock import Clock
 from sji_edge.core.config import CONFIG_FILE, expand, load_config
 from sji_edge.core.errors import EnvironmentMismatchError, SourceError, UsageError
-from sji_edge.core.preprocess import IMAGE_SUFFIXES
+from sji_edge.core.images.read import IMAGE_SUFFIXES
 from sji_edge.core.protocols import FrameSource
 from sji_edge.streams import SOURCES
 from sji_edge.streams.redaction import redact

@@ -9,7 +9,8 @@ import cv2
 
 from sji_edge.core.errors import DataError, OutputError, UsageError
 from sji_edge.core.files import new_folder
-from sji_edge.core.preprocess import Image, read_image
+from sji_edge.core.images.read import read_image
+from sji_edge.core.preprocess import Image
 from sji_edge.recipe.board import BOARD_FILE, GOLDEN_FILE, JOINTS_FILE
 from sji_edge.recipe.importing.camera_view import Anchor, CameraView, Point, parse_point
 from sji_edge.recipe.importing.centroid import Side, read_centroids

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.images.read import IMAGE_SUFFIXES
 from sji_edge.core.preprocess import (
-    IMAGE_SUFFIXES,
     Image,
     Matrix,
     crops_to_image,

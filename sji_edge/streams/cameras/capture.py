@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import DataError
-from sji_edge.core.preprocess import as_uint8
+from sji_edge.core.images.read import as_uint8
 from sji_edge.core.protocols import Frame
 
 

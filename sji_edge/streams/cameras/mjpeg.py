@@ -11,7 +11,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sji_edge.core.errors import DataError, SourceError
-from sji_edge.core.preprocess import decode_image
+from sji_edge.core.images.read import decode_image
 from sji_edge.streams.cameras.live import Grabbed
 
 MAX_PART_BYTES = 64 << 20

@@ -10,8 +10,9 @@ from typing import Self
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
+from sji_edge.core.images.read import IMAGE_SUFFIXES, read_image
 from sji_edge.core.options import Options, read_options
-from sji_edge.core.preprocess import IMAGE_SUFFIXES, Image, read_image
+from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
 from sji_edge.core.text import readable
 

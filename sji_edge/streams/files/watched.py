@@ -11,8 +11,8 @@ from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
+from sji_edge.core.images.read import read_image
 from sji_edge.core.options import Options, read_options
-from sji_edge.core.preprocess import read_image
 from sji_edge.core.protocols import Frame
 from sji_edge.core.text import readable
 from sji_edge.streams.files.folder import is_frame_file

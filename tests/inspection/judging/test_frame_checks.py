@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support.bright_model import frame_of
 
-from sji_edge.core.preprocess import read_image
+from sji_edge.core.images.read import read_image
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judging.frame_checks import FrameChecks, detail

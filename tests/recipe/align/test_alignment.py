@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support.drawn_board import MARKS, SIZE, board_settings, draw, place, rigid
 
-from sji_edge.core.preprocess import read_image
+from sji_edge.core.images.read import read_image
 from sji_edge.recipe.align.alignment import (
     Aligner,
     Alignment,

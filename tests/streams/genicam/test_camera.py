@@ -8,7 +8,7 @@ from support.stream_material import CLOCK, Reading, read_some
 from support.vision_devices import SERIAL, gige_camera, producer
 
 from sji_edge.core.errors import DataError, SourceError, UsageError
-from sji_edge.core.preprocess import as_uint8
+from sji_edge.core.images.read import as_uint8
 from sji_edge.streams.genicam.camera import SHORT_COUNTER, missed_between
 from sji_edge.streams.genicam.pixel_format import CHANNELS, NAME_OF_CODE, UNUSED_BITS, image_of
 from sji_edge.streams.spec import open_source, runs_free

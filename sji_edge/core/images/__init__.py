@@ -1,0 +1,1 @@
+"""Image files: read the header, check the file for damage, decode it."""
