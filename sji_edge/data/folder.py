@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.errors import DataError
+from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import sha256_of
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image, crop_of_image
@@ -40,6 +40,12 @@ __all__ = [
 ]
 
 MAX_LISTED = 5
+
+
+def check_split_name(name: str) -> None:
+    """Raise ``UsageError`` for a name that is not a split; suggests the nearest one."""
+    if name not in SPLIT_FOLDERS:
+        raise UsageError(f"unknown split {name!r}", hint=nearest(name, list(SPLIT_FOLDERS)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
-from sji_edge.core.errors import UsageError
 from sji_edge.core.preprocess import Image
-from sji_edge.core.registry import nearest
 from sji_edge.core.text import readable
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
 from sji_edge.data.groups import NO_GROUP, groups_of
@@ -37,12 +35,6 @@ class LabelledSplit:
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None
     files: tuple[str, ...]
-
-
-def check_split_name(name: str) -> None:
-    """Raise ``UsageError`` for a name that is not a split, with the nearest one."""
-    if name not in SPLIT_FOLDERS:
-        raise UsageError(f"unknown split {name!r}", hint=nearest(name, list(SPLIT_FOLDERS)))
 
 
 def has_split(data: Path, name: str) -> bool:

@@ -1,8 +1,8 @@
-"""Where two graphs part: every tensor that has the same name in both, compared along the graph.
+"""Finds where two graphs differ: compares every tensor that has the same name in both, along the graph.
 
-Both graphs run in ONNX Runtime with its optimisations off, so that each tensor exists as written. An INT8
-graph's Q/DQ pairs are then simulated: what the layers show is the quantization. What the engine's own kernels
-add stands apart, as the engine's logits against those of its simulated graph.
+Both graphs run in ONNX Runtime with its optimisations off, so that each tensor exists as written. The Q/DQ pairs of
+an INT8 graph are then simulated, so the layers show the effect of quantization. The effect of the engine's own
+kernels is measured separately: the engine's logits against those of its simulated graph.
 """
 
 from dataclasses import dataclass
@@ -18,25 +18,30 @@ from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
+from sji_edge.parity.comparison import NO_CROPS
 from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
 from sji_edge.runtime.onnxruntime import PROVIDER, load_onnxruntime
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.1}
-"""Relative RMS error from which two tensors are said to part, by the engine's precision."""
+"""Relative RMS error above which two tensors count as different, by the engine's precision."""
 
 CROPS = 16
 EQUALISED = 0.1
 PARTED = float(np.finfo(np.float32).max)
-"""The error of a tensor that is not finite on one side only, or of another shape."""
+"""The error of a tensor that is finite on one side only, or whose shapes differ."""
 
 
 class Layer(FrozenModel):
-    """One tensor: RMS of the difference over RMS of the reference.
+    """One tensor, compared.
 
-    ``increase`` is how much of it this tensor's own node adds: the error less the greatest error among the
-    compared tensors that it is computed from. ``rescaled``: the engine's graph holds this tensor's channels
-    at other scales, as equalisation leaves them, and the error is that of the channels brought back to the
-    reference's; a scale that is wrong then shows at the next layer that mixes channels.
+    Attributes:
+        tensor: its name.
+        operator: type of the node that computes it.
+        error: RMS of the difference over RMS of the reference.
+        increase: how much this node adds: its error minus the largest error among the compared tensors that it is
+            computed from.
+        rescaled: the candidate has the channels of this tensor at other scales, as equalisation leaves them; the
+            error is measured after scaling them back. A wrong scale shows at the next layer that mixes channels.
     """
 
     tensor: str
@@ -47,10 +52,15 @@ class Layer(FrozenModel):
 
 
 class Bisection(FrozenModel):
-    """All compared tensors in the graph's order.
+    """All compared tensors.
 
-    ``first`` is the first one beyond ``tolerance`` (None where all agree), ``worst`` the one with the
-    greatest increase, ``kernels`` the relative RMS error between the engine's logits and its own graph's.
+    Attributes:
+        crops: number of crops that were run.
+        tolerance: relative RMS error above which two tensors count as different.
+        layers: the tensors, in the order of the graph.
+        first: the first tensor above the tolerance; None where all agree.
+        worst: the tensor with the largest increase.
+        kernels: relative RMS error between the engine's logits and those of its own graph.
     """
 
     crops: int
@@ -79,26 +89,26 @@ def bisect(
     """Compare the tensors of two ONNX graphs on a few crops.
 
     Args:
-        reference: the graph taken for right, as a rule the FP32 one.
+        reference: the graph that is taken as correct, usually the FP32 one.
         candidate: the engine's graph.
-        crops: uint8 ``(n, h, w, c)``; the first ``CROPS`` are taken.
+        crops: uint8 ``(n, h, w, c)``; the first ``CROPS`` are used.
         engine: the engine itself, for ``kernels``.
         tolerance: relative RMS error; None: by the engine's precision.
 
     Raises:
         MissingExtraError: ``onnx`` is not installed.
-        UsageError: one of the two is no ONNX graph, or the tolerance is not positive.
-        GateError: no crop, or no tensor with the same name in both graphs.
+        UsageError: one of the two is not an ONNX graph, or the tolerance is not positive.
+        GateError: there is no crop, or no tensor has the same name in both graphs.
         BundleError: a graph cannot be run.
     """
     for path in (reference, candidate):
         if path.suffix != ".onnx":
-            raise UsageError(f"{path.name} is no ONNX graph: only those can be bisected")
+            raise UsageError(f"{path.name} is not an ONNX graph: only ONNX graphs can be bisected")
     if len(crops) == 0:
-        raise GateError("no crop to compare: no evidence is a failure")
+        raise GateError(NO_CROPS)
     limit = tolerance_of(engine.spec.precision) if tolerance is None else tolerance
     if not limit > 0:
-        raise UsageError(f"tolerance is {limit}; more than 0 was wanted")
+        raise UsageError(f"the tolerance must be more than 0 (got {limit})")
     chosen = np.ascontiguousarray(crops[: min(CROPS, engine.spec.max_batch)])
     onnx: Any = load("onnx", purpose="parity --bisect")
     first, second = onnx.load(reference), onnx.load(candidate)
@@ -108,7 +118,7 @@ def bisect(
     ours, theirs = _tapped(first, shared, chosen), _tapped(second, shared, chosen)
     layers = _layers(nodes, ours, theirs)
     if not layers:
-        raise GateError("the two graphs share no tensor name: there is nothing to compare")
+        raise GateError("no tensor has the same name in both graphs: there is nothing to compare")
     simulated = theirs.get(OUTPUT_NAME)
     own = engine.infer(chosen)
     return Bisection(
@@ -122,7 +132,7 @@ def bisect(
 
 
 def relative_rms(reference: NDArray[Any], candidate: NDArray[Any]) -> float:
-    """RMS of the difference over RMS of the reference; ``PARTED`` where they cannot be compared."""
+    """Return the RMS of the difference over the RMS of the reference; ``PARTED`` if they cannot be compared."""
     if reference.shape != candidate.shape:
         return PARTED
     wide, other = reference.astype(np.float64), candidate.astype(np.float64)
@@ -139,7 +149,7 @@ def relative_rms(reference: NDArray[Any], candidate: NDArray[Any]) -> float:
 def _at_reference_scale(
     ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]], name: str
 ) -> float | None:
-    """Error with each channel at its best-fitting scale; None where no scale is off by ``EQUALISED``."""
+    """Return the error with each channel at its best-fitting scale; None if no scale is off by ``EQUALISED``."""
     one, two = ours[name].astype(np.float64), theirs[name].astype(np.float64)
     if name == OUTPUT_NAME or one.ndim != 4 or one.shape != two.shape or not np.isfinite(two).all():
         return None
@@ -170,30 +180,30 @@ def _nodes(model: Any) -> list[_Node]:
 
 
 def _tapped(model: Any, names: list[str], crops: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Run a graph and return its floating-point tensors among ``names``; its file stays as it is."""
+    """Run a graph and return its floating-point tensors among ``names``; its file is not changed."""
     onnx: Any = load("onnx", purpose="parity --bisect")
     present = {output.name for output in model.graph.output}
-    # Without a type ONNX Runtime infers it.
+    # ONNX Runtime infers the type of an output that has none.
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     runtime = load_onnxruntime()
     options = runtime.SessionOptions()
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    wanted = list(dict.fromkeys([*names, OUTPUT_NAME]))
-    # ONNX Runtime's errors share no base class.
+    asked = list(dict.fromkeys([*names, OUTPUT_NAME]))
+    # ONNX Runtime's errors have no common base class.
     try:
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=[PROVIDER])
-        values = session.run(wanted, {INPUT_NAME: crops})
+        values = session.run(asked, {INPUT_NAME: crops})
     except Exception as error:
         raise BundleError(f"ONNX Runtime cannot run a graph as written: {one_line(error)}") from error
-    pairs = zip(wanted, values, strict=True)
+    pairs = zip(asked, values, strict=True)
     return {name: value for name, value in pairs if np.issubdtype(value.dtype, np.floating)}
 
 
 def _layers(
     nodes: list[_Node], ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]
 ) -> list[Layer]:
-    """Compare tensor by tensor; a tensor that is not in both passes on the error that reached it."""
+    """Compare tensor by tensor; a tensor that is not in both hands on the error that reached it."""
     reached: dict[str, float] = {}
     layers: list[Layer] = []
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Two predictors on the same crops: how far their numbers part, and whether a verdict does."""
+"""Compares two predictors on the same crops: how far their numbers differ, and which verdicts change."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,13 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 
 WORST = 8
 UNLABELLED = "(unlabelled)"
+NO_CROPS = "there is no crop to compare: no evidence is a failure"
 
 Logits = NDArray[np.float32]
 
 
 class Difference(FrozenModel):
-    """Greatest, mean and 99th percentile of an absolute difference."""
+    """Maximum, mean and 99th percentile of an absolute difference."""
 
     max: float
     mean: float
@@ -27,7 +28,7 @@ class Difference(FrozenModel):
 
 
 class ClassDifference(FrozenModel):
-    """The comparison among the crops of one class; ``max_score_error`` None where no pair is finite."""
+    """The comparison for the crops of one class; ``max_score_error`` is None where no pair is finite."""
 
     name: str
     joints: int
@@ -38,7 +39,7 @@ class ClassDifference(FrozenModel):
 
 
 class WorstJoint(FrozenModel):
-    """One of the crops whose scores part the most, by its index among the crops."""
+    """One of the crops that differ most; ``index`` is its place among the crops, ``label`` is -1 if unknown."""
 
     index: int
     label: int
@@ -49,29 +50,31 @@ class WorstJoint(FrozenModel):
 
 
 class Comparison(FrozenModel):
-    """A candidate against a reference, over ``joints`` crops.
+    """A candidate compared with a reference on the same crops.
 
     Attributes:
-        joints: crops compared, at least 1.
-        labelled: those whose class is known.
-        reference_nonfinite: crops to which the reference gave a logit that is not finite.
-        candidate_nonfinite: the same of the candidate.
-        logits: |Δlogit| over all classes, of the finite pairs; None when there is none, as below.
-        probabilities: |Δp| over all classes.
-        scores: |Δscore|, score = 1 − p(good).
-        top1_agreement: share of equal most probable classes; a pair that is not finite differs.
-        agreement: share of equal verdicts, each side at its own thresholds.
-        flips: verdicts that differ.
-        escape_flips: verdicts that become PASS and were not.
-        escape_flips_of: verdicts of the reference that are not PASS, the denominator.
+        joints: number of crops, at least 1.
+        labelled: number of crops whose class is known.
+        reference_nonfinite: number of crops for which the reference returned a non-finite logit.
+        candidate_nonfinite: the same for the candidate.
+        logits: |Δlogit| over all classes where both sides are finite; None where no pair is.
+        probabilities: |Δp| over all classes; None as above.
+        scores: |Δscore|, score = 1 − p(good); None as above.
+        top1_agreement: share of crops with the same most probable class; a non-finite pair counts as different.
+        agreement: share of crops with the same verdict, each side at its own thresholds.
+        flips: number of verdicts that differ.
+        escape_flips: number of verdicts that changed to PASS.
+        escape_flips_of: number of verdicts of the reference other than PASS: the denominator.
         escape_flip_upper: upper end of the two-sided 95 % Clopper-Pearson interval of their rate.
-        false_call_flips: verdicts that become FAIL and were not.
+        false_call_flips: number of verdicts that changed to FAIL.
+        thresholds: limits of the reference.
+        candidate_thresholds: limits of the candidate.
         reference_rates: counts and rates of the reference against the labels; None without labels.
-        candidate_rates: the same of the candidate.
-        f1_change: candidate's F1 of the defect class − reference's; None where either is undefined.
+        candidate_rates: the same for the candidate.
+        f1_change: F1 of the defect class, candidate − reference; None where either is undefined.
         classes: one row a class, and one for crops without a label.
-        worst: crops to look at: verdicts that become PASS, other flips, then the greatest |Δscore| among
-            the rest; within each, the greatest |Δscore| first.
+        worst: crops to look at: first verdicts that changed to PASS, then other changes, then the rest; within
+            each, the largest |Δscore| first.
     """
 
     joints: int
@@ -98,7 +101,7 @@ class Comparison(FrozenModel):
 
 
 class _Side:
-    """One predictor's logits with all that follows from them."""
+    """The logits of one predictor, with its scores and verdicts."""
 
     def __init__(self, logits: Logits, good_index: int, thresholds: Thresholds) -> None:
         self.logits = logits.astype(np.float64)
@@ -107,7 +110,7 @@ class _Side:
         self.codes = decide(self.scores, thresholds)
 
     def probabilities(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Softmax of the chosen rows."""
+        """Return the softmax of the chosen rows."""
         chosen = self.logits[rows]
         exponentials = np.exp(chosen - chosen.max(axis=1, keepdims=True))
         softmax: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -127,16 +130,16 @@ def compare(
     """Compare a candidate's logits with a reference's.
 
     Args:
-        reference: ``(n, classes)``.
-        candidate: ``(n, classes)``.
-        labels: class indices ``(n,)``, -1 where the class is not known.
-        classes: the columns' names.
-        good_index: the good class's column.
+        reference: float32 ``(n, classes)``.
+        candidate: float32 ``(n, classes)``.
+        labels: class indices, int64 ``(n,)``; -1 where the class is not known.
+        classes: names of the columns.
+        good_index: column of the good class.
         thresholds: the reference's limits.
-        candidate_thresholds: the candidate's own; None: the same.
+        candidate_thresholds: the candidate's limits; None: the same.
 
     Raises:
-        GateError: nothing to compare, or shapes that do not belong together.
+        GateError: there is nothing to compare, or the shapes do not match.
     """
     _check(reference, candidate, labels, len(classes))
     own = candidate_thresholds or thresholds
@@ -176,12 +179,14 @@ def compare(
 
 def _check(reference: Logits, candidate: Logits, labels: NDArray[np.int64], columns: int) -> None:
     if len(labels) == 0:
-        raise GateError("no crop to compare: no evidence is a failure", hint="give a split that holds crops")
-    wanted = (len(labels), columns)
-    if reference.shape != wanted or candidate.shape != wanted:
-        raise GateError(f"logits are {reference.shape} and {candidate.shape}; {wanted} was wanted of both")
+        raise GateError(NO_CROPS, hint="choose a split that has crops")
+    shape = (len(labels), columns)
+    if reference.shape != shape or candidate.shape != shape:
+        raise GateError(
+            f"both sides must have logits of shape {shape} (got {reference.shape} and {candidate.shape})"
+        )
     if labels.min() < -1 or labels.max() >= columns:
-        raise GateError(f"labels leave the range -1 to {columns - 1}")
+        raise GateError(f"labels must be between -1 and {columns - 1} (got {labels.min()} to {labels.max()})")
 
 
 def _difference(signed: NDArray[np.float64]) -> Difference | None:

@@ -1,4 +1,4 @@
-"""The crops whose verdicts flip or whose scores part the most, as one labelled picture."""
+"""Draws the crops whose verdicts change or whose scores differ most, as one labelled picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,17 +27,17 @@ Image = NDArray[np.uint8]
 def save_worst(
     folder: Path, name: str, comparison: Comparison, crops: NDArray[np.uint8], classes: Sequence[str]
 ) -> Path:
-    """Write ``folder/worst-NAME.png``; an older picture of that name is replaced.
+    """Write ``folder/worst-NAME.png``; a picture of that name is replaced.
 
     Args:
-        folder: made where it is not there.
-        name: what was compared, made fit for a file name.
-        comparison: whose ``worst`` crops are shown.
-        crops: uint8 ``(n, h, w, c)``, the crops that were compared.
-        classes: the labels' names.
+        folder: created if it is missing.
+        name: what was compared; characters that do not fit a file name are replaced.
+        comparison: its ``worst`` crops are drawn.
+        crops: the crops that were compared, uint8 ``(n, h, w, c)``.
+        classes: names of the labels.
 
     Raises:
-        GateError: no score of the comparison is finite, so that there is no crop to show.
+        GateError: no score is finite, so there is no crop to show.
         OutputError: the picture cannot be written.
     """
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".-")
@@ -47,7 +47,7 @@ def save_worst(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data.tobytes())
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another --worst") from error
+        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another folder") from error
     return path
 
 

@@ -1,9 +1,8 @@
-"""``parity --json``: every comparison of one call, and what exactly was compared."""
+"""The JSON document of a parity check: every comparison, and exactly what was compared."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import OutputError
@@ -14,8 +13,16 @@ from sji_edge.parity.run import ParityReport
 from sji_edge.runtime.host_cpu import cpu_facts
 
 
-class Compared(FrozenModel):
-    """One predictor; ``kind`` is engine, ONNX or PyTorch, ``sha256`` that of its file or weights."""
+class Predictor(FrozenModel):
+    """What was compared.
+
+    Attributes:
+        name: its name.
+        kind: ``engine``, ``ONNX`` or ``PyTorch``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        path: file or folder.
+        sha256: hash of the engine file, the graph, the weights, or the recorded logits.
+    """
 
     name: str
     kind: str
@@ -25,23 +32,44 @@ class Compared(FrozenModel):
 
 
 class Proof(FrozenModel):
-    """A candidate against its reference on some crops; ``report.gated`` names the pair that was judged."""
+    """One candidate compared with its reference on one set of crops; true when the gate passed.
 
-    candidate: Compared
-    reference: Compared
+    Attributes:
+        candidate: the predictor that was judged.
+        reference: the predictor that is taken as correct.
+        crops: which crops: ``golden crops``, or the dataset and its split.
+        report: every comparison, and the gate's answer.
+        bisection: where the two graphs differ; None where that was not asked for.
+        picture: the picture of the worst crops; None where none was written.
+    """
+
+    candidate: Predictor
+    reference: Predictor
     crops: str
     report: ParityReport
     bisection: Bisection | None = None
     picture: str | None = None
 
-    @property
-    def passed(self) -> bool:
-        """Whether the gate passed."""
+    def __bool__(self) -> bool:
         return bool(self.report)
 
+    @property
+    def failure(self) -> str:
+        """What broke the gate, in one sentence; empty when it passed."""
+        if self:
+            return ""
+        return f"{self.candidate.path} fails its parity gate on {self.crops}: {'; '.join(self.report.result.failures)}"
 
-class ParityDocument(FrozenModel):
-    """All proofs of one call; ``environment`` is the machine that they hold for."""
+
+class ParityResult(FrozenModel):
+    """All comparisons of one call; true when there is at least one and every gate passed.
+
+    Attributes:
+        created_utc: when, ISO 8601.
+        environment: the machine that the result holds for.
+        passed: whether every gate passed.
+        proofs: one entry for each candidate and set of crops.
+    """
 
     schema_version: Literal[1] = 1
     created_utc: str
@@ -49,18 +77,28 @@ class ParityDocument(FrozenModel):
     passed: bool
     proofs: tuple[Proof, ...]
 
+    @classmethod
+    def of(cls, proofs: tuple[Proof, ...], clock: Clock | None = None) -> Self:
+        """Collect comparisons made on this machine."""
+        return cls(
+            created_utc=(clock or SystemClock()).utc(),
+            environment={"sji-edge": version("sji-edge"), **cpu_facts()},
+            passed=bool(proofs) and all(proofs),
+            proofs=proofs,
+        )
 
-def write_document(path: Path, proofs: Sequence[Proof], clock: Clock | None = None) -> ParityDocument:
-    """Write all proofs of one call as JSON, in one step; raises ``OutputError`` where it cannot be written."""
-    document = ParityDocument(
-        created_utc=(clock or SystemClock()).utc(),
-        environment={"sji-edge": version("sji-edge"), **cpu_facts()},
-        passed=all(proof.passed for proof in proofs),
-        proofs=tuple(proofs),
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, document.model_dump(mode="json"))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another --json") from error
-    return document
+    def __bool__(self) -> bool:
+        return self.passed
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each gate that failed."""
+        return tuple(proof.failure for proof in self.proofs if not proof)
+
+    def write(self, path: Path) -> None:
+        """Write everything as JSON, in one step; raises ``OutputError`` if that is not possible."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, self.model_dump(mode="json"))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another file") from error

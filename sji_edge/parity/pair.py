@@ -1,4 +1,4 @@
-"""Any two predictors on the same crops, and the gate between them."""
+"""Compares any two predictors on the same crops, and applies the gate."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,13 @@ FINEST_FIRST = ("fp32", "fp16", "bf16", "int8")
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its logits on the crops ``(n, classes)``, and the limits that it is deployed with."""
+    """One of the two predictors.
+
+    Attributes:
+        logits: its answers, float32 ``(n, classes)``.
+        thresholds: the limits that it is deployed with.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+    """
 
     logits: Logits
     thresholds: Thresholds
@@ -25,10 +31,10 @@ class Side:
 
 
 def coarser(one: str, other: str) -> str:
-    """Return the precision of two that allows the greater error, whose gate holds between them.
+    """Return the coarser of two precisions; its gate applies between the two.
 
     Raises:
-        UsageError: an unknown precision.
+        UsageError: a precision is unknown.
     """
     for name in (one, other):
         if name not in FINEST_FIRST:
@@ -39,17 +45,17 @@ def coarser(one: str, other: str) -> str:
 def compare_pair(
     reference: Side, candidate: Side, joints: Joints, card: ModelCard, limits: ParityGate | None = None
 ) -> ParityReport:
-    """Hold a candidate against a reference.
+    """Compare a candidate with a reference, and apply the gate.
 
     Args:
-        reference: what is taken for right.
-        candidate: what is judged.
-        joints: the crops that both judged.
+        reference: taken as correct.
+        candidate: the one to judge.
+        joints: the crops that both answered.
         card: classes and gates.
-        limits: the gate; None takes the card's for the coarser of the two precisions.
+        limits: the gate; None takes the card's gate for the coarser precision.
 
     Raises:
-        GateError: no crop to compare, or logits that do not belong to these crops.
+        GateError: there is no crop to compare, or the logits do not belong to these crops.
     """
     limits = limits or gate_for(card, coarser(reference.precision, candidate.precision))
     found = compare(

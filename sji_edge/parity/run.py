@@ -1,4 +1,4 @@
-"""Running PyTorch's record, the reference graph and the engine over the same crops."""
+"""Compares PyTorch's recorded logits, the reference graph and the engine on the same crops."""
 
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +13,7 @@ from sji_edge.core.files import sha256_of
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Engine
 from sji_edge.core.verdict import Thresholds
-from sji_edge.parity.comparison import Comparison, compare
+from sji_edge.parity.comparison import NO_CROPS, Comparison, compare
 from sji_edge.parity.crops import Joints
 from sji_edge.parity.gate import GateResult, gate, gate_for
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine, open_reference
@@ -25,9 +25,14 @@ REFERENCE_ENGINE = "reference-engine"
 
 
 class ParityReport(FrozenModel):
-    """Every comparison by its name, and the gate's answer for the one named ``gated``.
+    """Every comparison, and the gate's answer; true when the gate passed.
 
-    The engine is held against PyTorch where PyTorch's logits are known, else against the reference graph.
+    Attributes:
+        comparisons: by name, as ``pytorch-engine``.
+        gated: name of the comparison that the gate judged: with PyTorch where its logits are known, else with the
+            reference graph.
+        limits: the gate's limits.
+        result: the gate's answer.
     """
 
     comparisons: dict[str, Comparison]
@@ -45,10 +50,14 @@ class ParityReport(FrozenModel):
 
 
 def predict(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Run any number of crops through an engine, in batches that it takes.
+    """Judge any number of crops, in batches of the size that the engine takes.
+
+    Args:
+        engine: the engine.
+        crops: uint8 ``(n, h, w, c)``.
 
     Returns:
-        float32 ``(n, classes)``.
+        Logits, float32 ``(n, classes)``.
     """
     logits = np.empty((len(crops), engine.spec.classes), np.float32)
     for start in range(0, len(crops), engine.spec.max_batch):
@@ -72,17 +81,17 @@ def check_parity(
     Args:
         engine: the candidate.
         reference: the FP32 graph.
-        joints: the crops.
+        joints: the crops to compare on.
         card: classes and gates.
         thresholds: the engine's limits.
-        reference_thresholds: PyTorch's and the reference graph's limits.
-        limits: the gate; None takes the card's for the engine's precision.
+        reference_thresholds: limits of PyTorch and of the reference graph.
+        limits: the gate; None takes the card's gate for the engine's precision.
 
     Raises:
-        GateError: no crop to compare.
+        GateError: there is no crop to compare.
     """
     if len(joints.crops) == 0:
-        raise GateError("no crop to compare: no evidence is a failure", hint="give a split that holds crops")
+        raise GateError(NO_CROPS, hint="choose a split that has crops")
     limits = limits or gate_for(card, engine.spec.precision)
     outputs = {"engine": predict(engine, joints.crops), "reference": predict(reference, joints.crops)}
     pairs = [("reference", "engine")]
@@ -108,11 +117,11 @@ def check_parity(
 
 
 def unproven(report: ParityReport, reason: str) -> ParityReport:
-    """Return the report of an engine's graph as that of the engine, which could not run: it fails.
+    """Turn the report of an engine's graph into that of the engine, which could not run here; it fails.
 
     Args:
-        report: ``check_parity`` of the graph that the engine was built from, run elsewhere.
-        reason: why the engine itself was not judged.
+        report: ``check_parity`` of the graph that the engine was built from.
+        reason: why the engine itself could not be judged.
     """
     renamed = {name.replace("engine", "graph"): item for name, item in report.comparisons.items()}
     return report.model_copy(
@@ -127,7 +136,7 @@ def unproven(report: ParityReport, reason: str) -> ParityReport:
 def record_of(
     report: ParityReport, *, engine: Path, reference: Path, golden: Path, clock: Clock | None = None
 ) -> ParityRecord:
-    """Bind a report to the files that it was made from, for ``write_bundle``."""
+    """Bind a report by hashes to the files that it was made from, for ``write_bundle``."""
     judged = report.comparison
     return ParityRecord(
         created_utc=(clock or SystemClock()).utc(),
@@ -149,9 +158,13 @@ def run_parity(bundle: Bundle, joints: Joints, threads: int = 0) -> ParityReport
     """Compare a bundle's engine on this machine; see ``check_parity``.
 
     Args:
-        bundle: an opened bundle, released or not.
+        bundle: an open bundle, released or not.
         joints: ``golden_joints(bundle)``, or crops of a dataset.
-        threads: for both engines; 0 leaves the choice to the backends.
+        threads: CPU threads for each engine; 0 lets the backend choose.
+
+    Raises:
+        BundleError: the engine or its reference graph cannot be opened.
+        GateError: there is no crop to compare.
     """
     with (
         closing(open_engine(bundle, threads)) as engine,

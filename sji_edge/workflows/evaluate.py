@@ -19,10 +19,11 @@ from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.text import readable
 from sji_edge.core.verdict import Thresholds, defect_scores
+from sji_edge.data.folder import check_split_name
 from sji_edge.evaluation.gallery import Look
 from sji_edge.evaluation.operating_point import OperatingPoint, solve_operating_point
 from sji_edge.evaluation.report import Answers, Evaluation, measure
-from sji_edge.evaluation.split import LabelledSplit, check_split_name, has_split, read_split
+from sji_edge.evaluation.split import LabelledSplit, has_split, read_split
 from sji_edge.evaluation.stress import StressPoint, stress_points
 from sji_edge.parity.run import predict
 from sji_edge.workflows.artifacts import newest_run

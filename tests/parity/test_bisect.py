@@ -116,7 +116,7 @@ def test_relative_rms_says_when_nothing_can_be_compared() -> None:
 
 def test_what_cannot_be_bisected_is_refused(reference: Path, tmp_path: Path) -> None:
     engine = BACKENDS.get("onnxruntime")().open(reference, precision="fp32", max_batch=4, threads=1)
-    with pytest.raises(UsageError, match="no ONNX graph"):
+    with pytest.raises(UsageError, match="not an ONNX graph"):
         bisect(reference, tmp_path / "engine.plan", crops(4), engine=engine)
     with pytest.raises(GateError, match="no crop"):
         bisect(reference, reference, crops(4)[:0], engine=engine)
@@ -153,5 +153,5 @@ def test_a_bundle_is_bisected_by_the_command(tmp_path: Path) -> None:
     app.command()(parity)
     folder = make_bundle(tmp_path, engine_head=HEAD * 1.5).folder
     result = CliRunner().invoke(app, [str(folder), "--bisect"], env={"COLUMNS": "200"})
-    assert "first beyond 0.0001: logits (Gemm)" in result.stdout
+    assert "first above 0.0001: logits (Gemm)" in result.stdout
     assert "worst: logits (Gemm)" in result.stdout

@@ -129,7 +129,7 @@ def test_no_evidence_and_mismatched_logits_fail() -> None:
         _compare(empty, empty, np.empty(0, np.int64))
     reference, candidate, labels = _logits(10, 5, 0.1)
     for wrong in (candidate[:9], candidate[:, :2]):
-        with pytest.raises(GateError, match="was wanted of both"):
+        with pytest.raises(GateError, match="both sides must have logits"):
             _compare(reference, wrong, labels)
-    with pytest.raises(GateError, match="labels leave"):
+    with pytest.raises(GateError, match="labels must be between"):
         _compare(reference, candidate, labels + 3)

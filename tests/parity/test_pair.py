@@ -85,7 +85,9 @@ def test_each_side_decides_at_its_own_limits() -> None:
 
 def test_an_engine_is_held_against_another_engine(engine: Bundle, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, engine_head=-HEAD, name="two").folder
-    result = _run(other, engine.folder, "--against", engine.folder, "--json", tmp_path / "out" / "p.json")
+    result = _run(
+        other, engine.folder, "--against", engine.folder, "--json-file", tmp_path / "out" / "p.json"
+    )
     assert isinstance(result.exception, GateError)
     assert "two" in str(result.exception)
     assert "one fails" not in str(result.exception)
@@ -105,13 +107,13 @@ def test_an_engine_is_held_against_a_graph_and_a_graph_against_recorded_logits(
     shutil.copy(engine.folder / "golden.npz", tmp_path)
     assert isinstance(_run(graph).exception, GateError)
     write_graph(graph)
-    assert _run(graph, "--json", tmp_path / "p.json").exit_code == 0
+    assert _run(graph, "--json-file", tmp_path / "p.json").exit_code == 0
     assert _pairs(tmp_path / "p.json") == [("PyTorch", "ONNX", "golden crops")]
 
 
 def test_the_json_holds_the_figures_of_the_formula(engine: Bundle, tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx", head=HEAD * 1.1)
-    _run(graph, "--against", engine.folder, "--golden", "--json", tmp_path / "p.json")
+    _run(graph, "--against", engine.folder, "--golden", "--json-file", tmp_path / "p.json")
     document = json.loads((tmp_path / "p.json").read_text())
     found = document["proofs"][0]["report"]["comparisons"][PAIR]
     plain = formula(crops(40))
@@ -123,7 +125,7 @@ def test_the_json_holds_the_figures_of_the_formula(engine: Bundle, tmp_path: Pat
 
 
 def test_a_run_is_judged_by_pytorch_and_held_to_its_recorded_logits(run: Path, tmp_path: Path) -> None:
-    result = _run(run, "--json", tmp_path / "p.json", "--threads", 1)
+    result = _run(run, "--json-file", tmp_path / "p.json", "--threads", 1)
     assert result.exit_code == 0, result.exception
     assert _pairs(tmp_path / "p.json") == [("PyTorch", "PyTorch", "golden crops")]
     judged = json.loads((tmp_path / "p.json").read_text())["proofs"][0]["report"]["comparisons"][PAIR]
@@ -163,12 +165,12 @@ def test_what_cannot_be_compared_is_said(engine: Bundle, run: Path, tmp_path: Pa
         cv2.imwrite(str(tmp_path / "test" / name / "0.png"), crops(1)[0])
     graph = write_graph(tmp_path / "model.onnx")
     cases = {
-        "no engine bundle": (tmp_path / "nowhere",),
-        "nothing is named to compare it with": (graph, "--data", tmp_path),
+        "neither an engine bundle": (tmp_path / "nowhere",),
+        "has nothing to compare with": (graph, "--data", tmp_path),
         "no golden crops": (graph,),
         "have no layers to bisect": (run, "--bisect"),
-        "holds no ONNX graph to bisect": (run, "--against", run, "--bisect"),
-        "tolerance is 0": (engine.folder, "--bisect", "--tolerance", 0),
+        "has no ONNX graph to bisect": (run, "--against", run, "--bisect"),
+        "tolerance must be more than 0": (engine.folder, "--bisect", "--tolerance", 0),
     }
     for text, words in cases.items():
         result = _run(*words)

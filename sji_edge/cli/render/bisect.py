@@ -10,7 +10,7 @@ SHOWN = 12
 
 
 def print_bisection(found: Bisection, title: str) -> None:
-    """Print the first and the worst layer, and the layers that add the most, in the graph's order."""
+    """Print the first and the worst layer and the layers that add most error, in the order of the graph."""
     terminal = console()
     greatest = sorted(found.layers, key=lambda layer: -layer.increase)[:SHOWN]
     table = Table(title=escape(f"{title}: {len(found.layers)} tensors on {found.crops} crops"))
@@ -21,15 +21,15 @@ def print_bisection(found: Bisection, title: str) -> None:
         marks += ["rescaled"] * layer.rescaled
         if layer in greatest or layer in (found.first, found.worst) or layer is found.layers[-1]:
             cells = (_number(layer.error), _number(layer.increase), ", ".join(marks))
-            table.add_row(escape(layer.tensor), layer.operator, *cells)
+            table.add_row(escape(layer.tensor), escape(layer.operator), *cells)
     terminal.print(table)
     if found.first is None:
-        terminal.print(f"no tensor parts by more than {found.tolerance:g}")
+        terminal.print(f"no tensor differs by more than {found.tolerance:g}")
     else:
-        terminal.print(f"first beyond {found.tolerance:g}: {_named(found.first)}", markup=False)
+        terminal.print(f"first above {found.tolerance:g}: {_named(found.first)}", markup=False)
     if found.worst.error:
         terminal.print(f"worst: {_named(found.worst)}", markup=False)
-    terminal.print(f"the engine's own kernels against its graph as written: {_number(found.kernels)}")
+    terminal.print(f"engine's kernels against its graph as written: {_number(found.kernels)}")
 
 
 def _named(layer: Layer) -> str:

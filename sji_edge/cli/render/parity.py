@@ -6,7 +6,7 @@ from rich.table import Table
 from sji_edge.cli.render.bisect import print_bisection
 from sji_edge.cli.render.console import console
 from sji_edge.parity.comparison import Comparison, Difference
-from sji_edge.parity.json_report import Compared, Proof
+from sji_edge.parity.json_report import Predictor, Proof
 from sji_edge.parity.pair import PAIR
 from sji_edge.parity.run import ParityReport
 
@@ -20,7 +20,7 @@ TITLES = {
 
 
 def print_proof(proof: Proof) -> None:
-    """Print everything that was found of one candidate on some crops."""
+    """Print everything that was found about one candidate on one set of crops."""
     what = f"{proof.candidate.name} on {proof.crops}"
     print_parity(proof.report, what, f"{_side(proof.reference, proof)} → {_side(proof.candidate, proof)}")
     if proof.picture is not None:
@@ -32,13 +32,13 @@ def print_proof(proof: Proof) -> None:
 def print_parity(
     report: ParityReport, what: str, pair: str = "reference → candidate", pending: str = ""
 ) -> None:
-    """Print a report: one column a pair, then the judged pair class by class, then the gate's answer.
+    """Print a report: one column for each comparison, then the judged one by class, then the gate's answer.
 
     Args:
         report: the comparisons and the gate's answer.
         what: the engine and the crops, for the title.
-        pair: the two sides, where they are not one of ``TITLES``.
-        pending: why the engine could not run here, where its graph passed and nothing else is wrong.
+        pair: the two sides, where they are not in ``TITLES``.
+        pending: why the engine could not run here; given only if its graph passed.
     """
     titles = TITLES | {PAIR: pair}
     judged = titles[report.gated]
@@ -46,14 +46,14 @@ def print_parity(
     console().print(_by_class(report.comparison, judged))
     verdict = "[green]passed[/green]" if report else "[red]failed[/red]"
     if pending:
-        verdict = "[yellow]passed, and waits for the device[/yellow]"
+        verdict = "[yellow]passed; waiting for its device[/yellow]"
     console().print(f"gate ({escape(judged)}): {verdict}")
     for failure in report.result.failures:
         console().print(f"  - {failure}", markup=False)
 
 
-def _side(side: Compared, proof: Proof) -> str:
-    """Say a side's kind, where that tells the two apart, else its name."""
+def _side(side: Predictor, proof: Proof) -> str:
+    """Return the kind of a side where the two kinds differ, else its name."""
     return side.kind if proof.reference.kind != proof.candidate.kind else side.name
 
 
@@ -74,7 +74,7 @@ def _figures(report: ParityReport, what: str, titles: dict[str, str]) -> Table:
             "  to PASS (escapes)": [
                 f"{pair.escape_flips} of {pair.escape_flips_of}" for pair in pairs.values()
             ],
-            "  at most, 95 %": [f"{pair.escape_flip_upper:.1%}" for pair in pairs.values()],
+            "  upper limit, 95 %": [f"{pair.escape_flip_upper:.1%}" for pair in pairs.values()],
             "  to FAIL": [str(pair.false_call_flips) for pair in pairs.values()],
         },
         {

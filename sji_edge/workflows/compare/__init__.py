@@ -1,1 +1,1 @@
-"""Two subjects judged on the same crops, and the parity gate over them."""
+"""Compares two models on the same crops."""

@@ -1,4 +1,4 @@
-"""What ``parity`` compares: an engine bundle, an ONNX graph or a run, each opened as an engine."""
+"""Opens an engine bundle, an ONNX graph or a run as something that judges crops."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -21,16 +21,23 @@ from sji_edge.runtime.bundle.manifest import GOLDEN, MANIFEST, REFERENCE
 from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.onnxruntime import card_in_graph
 
-CARD_FILE = run_files.CARD
 MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
 class OpenSide:
-    """One predictor, ready to judge, with the limits that it is deployed with.
+    """A model that is open and ready to judge.
 
-    ``graph`` is its ONNX graph, for ``--bisect``, None where there is none; ``golden`` where its golden
-    crops lie, or would; ``sha256`` that of the engine file, the graph or the weights.
+    Attributes:
+        name: its name.
+        kind: ``engine``, ``ONNX`` or ``PyTorch``.
+        path: the bundle, the graph or the run.
+        engine: judges crops; closed with the context that opened it.
+        card: classes and preprocessing.
+        thresholds: the limits that it is deployed with.
+        graph: its ONNX graph, for bisection; None where there is none.
+        golden: the file of its golden crops, which may not exist.
+        sha256: hash of the engine file, the graph or the weights.
     """
 
     name: str
@@ -45,46 +52,46 @@ class OpenSide:
 
 
 class RunEngine:
-    """A run as PyTorch judges it: FP32, in eager mode, on the CPU."""
+    """A run as an engine: PyTorch in FP32, eager mode, on the CPU."""
 
     def __init__(self, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]], card: ModelCard) -> None:
         self.spec = EngineSpec(card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32")
         self._predict = predict
 
     def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Judge crops; see ``core.protocols.Engine``."""
+        """Judge crops as ``core.protocols.Engine`` does."""
         check_crops(crops, self.spec)
         return self._predict(crops)
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Do nothing: eager mode takes any size."""
+        """Do nothing: eager mode takes any batch size."""
 
     def close(self) -> None:
-        """Do nothing: the model goes with its last reference."""
+        """Do nothing: Python frees the model."""
 
 
 def is_bundle(path: Path) -> bool:
-    """Tell whether a path names an engine bundle."""
+    """Tell whether a path is an engine bundle."""
     return (path / MANIFEST).exists()
 
 
 @contextmanager
 def open_side(path: Path, threads: int = 0) -> Iterator[OpenSide]:
-    """Open whatever a path names. PyTorch is imported for a run only.
+    """Open an engine bundle, a run or a graph. PyTorch is imported for a run only.
 
     Args:
         path: an engine bundle, released or not, a run, or an exported ``model.onnx``.
         threads: CPU threads; 0 leaves the choice to the backend.
 
     Raises:
-        UsageError: none of the three.
+        UsageError: the path is none of the three.
         BundleError: the bundle or the graph cannot be opened.
-        MissingExtraError: a run, and PyTorch is not installed.
+        MissingExtraError: the path is a run, and PyTorch is not installed.
     """
     if is_bundle(path):
         with _bundle_side(open_bundle(path, require_released=False), threads) as side:
             yield side
-    elif (path / CARD_FILE).is_file():
+    elif (path / run_files.CARD).is_file():
         with _run_side(path, threads) as side:
             yield side
     elif path.suffix == ".onnx" and path.is_file():
@@ -92,8 +99,8 @@ def open_side(path: Path, threads: int = 0) -> Iterator[OpenSide]:
             yield side
     else:
         raise UsageError(
-            f"{path} is no engine bundle ({MANIFEST}), no run ({CARD_FILE}) and no .onnx file",
-            hint="name a folder of engines/, a folder of runs/, or a run's model.onnx",
+            f"{path} is neither an engine bundle ({MANIFEST}) nor a run ({run_files.CARD}) nor an .onnx file",
+            hint="name a folder in engines/, a folder in runs/, or the model.onnx of a run",
         )
 
 

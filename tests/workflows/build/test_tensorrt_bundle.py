@@ -71,7 +71,7 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
     assert [attempt.pending for attempt in manifest.tried] == [True]
     said = capsys.readouterr().out
     assert "engine release" in said
-    assert "gate (PyTorch → its graph): passed, and waits for the device" in said
+    assert "gate (PyTorch → its graph): passed; waiting for its device" in said
 
 
 @RTX
