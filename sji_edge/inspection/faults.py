@@ -18,6 +18,8 @@ class Cause(StrEnum):
     TOO_OLD = "too-old"
     ALIGNMENT = "alignment"
     OUTSIDE_FRAME = "outside-frame"
+    HIDDEN = "hidden"
+    """A joint is covered, blanked out, or in lost rows of the frame, so it cannot be judged."""
     NOT_FINITE = "non-finite"
     ENGINE = "engine"
     LATE = "late"

@@ -5,11 +5,11 @@ import time
 from dataclasses import replace
 
 import cv2
-import numpy as np
 import pytest
 from rich.console import Console
 from rich.text import Text
 from support import tiny_bundle
+from support.bright_model import grey_patch
 from support.infer_command import run
 
 from sji_edge.cli.background_output import BackgroundOutput
@@ -39,7 +39,7 @@ def crops(tmp_path):
     folder = tmp_path / "crops"
     folder.mkdir()
     for number in range(6):
-        cv2.imwrite(str(folder / f"pad{number}.png"), np.full((50, 60), 30 * number + 40, np.uint8))
+        cv2.imwrite(str(folder / f"pad{number}.png"), grey_patch(30 * number + 40, 50, 60))
     return folder
 
 

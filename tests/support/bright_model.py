@@ -1,12 +1,12 @@
 """A real graph whose answer can be written down, and boards to judge with it.
 
-The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop.
+The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop. Joints are
+drawn as patches with a pattern, because a flat one counts as hidden.
 """
 
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -31,6 +31,26 @@ SIDE = 40
 
 def score_of(grey, knee=60.0):
     return grey**8 / (grey**8 + knee**8)
+
+
+def grey_patch(grey: int, height: int = SIDE, width: int | None = None):
+    """An image of one joint that has a mean grey level and is not flat, uint8 ``(height, width)``."""
+    width = height if width is None else width
+    y, x = np.mgrid[:height, :width].astype(float)
+    x, y = x - (width - 1) / 2, y - (height - 1) / 2
+    return patterned(grey, x / width * SPEC.width, y / height * SPEC.height)
+
+
+def patterned(grey: int, x, y):
+    """Grey levels at places given in pixels of the model's crop, measured from its middle; 0 stays flat.
+
+    A checkerboard whose fields are one crop pixel each, brighter on the right: each pixel of the crop lies within a
+    field, and their mean is ``grey`` exactly.
+    """
+    if grey == 0:
+        return np.zeros(x.shape, np.uint8)
+    checks = 2 - 4 * ((np.floor(x) + np.floor(y)) % 2)
+    return (grey + checks + np.where(x >= 0, 5, -5)).astype(np.uint8)
 
 
 def write_graph(path: Path, knee: float = 60.0) -> Path:
@@ -75,12 +95,17 @@ def write_recipe(folder: Path, extra: str = "") -> Recipe:
 
 
 def board_image(greys, matrix=None):
-    """A frame in which each named joint is a patch of one grey level, well larger than its box."""
+    """A frame in which each named joint is a patch of one mean grey level, well larger than its box."""
     matrix = np.eye(2, 3) if matrix is None else matrix
     image = draw([(x, y, 12.0) for x, y in place(matrix, MARKS)])
+    back = np.linalg.inv(matrix[:, :2])
     for name, grey in greys.items():
-        x, y = np.round(place(matrix, [PLACES[name]])[0]).astype(int).tolist()
-        cv2.rectangle(image, (x - 35, y - 35), (x + 35, y + 35), int(grey), -1)
+        middle = place(matrix, [PLACES[name]])[0]
+        left, top = np.round(middle).astype(int) - 35
+        rows, columns = np.mgrid[top : top + 71, left : left + 71]
+        offsets = np.stack([columns - middle[0], rows - middle[1]])
+        x, y = np.tensordot(back, offsets, axes=1) * SPEC.width / SIDE
+        image[top : top + 71, left : left + 71] = patterned(int(grey), x, y)
     return image
 
 

@@ -1,7 +1,6 @@
-"""Frames of one grey each, and the verdict that the bright model's thresholds give a score."""
+"""Frames of one mean grey level each, and the verdict that the bright model's thresholds give a score."""
 
-import numpy as np
-from support.bright_model import THRESHOLDS, frame_of
+from support.bright_model import THRESHOLDS, frame_of, grey_patch
 
 from sji_edge.testing import FakeSource
 
@@ -9,7 +8,7 @@ GREYS = list(range(30, 90))
 
 
 def frames():
-    return FakeSource(frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(GREYS))
+    return FakeSource(frame_of(grey_patch(grey), index) for index, grey in enumerate(GREYS))
 
 
 def verdict(score):

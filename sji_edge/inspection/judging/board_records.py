@@ -1,25 +1,31 @@
-"""From scores, or a fault, to the record of a board."""
+"""Makes a board's record from its joints' scores, or from a fault."""
 
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import ERROR, VERDICTS, Verdict, decide_each, defect_scores, worst
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_job import Judgement, Logits, Model, Work
+from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Layout, Placement
+
+OUTSIDE, NOT_FINITE, HIDDEN = range(3)
+JOINT_CAUSES = (Cause.OUTSIDE_FRAME, Cause.NOT_FINITE, Cause.HIDDEN)
+"""Why a joint alone is ERROR, by code."""
 
 
 class RecordMaker:
     """Makes the records of one run.
 
     Args:
-        model: the logits' meaning.
+        model: the meaning of the logits.
         layout: the joints of a frame.
-        clock: for records.
-        run: begins every board's name, so that no two runs share one.
+        clock: for timestamps and latencies.
+        run: prefix of every board's name, so that no two runs share a name.
     """
 
     def __init__(self, model: Model, layout: Layout, clock: Clock, run: str) -> None:
@@ -28,33 +34,46 @@ class RecordMaker:
         self._clock = clock
         self._run = run
 
-    def judged(self, work: Work, placement: Placement, logits: Logits) -> Judgement:
-        """Decide every joint: ERROR where it left the frame, or its logits are not finite."""
+    def judged(self, work: Work, placement: Placement, hidden: Flags, logits: Logits) -> Judgement:
+        """Decide each joint. One that left the frame, is hidden, or has a logit that is not finite is ERROR."""
         limits, inside = self._layout.limits, placement.inside
         scores = np.full(len(inside), np.nan)
-        scores[inside] = defect_scores(logits, self._model.good_index)
+        scores[inside] = np.where(hidden, np.nan, defect_scores(logits, self._model.good_index))
         codes = decide_each(scores, limits.lower, limits.upper)
         labels = np.zeros(len(inside), np.intp)
         labels[inside] = logits.argmax(axis=1)
-        joints = tuple(
-            JointRecord(name, VERDICTS[code], score, lower, upper, self._model.classes[label])
+        causes = np.full(len(inside), OUTSIDE)
+        causes[inside] = np.where(hidden, HIDDEN, NOT_FINITE)
+        joints = self._joints(work, codes, scores, labels, causes)
+        fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
+        work.watch.lap("decide")
+        record = self._record(work, worst(codes), joints, fault)
+        return Judgement(record, placement, fault.cause if fault else None)
+
+    def _joints(
+        self,
+        work: Work,
+        codes: NDArray[np.int8],
+        scores: NDArray[np.float64],
+        labels: NDArray[np.intp],
+        causes: NDArray[np.intp],
+    ) -> tuple[JointRecord, ...]:
+        limits, classes = self._layout.limits, self._model.classes
+        return tuple(
+            JointRecord(name, VERDICTS[code], score, lower, upper, classes[label])
             if code != ERROR
-            else JointRecord(name, Verdict.ERROR, None, lower, upper, cause=_joint_cause(there))
-            for name, code, score, lower, upper, label, there in zip(
+            else JointRecord(name, Verdict.ERROR, None, lower, upper, cause=JOINT_CAUSES[cause])
+            for name, code, score, lower, upper, label, cause in zip(
                 self._layout.names(work.frame),
                 codes.tolist(),
                 scores.tolist(),
                 limits.lower.tolist(),
                 limits.upper.tolist(),
                 labels.tolist(),
-                inside.tolist(),
+                causes.tolist(),
                 strict=True,
             )
         )
-        fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
-        work.watch.lap("decide")
-        record = self._record(work, worst(codes), joints, fault)
-        return Judgement(record, placement, fault.cause if fault else None)
 
     def error(self, work: Work, fault: Fault) -> Judgement:
         """Make every joint ERROR with the fault's cause."""
@@ -89,7 +108,7 @@ class RecordMaker:
 
 
 def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
-    """Return a board's record with every joint ERROR."""
+    """Return a copy of a board's record with every joint ERROR."""
     joints = tuple(
         JointRecord(joint.refdes, Verdict.ERROR, None, joint.lower, joint.upper, cause=fault.cause)
         for joint in record.joints
@@ -97,12 +116,8 @@ def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
     return replace(record, verdict=Verdict.ERROR, joints=joints, cause=str(fault))
 
 
-def _joint_cause(inside: bool) -> Cause:
-    return Cause.NOT_FINITE if inside else Cause.OUTSIDE_FRAME
-
-
 def _joint_fault(errors: list[JointRecord]) -> Fault | None:
-    """A board's fault from its ERROR joints: the first one's cause, and how many share it."""
+    """Return the first ERROR joint's cause as the board's fault, with the number of joints that share it."""
     if not errors:
         return None
     cause = Cause(errors[0].cause)

@@ -10,6 +10,7 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import BoardRecord, Frame
 from sji_edge.inspection.faults import Cause, Fault
+from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Placement
 
 Logits = NDArray[np.float32]
@@ -62,15 +63,19 @@ class Stopwatch:
         return self._clock.monotonic_ns() - self._captured
 
     def lap(self, stage: str) -> None:
-        """End a stage."""
+        """End a stage; one that has several parts adds them up."""
         now = self._clock.monotonic_ns()
-        self.stages[stage] = now - self._last
+        self.stages[stage] = self.stages.get(stage, 0) + now - self._last
         self._last = now
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A frame between two stages; ``crops`` is its part of ``buffer``, empty where there is a fault."""
+    """A frame between two stages.
+
+    ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` tells of each joint within the frame
+    whether it can be seen.
+    """
 
     frame: Frame
     watch: Stopwatch
@@ -78,6 +83,7 @@ class Work:
     crops: Image = field(repr=False)
     fault: Fault | None = None
     placement: Placement | None = None
+    hidden: Flags | None = None
     logits: Logits | None = None
     failure: Exception | None = None
 

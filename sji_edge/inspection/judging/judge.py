@@ -57,6 +57,7 @@ class BoardJudge:
         self._model = model
         self._layout = layout
         self._checks = layout.checks()
+        self._joint_checks = layout.joint_checks()
         self._clock = clock
         self._records = RecordMaker(model, layout, clock, run)
         self._deadlines = deadlines or Deadlines()
@@ -127,7 +128,7 @@ class BoardJudge:
         self._checks.forget_last_frame()
 
     def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
-        """Check a frame, find its joints, and cut them into ``buffer``."""
+        """Check a frame, find its joints, cut them into ``buffer``, and check that each can be seen."""
         watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)
         work = Work(frame, watch, buffer, buffer[:0])
         work.fault = self._checks.fault(frame) or self._age_fault(work)
@@ -141,9 +142,13 @@ class BoardJudge:
             return work
         work.placement = placement
         if self._path.on_device:
-            return work
-        work.crops = self._cut(frame.pixels, placement, buffer)
-        watch.lap("crop")
+            maps = placement.maps[placement.inside]
+            work.hidden = self._joint_checks.in_frame(frame.pixels, maps, placement.inside)
+            watch.lap("check")
+        else:
+            work.crops = self._cut(frame.pixels, placement, buffer)
+            work.hidden = self._joint_checks.in_crops(work.crops, placement.inside)
+            watch.lap("crop")
         return work
 
     def infer(self, works: Sequence[Work]) -> None:
@@ -176,9 +181,9 @@ class BoardJudge:
     def decide(self, work: Work) -> Judgement:
         """Turn logits into a record; one that comes after its takt is ERROR."""
         work.watch.begin()
-        if work.fault is not None or work.placement is None or work.logits is None:
-            return self._records.error(work, work.fault or Fault(Cause.ENGINE, "it gave no answer"))
-        judgement = self._records.judged(work, work.placement, work.logits)
+        if work.fault is not None or work.placement is None or work.hidden is None or work.logits is None:
+            return self._records.error(work, work.fault or Fault(Cause.ENGINE, "the engine gave no answer"))
+        judgement = self._records.judged(work, work.placement, work.hidden, work.logits)
         late = self._over(work, self._deadlines.takt_ns, Cause.LATE)
         return self._records.error(work, late) if late else judgement
 

@@ -20,6 +20,7 @@ from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_checks import FrameChecks
+from sji_edge.inspection.judging.hidden_joints import HiddenJoints
 from sji_edge.recipe.align.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.align.refine import Refiner
 from sji_edge.recipe.board import Recipe
@@ -61,6 +62,9 @@ class Layout(Protocol):
 
     def checks(self) -> FrameChecks:
         """The checks of one stream's frames, from its first one on."""
+
+    def joint_checks(self) -> HiddenJoints:
+        """The check of whether each joint can be seen."""
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Find the joints in a frame that passed its checks."""
@@ -116,6 +120,10 @@ class RecipeLayout:
         """The recipe's frame size and limits, against its golden image."""
         return FrameChecks(self._board.frame, self._board.checks, self._golden)
 
+    def joint_checks(self) -> HiddenJoints:
+        """Compares each joint with what the golden image shows in its box."""
+        return HiddenJoints(self._spec, self._golden, crops_to_image(self._rois, self._spec))
+
     def place(self, pixels: Image) -> Placement | Fault:
         """Align the frame and carry the recipe's boxes over."""
         found = self._aligner.align(pixels)
@@ -156,6 +164,10 @@ class ImageLayout:
     def checks(self) -> FrameChecks:
         """Any size will do."""
         return FrameChecks()
+
+    def joint_checks(self) -> HiddenJoints:
+        """There is no golden image to compare with."""
+        return HiddenJoints(self._spec)
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Take the whole image, as ``core.preprocess.crop_of_image`` does; a camera's whole frame is no joint."""

@@ -17,6 +17,7 @@ NEXT_STEP = {
     Cause.TOO_OLD: "raise --max-age-ms, or make the work faster: sji-edge bench shows what the engine takes",
     Cause.ALIGNMENT: "see where the fiducials are looked for: sji-edge recipe draw RECIPE",
     Cause.OUTSIDE_FRAME: "see where the joints are looked for: sji-edge recipe draw RECIPE",
+    Cause.HIDDEN: "look for covers and lost rows in the frames, and for the joints' boxes: sji-edge recipe draw RECIPE",
     Cause.NOT_FINITE: "prove the engine: sji-edge engine verify BUNDLE",
     Cause.LATE: "raise --takt-ms, or make the work faster: sji-edge bench shows what the engine takes",
 }

@@ -5,13 +5,13 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from support.board_stream import Camera, endless, recorded
 from support.bright_model import (
     PLACES,
     board_image,
     frame_of,
+    grey_patch,
     image_judge,
     open_engine,
     recipe_judge,
@@ -70,7 +70,7 @@ def test_engine_that_fails_stops_the_run_with_every_board_on_record(tmp_path, da
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_batches_span_frames_of_few_joints_and_each_keeps_its_own_scores(tmp_path, database, backend):
     clock, greys = FakeClock(step_s=0.001), list(range(30, 90))
-    frames = [frame_of(np.full((40, 40), grey, np.uint8), index) for index, grey in enumerate(greys)]
+    frames = [frame_of(grey_patch(grey), index) for index, grey in enumerate(greys)]
     judge = image_judge(tmp_path, clock, backend)
     Inspection(Camera(frames, len(frames)), judge, [database], clock, LoopSettings(queue=16)).run()
     with closing(sqlite3.connect(tmp_path / "inspections.db")) as connection:

@@ -7,6 +7,7 @@ from support.bright_model import (
     THRESHOLDS,
     board_image,
     frame_of,
+    grey_patch,
     image_judge,
     open_engine,
     recipe_judge,
@@ -82,15 +83,30 @@ def test_batches_do_not_change_the_answer(tmp_path, max_batch):
 
 def test_a_joints_own_thresholds_come_first(tmp_path):
     judge = recipe_judge(tmp_path, extra="J6,310,150,40,40,rect,0.001,0.9\n")
-    judgement = judge.judge(frame_of(board_image(ALL_GOOD)))
-    # The board's bare grey of 30 scores 0.0039, a PASS at the engine's thresholds.
+    frame = board_image(ALL_GOOD)
+    frame[130:171, 290:331] = grey_patch(30, 41)
+    judgement = judge.judge(frame_of(frame))
+    # A grey level of 30 scores 0.0039, a PASS at the engine's thresholds.
     assert score_of(30.0) < THRESHOLDS.lower
     assert verdicts(judgement)["J6"] is Verdict.REVIEW
     assert (judgement.record.joints[5].lower, judgement.record.joints[0].lower) == (0.001, THRESHOLDS.lower)
 
 
+class OneNotFinite:
+    """A real engine whose answer for the third joint is spoilt."""
+
+    def __init__(self, engine):
+        self._engine, self.spec = engine, engine.spec
+
+    def infer(self, crops):
+        logits = self._engine.infer(crops)
+        logits[2, 0] = np.inf
+        return logits
+
+
 def test_not_finite_logits_are_an_error_of_that_joint(tmp_path):
-    judgement = recipe_judge(tmp_path).judge(frame_of(board_image(ALL_GOOD | {"J3": 0})))
+    judge = recipe_judge(tmp_path, engine=OneNotFinite(open_engine(tmp_path)))
+    judgement = judge.judge(frame_of(board_image(ALL_GOOD)))
     joint = judgement.record.joints[2]
     assert (joint.verdict, joint.score, joint.label, joint.cause) == (Verdict.ERROR, None, "", "non-finite")
     assert verdicts(judgement)["J1"] is Verdict.PASS
@@ -182,7 +198,7 @@ def test_a_whole_camera_frame_is_no_joint(tmp_path):
     assert judgement.record.verdict is Verdict.ERROR
     assert judgement.cause is Cause.WRONG_SIZE
     assert "--recipe" in judgement.record.cause
-    assert judge.judge(frame_of(np.full((190, 190), 40, np.uint8))).record.verdict is Verdict.PASS
+    assert judge.judge(frame_of(grey_patch(40, 190))).record.verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from support import tiny_bundle
-from support.bright_model import PLACES, board_image, write_recipe
+from support.bright_model import PLACES, board_image, grey_patch, write_recipe
 from support.infer_command import run
 from typer.testing import CliRunner
 
@@ -68,7 +68,7 @@ def test_scores_are_those_of_the_models_formula(tmp_path, boards, bundle):
     joints = [json.loads(line) for line in lines if '"type": "joint"' in line]
     assert len(joints) == 15
     for number in range(3):
-        crop = np.full((1, tiny_bundle.SIDE, tiny_bundle.SIDE, 1), 60 + 60 * number, np.uint8)
+        crop = grey_patch(60 + 60 * number, tiny_bundle.SIDE)[None, :, :, None]
         good, bad = tiny_bundle.formula(crop)[0]
         wanted = 1 / (1 + np.exp(good - bad))
         scores = [joint["score"] for joint in joints if joint["frame"] == f"board{number}.png"]
@@ -79,7 +79,7 @@ def test_without_a_recipe_each_image_is_one_joint(tmp_path, bundle):
     folder = tmp_path / "crops"
     folder.mkdir()
     for number in range(4):
-        cv2.imwrite(str(folder / f"pad{number}.png"), np.full((50, 60), 50 * number + 40, np.uint8))
+        cv2.imwrite(str(folder / f"pad{number}.png"), grey_patch(50 * number + 40, 50, 60))
     (folder / "pad9.png").write_bytes(b"")
     done = run("--stream", folder, "--engine", bundle, "--output", tmp_path / "out", "--max-frames", 5)
     assert done.exit_code == 0
