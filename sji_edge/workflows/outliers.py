@@ -1,20 +1,97 @@
-"""Joints and packages that are called far more often than their peers: a fault of the process, or false calls."""
+"""Finds joints and packages that are called far more often than their peers: a process fault, or false calls."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sji_edge.core.errors import UsageError
 from sji_edge.metrics.fisher import excess_p
 from sji_edge.metrics.intervals import clopper_pearson
 from sji_edge.metrics.multiple_testing import holm
 from sji_edge.records.read.history import Filter, History
-from sji_edge.records.read.ranking import By, JointCounts
+from sji_edge.records.read.ranking import JointCounts
 
-MISTAKE = 0.05
-"""Probability that anything at all is listed although all are alike."""
+SIGNIFICANCE = 0.05
+"""Probability that anything is listed although all joints are alike, for the whole list."""
 FEW_PEERS = 2
-"""With fewer of its own package, a joint is compared with all others of its recipe."""
+"""A joint with fewer peers in its own package is compared with all other joints of its recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How clearly a joint or a package stands out.
+
+    Attributes:
+        rate: share of its judged boards on which it was called (FAIL or REVIEW).
+        peers_rate: the same share of its peers.
+        peers: who the peers are, as ``7 rect``.
+        at_least: how many times as often it is called: the lower 95 % limit of its rate over the upper one of its
+            peers.
+        p: p-value of Fisher's exact test with Holm's correction for the whole list.
+    """
+
+    rate: float
+    peers_rate: float
+    peers: str
+    at_least: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class JointOutlier:
+    """A joint that is called more often than the other joints of its package.
+
+    Attributes:
+        recipe_sha256: the recipe that it belongs to.
+        refdes: its name.
+        package: its package; empty where it is not on record.
+        judged: boards on which it got a verdict other than ERROR.
+        fails: boards on which it got FAIL.
+        reviews: boards on which it got REVIEW.
+        evidence: how clearly it stands out.
+        in_a_row: most consecutive boards on which it was called.
+        median_margin: median distance above its FAIL limit when called, in logits; None where it has no score.
+    """
+
+    recipe_sha256: str
+    refdes: str
+    package: str
+    judged: int
+    fails: int
+    reviews: int
+    evidence: Evidence
+    in_a_row: int = 0
+    median_margin: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The refdes."""
+        return self.refdes
+
+
+@dataclass(frozen=True, slots=True)
+class PackageOutlier:
+    """A package whose joints are called more often than the joints of all other packages.
+
+    Attributes:
+        package: its name.
+        joints: number of its joints, each recipe counted.
+        judged: verdicts other than ERROR.
+        fails: verdicts FAIL.
+        reviews: verdicts REVIEW.
+        evidence: how clearly it stands out.
+    """
+
+    package: str
+    joints: int
+    judged: int
+    fails: int
+    reviews: int
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """The package."""
+        return self.package
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,112 +112,124 @@ class _Sum:
         return self.called / self.judged if self.judged else 0.0
 
 
-def standing_out(history: History, wanted: Filter, by: By, most: int) -> list[dict[str, Any]]:
-    """List what is called (FAIL or REVIEW) more often than its peers, the most clearly first.
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """The counts of one joint or package, those of its peers, and who the peers are."""
 
-    A joint's peers are the other joints of its package in its recipe, a package's the joints of all others.
-    Fisher's exact test with Holm's correction says what is listed; the order is by ``at_least``, the lower 95 %
-    limit of its rate over the upper one of its peers: how many times as often at least.
+    own: _Sum
+    peers: _Sum
+    who: str
 
-    A run over the same boards again counts them again, and is no new evidence: choose one run by ``wanted``.
+
+def outlying_joints(history: History, wanted: Filter, limit: int) -> list[JointOutlier]:
+    """List joints that are called (FAIL or REVIEW) more often than their peers, the clearest first.
+
+    The peers of a joint are the other joints of its package in its recipe. Fisher's exact test with Holm's correction
+    decides which joints are listed.
+
+    A second run over the same boards counts them again and is no new evidence: choose one run with ``wanted``.
 
     Args:
         history: the records.
-        wanted: which of them; a ``refdes`` in it chooses among what was found, not among the peers.
-        by: what is compared.
-        most: rows.
-
-    Raises:
-        UsageError: by package, and none is on record.
+        wanted: which records; its ``refdes`` selects from what was found, not from the peers.
+        limit: maximum number of rows.
     """
-    counts = [one for one in history.counts(wanted.model_copy(update={"refdes": ""})) if one.judged]
-    if by == "package":
-        known_packages(counts)
-    rows = _joints(counts) if by == "refdes" else _packages(counts)
-    found = []
-    for (head, own, peers, among), p in zip(
-        rows, holm([_p(own, peers) for _, own, peers, _ in rows]), strict=True
-    ):
-        if p < MISTAKE:
-            times = (
-                clopper_pearson(own.called, own.judged)[0] / clopper_pearson(peers.called, peers.judged)[1]
-            )
-            compared = {"rate": own.rate, "peers_rate": peers.rate, "peers": among, "at_least": times, "p": p}
-            found.append({**head, **compared})
-    found.sort(key=lambda row: (-row["at_least"], row["p"], row[by]))
-    found = [row for row in found if by != "refdes" or wanted.refdes in ("", row["refdes"])][:most]
-    return _with_course(history, wanted, found) if by == "refdes" else found
-
-
-def known_packages(counts: Sequence[JointCounts]) -> None:
-    """Raise ``UsageError`` when there are boards, and the package of none of their joints is on record."""
-    if counts and not any(one.package for one in counts):
-        raise UsageError(
-            "no package of these joints is on record",
-            hint="run sji-edge infer with their recipe once: it writes down the packages for all boards of it",
-        )
-
-
-_Row = tuple[dict[str, Any], _Sum, _Sum, str]
-"""What is shown first, its own counts, its peers', and who they are."""
-
-
-def _p(own: _Sum, peers: _Sum) -> float:
-    return excess_p(own.called, own.judged, peers.called, peers.judged)
-
-
-def _joints(counts: Sequence[JointCounts]) -> list[_Row]:
+    counts = _counts(history, wanted)
     recipes: dict[str, list[JointCounts]] = {}
     packages: dict[tuple[str, str], list[JointCounts]] = {}
     for one in counts:
         recipes.setdefault(one.recipe, []).append(one)
         packages.setdefault((one.recipe, one.package), []).append(one)
-    of_recipe = {key: (_Sum.of(joints), len(joints) - 1) for key, joints in recipes.items()}
-    of_package = {key: (_Sum.of(joints), len(joints) - 1) for key, joints in packages.items()}
-    rows: list[_Row] = []
-    for one in counts:
-        own = _Sum(one.judged, one.called)
-        group, size = of_package[one.recipe, one.package]
-        kind = one.package
-        if size < FEW_PEERS:
-            (group, size), kind = of_recipe[one.recipe], ""
-        head = {
-            "recipe_sha256": one.recipe,
-            "refdes": one.refdes,
-            "package": one.package,
-            "judged": one.judged,
-            "fails": one.fails,
-            "reviews": one.reviews,
-        }
-        rows.append((head, own, group.without(own), f"{size} {kind or 'others'}"))
-    return rows
+    rows = [_peers_of(one, packages[one.recipe, one.package], recipes[one.recipe]) for one in counts]
+    found = [
+        JointOutlier(one.recipe, one.refdes, one.package, one.judged, one.fails, one.reviews, evidence)
+        for one, evidence in zip(counts, _evidence(rows), strict=True)
+        if evidence is not None
+    ]
+    found.sort(key=_clearest)
+    found = [one for one in found if wanted.refdes in ("", one.refdes)][:limit]
+    return _with_course(history, wanted, found)
 
 
-def _packages(counts: Sequence[JointCounts]) -> list[_Row]:
+def outlying_packages(history: History, wanted: Filter, limit: int) -> list[PackageOutlier]:
+    """List packages whose joints are called more often than those of all other packages; see ``outlying_joints``.
+
+    Raises:
+        UsageError: no package is on record.
+    """
+    counts = _counts(history, wanted)
+    check_packages(counts)
     packages: dict[str, list[JointCounts]] = {}
     for one in counts:
         packages.setdefault(one.package, []).append(one)
     everything = _Sum.of(counts)
-    rows: list[_Row] = []
-    for package, joints in packages.items():
-        own = _Sum.of(joints)
-        head = {
-            "package": package,
-            "joints": len(joints),
-            "judged": own.judged,
-            "fails": sum(one.fails for one in joints),
-            "reviews": sum(one.reviews for one in joints),
-        }
-        rows.append((head, own, everything.without(own), f"{len(counts) - len(joints)} others"))
-    return rows
+    rows = [
+        _Peers(own, everything.without(own), f"{len(counts) - len(joints)} others")
+        for joints in packages.values()
+        for own in [_Sum.of(joints)]
+    ]
+    found = [
+        PackageOutlier(
+            package,
+            len(joints),
+            row.own.judged,
+            sum(one.fails for one in joints),
+            sum(one.reviews for one in joints),
+            evidence,
+        )
+        for (package, joints), row, evidence in zip(packages.items(), rows, _evidence(rows), strict=True)
+        if evidence is not None
+    ]
+    return sorted(found, key=_clearest)[:limit]
 
 
-def _with_course(history: History, wanted: Filter, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def check_packages(counts: Sequence[JointCounts]) -> None:
+    """Raise ``UsageError`` if there are joints, but the package of none is on record."""
+    if counts and not any(one.package for one in counts):
+        raise UsageError(
+            "no package of these joints is on record",
+            hint="run sji-edge infer with their recipe once: it records the packages for all boards of that recipe",
+        )
+
+
+def _counts(history: History, wanted: Filter) -> list[JointCounts]:
+    return [one for one in history.counts(wanted.model_copy(update={"refdes": ""})) if one.judged]
+
+
+def _peers_of(one: JointCounts, package: Sequence[JointCounts], recipe: Sequence[JointCounts]) -> _Peers:
+    own = _Sum(one.judged, one.called)
+    group, kind = (package, one.package) if len(package) > FEW_PEERS else (recipe, "")
+    return _Peers(own, _Sum.of(group).without(own), f"{len(group) - 1} {kind or 'others'}")
+
+
+def _evidence(rows: Sequence[_Peers]) -> list[Evidence | None]:
+    """Return the evidence of each row; None where it does not stand out."""
+    tests = [excess_p(row.own.called, row.own.judged, row.peers.called, row.peers.judged) for row in rows]
+    return [
+        Evidence(
+            row.own.rate,
+            row.peers.rate,
+            row.who,
+            clopper_pearson(row.own.called, row.own.judged)[0]
+            / clopper_pearson(row.peers.called, row.peers.judged)[1],
+            p,
+        )
+        if p < SIGNIFICANCE
+        else None
+        for row, p in zip(rows, holm(tests), strict=True)
+    ]
+
+
+def _clearest(one: JointOutlier | PackageOutlier) -> tuple[float, float, str]:
+    return -one.evidence.at_least, one.evidence.p, one.name
+
+
+def _with_course(history: History, wanted: Filter, found: list[JointOutlier]) -> list[JointOutlier]:
     if not found:
         return found
-    courses = history.course(wanted, [row["refdes"] for row in found])
+    courses = history.course(wanted, [one.refdes for one in found])
     return [
-        {**row, "in_a_row": course.in_a_row, "median_margin": course.median_margin}
-        for row in found
-        for course in [courses[row["recipe_sha256"], row["refdes"]]]
+        replace(one, in_a_row=course.in_a_row, median_margin=course.median_margin)
+        for one in found
+        for course in [courses[one.recipe_sha256, one.refdes]]
     ]

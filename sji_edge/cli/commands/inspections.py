@@ -1,9 +1,11 @@
-"""``sji-edge inspections``: what is on record."""
+"""``sji-edge inspections``: the commands that read the records of ``infer``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from sji_edge.cli.options import DATABASE, Database, PrintJson
 
 if TYPE_CHECKING:
     from sji_edge.records.read.history import Filter
@@ -12,39 +14,36 @@ if TYPE_CHECKING:
 inspections = typer.Typer(
     name="inspections",
     no_args_is_help=True,
-    help="List, filter and export what infer recorded; what fails most, and what may be a false call.",
+    help="List, rank and export what infer recorded, and find what may be false calls.",
 )
 
-DATABASE = Path("inspections/inspections.db")
-Database = Annotated[Path, typer.Option(help="Records of infer.")]
-Verdict = Annotated[str, typer.Option(help="PASS, REVIEW, FAIL or ERROR.")]
+Verdict = Annotated[str, typer.Option(help="Only this verdict: PASS, REVIEW, FAIL or ERROR.")]
 Refdes = Annotated[str, typer.Option(help="Only this joint.")]
-Run = Annotated[str, typer.Option(help="Only boards whose name begins so.")]
+Run = Annotated[str, typer.Option(help="Only runs whose name starts with this text.")]
 Board = Annotated[str, typer.Option(help="Only this board.")]
 Since = Annotated[
-    str, typer.Option(help="From this UTC time on: 2025-01-31, 2025-01-31T08:00, or as printed.")
+    str,
+    typer.Option(
+        help="Only from this UTC time on: 2025-01-31, 2025-01-31T08:00, or a time as the tables print it."
+    ),
 ]
-Until = Annotated[str, typer.Option(help="Before this UTC time.")]
-Most = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
-By = Annotated[str, typer.Option(help="refdes or package.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Until = Annotated[str, typer.Option(help="Only before this UTC time.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows.")]
+By = Annotated[str, typer.Option(help="What to compare: refdes or package.")]
 
 
 @inspections.command()
 def runs(
-    since: Since = "", until: Until = "", database: Database = DATABASE, as_json: AsJson = False
+    since: Since = "", until: Until = "", database: Database = DATABASE, as_json: PrintJson = False
 ) -> None:
-    """List the runs: when, how many boards, and their verdicts.
+    """List the runs: when they ran, how many boards, and their verdicts.
 
     Example: `sji-edge inspections runs --since 2025-01-31`
     """
-    from contextlib import closing
-
     from sji_edge.cli.render.inspections import print_rows
-    from sji_edge.records.read.history import History
+    from sji_edge.workflows.inspections import list_runs
 
-    with closing(History(database)) as history:
-        print_rows("runs", history.runs(_filter(since=since, until=until)), as_json)
+    print_rows("runs", list_runs(database, _filter(since=since, until=until)), as_json)
 
 
 @inspections.command()
@@ -54,22 +53,19 @@ def boards(
     run: Run = "",
     since: Since = "",
     until: Until = "",
-    most: Most = 50,
+    limit: Limit = 50,
     database: Database = DATABASE,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
     """List boards, the newest first.
 
     Example: `sji-edge inspections boards --verdict ERROR`
     """
-    from contextlib import closing
-
     from sji_edge.cli.render.inspections import print_rows
-    from sji_edge.records.read.history import History
+    from sji_edge.workflows.inspections import list_boards
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, since=since, until=until)
-    with closing(History(database)) as history:
-        print_rows("boards, the newest first", history.boards(wanted, most), as_json)
+    print_rows("boards, the newest first", list_boards(database, wanted, limit=limit), as_json)
 
 
 @inspections.command()
@@ -80,23 +76,19 @@ def joints(
     board: Board = "",
     since: Since = "",
     until: Until = "",
-    most: Most = 50,
+    limit: Limit = 50,
     database: Database = DATABASE,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
     """List joints, those of the newest board first.
 
     Example: `sji-edge inspections joints --verdict FAIL --refdes J021`
     """
-    from contextlib import closing
-
     from sji_edge.cli.render.inspections import print_rows
-    from sji_edge.records.read.history import JOINT_COLUMNS, History
+    from sji_edge.workflows.inspections import list_joints
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
-    with closing(History(database)) as history:
-        found = [dict(zip(JOINT_COLUMNS, row, strict=True)) for row in history.joints(wanted, most)]
-    print_rows("joints", found, as_json)
+    print_rows("joints", list_joints(database, wanted, limit=limit), as_json)
 
 
 @inspections.command()
@@ -106,30 +98,20 @@ def pareto(
     until: Until = "",
     by: By = "refdes",
     database: Database = DATABASE,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
-    """Rank joints, or packages, by how often they failed, with the cumulative share of all FAILs.
+    """Rank joints or packages by how often they failed, with the cumulative share of all FAILs.
 
-    The package of a joint is the recipe's; records of infer without a recipe have none.
+    The package of a joint comes from the recipe; records made without a recipe have none.
 
     Example: `sji-edge inspections pareto --by package --since 2025-01-31`
     """
-    from contextlib import closing
-    from dataclasses import asdict
+    from sji_edge.cli.render.inspections import print_pareto
+    from sji_edge.workflows.inspections import rank_failures
 
-    from sji_edge.cli.render.inspections import print_rows
-    from sji_edge.records.read.history import History
-    from sji_edge.records.read.ranking import pareto as ranked
-    from sji_edge.workflows.outliers import known_packages
-
-    way = _way(by)
-    with closing(History(database)) as history:
-        found = history.counts(_filter(run=run, since=since, until=until))
-    if way == "package":
-        known_packages(found)
-    rows = [asdict(cause) for cause in ranked(found, way)]
-    named = [{way: row.pop("name"), **row} for row in rows]
-    print_rows(f"{'joints' if way == 'refdes' else 'packages'} by how often they failed", named, as_json)
+    way = cast("Way", by)
+    wanted = _filter(run=run, since=since, until=until)
+    print_pareto(rank_failures(database, wanted, by=way), way, as_json)
 
 
 @inspections.command()
@@ -139,46 +121,31 @@ def candidates(
     since: Since = "",
     until: Until = "",
     by: By = "refdes",
-    most: Most = 50,
+    limit: Limit = 50,
     database: Database = DATABASE,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
     """List what may be false calls: joints called far more often than their peers, then single close calls.
 
-    First each joint (or package, with --by package) that is FAIL or REVIEW more often than the other joints of
-    its package: by Fisher's exact test with Holm's correction, 5 % for the whole list. "at least" is how many
-    times as often, by the 95 % limits of both rates. A small margin (in logits above the FAIL limit) speaks for
-    false calls, a large one for a fault of the process. Then single joints: REVIEW, and FAIL by less than one
-    logit, nearest to PASS first.
+    The first table lists each joint (or package, with --by package) that gets FAIL or REVIEW more often than the
+    other joints of its package, by Fisher's exact test with Holm's correction at 5 % for the whole list. "at least"
+    is how many times as often, from the 95 % limits of both rates. A small margin (in logits above the FAIL limit)
+    points to false calls, a large one to a process fault. The second table lists single joints: those at REVIEW, and
+    those that FAIL by less than one logit, the nearest to PASS first.
 
     Example: `sji-edge inspections candidates --run 20250131`
     """
-    import json
-    from contextlib import closing
-    from dataclasses import asdict
+    from sji_edge.cli.render.inspections import print_candidates
+    from sji_edge.workflows.inspections import find_candidates
 
-    from sji_edge.cli.render.inspections import print_rows
-    from sji_edge.records.read.history import History
-    from sji_edge.workflows.outliers import standing_out
-
+    way = cast("Way", by)
     wanted = _filter(refdes=refdes, run=run, since=since, until=until)
-    way = _way(by)
-    with closing(History(database)) as history:
-        often = standing_out(history, wanted, way, most)
-        close = [asdict(one) for one in history.candidates(wanted, most)]
-    if as_json:
-        typer.echo(json.dumps({"standing_out": often, "close_calls": close}, allow_nan=False))
-        return
-    who = "joints" if way == "refdes" else "packages"
-    print_rows(
-        f"{who} called more often than their peers", often, False, f"no {who[:-1]} stands out from its peers"
-    )
-    print_rows("close calls, the nearest to PASS first", close, False, "no close calls")
+    print_candidates(find_candidates(database, wanted, by=way, limit=limit), way, as_json)
 
 
 @inspections.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="NAME.csv or NAME.parquet.")],
+    file: Annotated[Path, typer.Argument(help="New file, NAME.csv or NAME.parquet.")],
     verdict: Verdict = "",
     refdes: Refdes = "",
     run: Run = "",
@@ -191,16 +158,12 @@ def export(
 
     Example: `sji-edge inspections export fails.csv --verdict FAIL`
     """
-    from contextlib import closing
-
     from sji_edge.cli.render.console import console
     from sji_edge.core.text import amount
-    from sji_edge.records.read.history import History
-    from sji_edge.records.read.table_export import export_joints
+    from sji_edge.workflows.inspections import export_table
 
     wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
-    with closing(History(database)) as history:
-        count = export_joints(history.joints(wanted), file)
+    count = export_table(database, file, wanted)
     console().print(f"{file}: {amount(count, 'joint')}", markup=False)
 
 
@@ -209,11 +172,3 @@ def _filter(**values: str) -> "Filter":
     from sji_edge.records.read.history import Filter
 
     return settings_or_usage_error(Filter, **values)
-
-
-def _way(by: str) -> "Way":
-    from sji_edge.core.errors import UsageError
-
-    if by not in ("refdes", "package"):
-        raise UsageError(f"--by {by!r} is neither refdes nor package", hint="choose one of the two")
-    return cast("Way", by)

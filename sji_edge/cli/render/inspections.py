@@ -1,6 +1,8 @@
-"""The tables of ``sji-edge inspections``."""
+"""The tables of ``inspections``."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -9,19 +11,23 @@ from rich.table import Table
 
 from sji_edge.cli.render.console import console
 from sji_edge.cli.render.inference import COLOURS
+from sji_edge.core.text import readable
+from sji_edge.records.read.ranking import By, ParetoRow
+from sji_edge.workflows.inspections import Candidates
 
 HASHES = ("engine_sha256", "recipe_sha256")
 SHARES = ("share", "cumulative", "rate", "fail_rate", "peers_rate")
 SMALLEST_P = 1e-9
-"""What lies below is all the same to a reader."""
+"""Smaller p-values make no difference to a reader."""
+NOTHING = "no record matches"
+
+Row = dict[str, Any]
 
 
-def print_rows(
-    title: str, rows: list[dict[str, Any]], as_json: bool, nothing: str = "nothing on record fits"
-) -> None:
-    """Print rows of the same columns as a table, or as JSON; hashes and latencies stand in JSON alone."""
+def print_rows(title: str, rows: Sequence[Row], as_json: bool, nothing: str = NOTHING) -> None:
+    """Print rows that have the same columns, as a table or as JSON; only JSON has the hashes and latencies."""
     if as_json:
-        typer.echo(json.dumps(rows, allow_nan=False))
+        _print_json(rows)
         return
     if not rows:
         console().print(nothing)
@@ -37,7 +43,43 @@ def print_rows(
     console().print(table)
 
 
-def _shown(name: str, value: float) -> str:
+def print_pareto(found: Sequence[ParetoRow], by: By, as_json: bool) -> None:
+    """Print a Pareto of joints or of packages."""
+    rows = [{by: row.pop("name"), **row} for row in map(asdict, found)]
+    print_rows(f"{_plural(by)} by how often they failed", rows, as_json)
+
+
+def print_candidates(found: Candidates, by: By, as_json: bool) -> None:
+    """Print both tables, or one JSON object with both lists."""
+    often = [_with_evidence(asdict(one)) for one in found.standing_out]
+    close = [asdict(one) for one in found.close_calls]
+    if as_json:
+        _print_json({"standing_out": often, "close_calls": close})
+        return
+    who = _plural(by)
+    print_rows(
+        f"{who} called more often than their peers", often, False, f"no {who[:-1]} stands out from its peers"
+    )
+    print_rows("close calls, the nearest to PASS first", close, False, "no close calls")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, allow_nan=False))
+
+
+def _plural(by: By) -> str:
+    return "joints" if by == "refdes" else "packages"
+
+
+def _with_evidence(row: Row) -> Row:
+    """Put the fields of the evidence in its place."""
+    flat: Row = {}
+    for name, value in row.items():
+        flat |= value if name == "evidence" else {name: value}
+    return flat
+
+
+def _number(name: str, value: float) -> str:
     if name in SHARES:
         return f"{value:.1%}"
     if name == "at_least":
@@ -50,6 +92,4 @@ def _shown(name: str, value: float) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None or (name == "package" and not value):
         return "–"
-    if isinstance(value, float):
-        return _shown(name, value)
-    return str(value)
+    return _number(name, value) if isinstance(value, float) else readable(str(value))
