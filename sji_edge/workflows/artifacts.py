@@ -4,8 +4,10 @@ import difflib
 from pathlib import Path
 
 from sji_edge.core import run_files
-from sji_edge.core.errors import UsageError
+from sji_edge.core.card import ModelCard
+from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import newest_folder
+from sji_edge.core.text import listing
 from sji_edge.runtime.bundle.selection import Choice, choose_engine
 
 MAX_LISTED = 5
@@ -89,6 +91,42 @@ def released_engine(named: Path | None, engines: Path) -> Choice:
         BundleError: none of them can run here, or a manifest cannot be read.
     """
     return Choice(named, AS_NAMED) if named is not None else choose_engine(engines)
+
+
+def fitting_calibration(calibrations: Path, card: ModelCard) -> Path:
+    """Return the newest calibration set in a folder that fits a model.
+
+    A set fits a run that was trained on the same dataset, and the run that it was made for.
+
+    Args:
+        calibrations: folder of all calibration sets.
+        card: the model's card.
+
+    Raises:
+        UsageError: there is no set, or none fits; says of each why it does not.
+    """
+    # Quantising needs packages that an edge box, which opens engines through this module, does not have.
+    from sji_edge.quantization.calibration.manifest import read_calibration_manifest
+
+    marks = [mark for mark in calibrations.glob(f"*/{run_files.MANIFEST}") if mark.parent.name[0] != "."]
+    reasons = []
+    for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime_ns, reverse=True):
+        try:
+            reason = read_calibration_manifest(mark.parent).unfit_for(card)
+        except DataError as error:
+            reason = error.message
+        if not reason:
+            return mark.parent
+        reasons.append(f"{mark.parent.name}: {reason}")
+    if not reasons:
+        raise UsageError(
+            f"INT8 needs a calibration set, and there is none in {calibrations}",
+            hint="make one with sji-edge calibrate DATA, or build with precision fp32",
+        )
+    raise UsageError(
+        f"no calibration set in {calibrations} fits the run {card.name}: {listing(reasons, 3)}",
+        hint=f"make one with sji-edge calibrate DATA for the run {card.name}, or name the set to use",
+    )
 
 
 def _runs_beside(path: Path) -> str:

@@ -72,7 +72,7 @@ class Rehearsal:
         self._say("export", f"sji-edge export {runs / 'demo'}")
         export(runs / "demo", runs=runs)
         self._say("calibrate", f"sji-edge calibrate {data}")
-        calibrate(data, run=runs / "demo", calibration=folder / "calibration", runs=runs)
+        calibrate(data, run=runs / "demo", calibrations=folder / "calibration", runs=runs)
         self._say("build-engine", f"sji-edge build-engine {runs / 'demo'}")
         build_engine(runs / "demo", engines=engines, calibrations=folder / "calibration", runs=runs)
         engine = released_engine(None, engines).folder

@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
-from support.tiny_bundle import HEAD, make_bundle
+from support.tiny_bundle import HEAD, card, make_bundle
 
 from sji_edge.core.errors import BundleError, UsageError
-from sji_edge.workflows.artifacts import exported_model, newest_model, newest_run, released_engine
+from sji_edge.quantization.calibration.manifest import CalibrationManifest
+from sji_edge.workflows.artifacts import (
+    exported_model,
+    fitting_calibration,
+    newest_model,
+    newest_run,
+    released_engine,
+)
 
 
 def _run(runs: Path, name: str, *, exported_at: int | None = None, finished_at: int) -> Path:
@@ -60,3 +67,50 @@ def test_the_newest_released_engine_is_taken_unless_one_is_named(tmp_path: Path)
     (second / "manifest.json").write_text("{")
     with pytest.raises(BundleError):
         released_engine(None, tmp_path)
+
+
+def _set(calibrations: Path, name: str, when: int, **changes: object) -> Path:
+    folder = calibrations / name
+    folder.mkdir(parents=True)
+    manifest = CalibrationManifest(
+        **{
+            "dataset_sha256": "0" * 64,
+            "method": "by hand",
+            "seed": 0,
+            "crops": [{"file": "0000.png", "sha256": "0" * 64, "label": "normal", "source": "a.png"}],
+            "audit": {
+                "crops": 1,
+                "by_class": {},
+                "exact_duplicates": 0,
+                "flat_crops": 0,
+                "held_out_images_compared": 0,
+            },
+            **changes,
+        }
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    os.utime(folder / "manifest.json", (when, when))
+    return folder
+
+
+def test_the_newest_calibration_set_that_fits_is_taken_and_not_a_newer_one(tmp_path: Path) -> None:
+    fits = _set(tmp_path, "fits", 200)
+    _set(tmp_path, "older", 100)
+    _set(tmp_path, "foreign", 300, dataset_sha256="1" * 64)
+    _set(tmp_path, "wide", 400, preprocess={"height": 64, "width": 64, "channels": 3})
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text("{")
+    assert fitting_calibration(tmp_path, card()) == fits
+
+
+def test_without_a_fitting_set_each_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs a calibration set") as caught:
+        fitting_calibration(tmp_path / "none", card())
+    assert "sji-edge calibrate" in caught.value.hint
+    _set(tmp_path, "foreign", 300, dataset_sha256="1" * 64, run="other", run_created_utc="then")
+    _set(tmp_path, "wide", 400, preprocess={"height": 64, "width": 64, "channels": 3})
+    with pytest.raises(UsageError) as caught:
+        fitting_calibration(tmp_path, card())
+    assert "wide: its crops are 64x64x3, the model's 16x16x1" in caught.value.message
+    assert "foreign: it comes from another dataset than tiny was trained on" in caught.value.message
+    assert "made for the run other" in caught.value.message

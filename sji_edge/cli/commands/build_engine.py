@@ -5,100 +5,147 @@ from typing import Annotated
 
 import typer
 
+from sji_edge.cli.options import (
+    CALIBRATIONS,
+    CALIBRATIONS_HELP,
+    ENGINES,
+    ENGINES_HELP,
+    RUNS,
+    RUNS_HELP,
+    THREADS_HELP,
+)
+
+FOLDERS, INT8, TENSORRT = "Folders", "INT8", "TensorRT"
+
 
 def build_engine(
     model: Annotated[
-        Path | None, typer.Argument(help="Run, or its model.onnx; default: the newest exported run.")
-    ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Calibration set for INT8; default: the newest one.")
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder, or its model.onnx; default: the run exported last."),
     ] = None,
     precision: Annotated[
         str,
         typer.Option(
-            help="auto (the fastest that passes the gate), int8 (layers that it harms stay in float), "
+            help="auto (the fastest that passes the parity gate), int8 (sensitive layers stay in float), "
             "fp16, bf16 or fp32."
         ),
     ] = "auto",
     backend: Annotated[
-        str, typer.Option(help="openvino, onnxruntime, tensorrt or tensorrt-rtx.")
+        str, typer.Option(help="openvino, onnxruntime, tensorrt, tensorrt-rtx, or an installed backend.")
     ] = "openvino",
+    max_batch: Annotated[int, typer.Option(min=1, help="Largest number of crops in one batch.")] = 128,
+    name: Annotated[
+        str, typer.Option(help="Name of the engine's folder; default: model, backend and precision.")
+    ] = "",
+    threads: Annotated[int, typer.Option(min=0, help=THREADS_HELP)] = 0,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=INT8,
+            help="Calibration set folder; default: the newest one that fits the run (same dataset, same crop size).",
+        ),
+    ] = None,
     method: Annotated[
-        str, typer.Option(help="Ranges by minmax, percentile, entropy or mse; auto: by what decides best.")
+        str,
+        typer.Option(
+            rich_help_panel=INT8,
+            help="How ranges are taken: minmax, percentile, entropy, mse, or auto (the one with the fewest flips).",
+        ),
     ] = "auto",
     weight_bits: Annotated[
-        int, typer.Option(help="8, or 7 for CPUs that saturate; 0: as this CPU needs.")
+        int,
+        typer.Option(
+            rich_help_panel=INT8,
+            help="Bits of the weights: 8, or 7 for CPUs that saturate; 0 chooses for this CPU.",
+        ),
     ] = 0,
     qat: Annotated[
         Path | None,
-        typer.Option(help="Dataset: fine-tune INT8 on its training split first (PyTorch, minutes)."),
+        typer.Option(
+            rich_help_panel=INT8,
+            metavar="DATA",
+            help="Dataset whose training split fine-tunes the INT8 engine first (needs PyTorch, takes minutes).",
+        ),
     ] = None,
-    qat_epochs: Annotated[int, typer.Option(min=1, help="Passes over the split, with --qat.")] = 4,
-    max_batch: Annotated[int, typer.Option(min=1, help="Most crops at once.")] = 128,
-    name: Annotated[
-        str, typer.Option(help="Name of the bundle; default: model, backend and precision.")
-    ] = "",
-    threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads while measuring; 0: the backend chooses.")
-    ] = 0,
+    qat_epochs: Annotated[
+        int, typer.Option(rich_help_panel=INT8, min=1, help="Number of passes over that split, with --qat.")
+    ] = 4,
     batch: Annotated[
-        str, typer.Option(help="TensorRT: OPT,MAX: the batch to tune for and the greatest; default: 64,128.")
+        str,
+        typer.Option(
+            rich_help_panel=TENSORRT,
+            metavar="OPT,MAX",
+            help="Batch size to tune for and the largest batch size; default: 64,128.",
+        ),
     ] = "",
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
-            help="tensorrt-rtx: build ahead of time for this card, such as 8.6; once for each card. "
-            "Default: the GPU here, or without one 8.6, 8.9 and 12.0."
+            rich_help_panel=TENSORRT,
+            help="tensorrt-rtx: build ahead of time for a card such as 8.6; repeat the option for each card. "
+            "Default: the GPU of this machine, or without one 8.6, 8.9 and 12.0.",
         ),
     ] = None,
     optimization_level: Annotated[
-        int | None, typer.Option(min=0, max=5, help="TensorRT: how long to look for kernels.")
+        int | None,
+        typer.Option(
+            rich_help_panel=TENSORRT, min=0, max=5, help="How long TensorRT searches for fast kernels."
+        ),
     ] = None,
     workspace_mb: Annotated[
-        int | None, typer.Option(min=1, help="TensorRT: most device memory for the layers' scratch.")
+        int | None,
+        typer.Option(
+            rich_help_panel=TENSORRT, min=1, help="Device memory limit for the layers' scratch, MB."
+        ),
     ] = None,
     version_compatible: Annotated[
         bool,
-        typer.Option("--version-compatible", help="TensorRT: a plan for later versions of this major one."),
+        typer.Option(
+            "--version-compatible",
+            rich_help_panel=TENSORRT,
+            help="Build a plan that later versions with the same major number can load.",
+        ),
     ] = False,
     hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="TensorRT: a plan for Ampere and all later GPUs.")
+        bool,
+        typer.Option(
+            "--hardware-compatible",
+            rich_help_panel=TENSORRT,
+            help="Build a plan that runs on Ampere and every later GPU.",
+        ),
     ] = False,
     dla: Annotated[
-        int | None, typer.Option(min=0, help="TensorRT on a Jetson: DLA core; says which layers fall back.")
+        int | None,
+        typer.Option(
+            rich_help_panel=TENSORRT, min=0, help="DLA core on a Jetson; layers that fall back are listed."
+        ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    engines: Annotated[Path, typer.Option(help="Folder of all engines.")] = Path("engines"),
-    calibrations: Annotated[Path, typer.Option(help="Folder of all calibration sets.")] = Path("calibration"),
+    runs: Annotated[Path, typer.Option("--runs", rich_help_panel=FOLDERS, help=RUNS_HELP)] = RUNS,
+    engines: Annotated[Path, typer.Option("--engines", rich_help_panel=FOLDERS, help=ENGINES_HELP)] = ENGINES,
+    calibrations: Annotated[
+        Path, typer.Option("--calibrations", rich_help_panel=FOLDERS, help=CALIBRATIONS_HELP)
+    ] = CALIBRATIONS,
 ) -> None:
-    """Build an engine, prove that it decides as PyTorch does, and release it as a bundle; exit 3 if it does not.
+    """Build an engine, prove that it decides as PyTorch does, and release it; exit 3 if it does not.
 
-    An engine for a card that is not here is kept but not released: sji-edge engine release proves it there.
+    An engine for a card that is not in this machine is kept but not released: run sji-edge engine release on the
+    machine with the card.
 
     Example: `sji-edge build-engine runs/demo --precision auto`
 
     Example: `sji-edge build-engine runs/demo --precision int8 --qat data/solder-joints`
     """
-    from sji_edge.core.extras import require
+    from sji_edge.cli.render.build import print_built
+    from sji_edge.cli.render.console import console
+    from sji_edge.cli.render.tensorrt import say_targets
+    from sji_edge.cli.settings import settings_or_usage_error
+    from sji_edge.runtime.tensorrt.options import TensorRtOptions
+    from sji_edge.workflows.build import pipeline
+    from sji_edge.workflows.build.tensorrt import ahead_of_time, tuned_batches
 
-    require("onnx", purpose="sji-edge build-engine")
-    from sji_edge.cli.render.build import print_tried
-    from sji_edge.cli.render.common import console, settings_or_usage_error
-    from sji_edge.cli.render.parity import print_parity
-    from sji_edge.cli.render.tensorrt import (
-        RTX,
-        batches_of,
-        say_build,
-        say_pending,
-        say_targets,
-        tensorrt_options,
-    )
-    from sji_edge.core.errors import GateError
-    from sji_edge.workflows.artifacts import exported_model
-    from sji_edge.workflows.build.pipeline import BuildSettings, build
-
-    tuned, greatest = batches_of(batch, max_batch)
-    tensorrt = tensorrt_options(
+    tuned, greatest = tuned_batches(batch, max_batch)
+    tensorrt = settings_or_usage_error(
+        TensorRtOptions,
         compute_capabilities=tuple(compute_capability or ()),
         opt_batch=tuned,
         optimization_level=optimization_level,
@@ -107,36 +154,27 @@ def build_engine(
         hardware_compatible=hardware_compatible,
         dla=dla,
     )
-    settings = settings_or_usage_error(
-        BuildSettings,
-        model=exported_model(model, runs),
-        calibration=calibration,
-        calibrations=calibrations,
-        precision=precision,
-        backend=backend,
-        method=method,
-        weight_bits=weight_bits,
-        max_batch=greatest,
-        name=name,
-        threads=threads,
-        engines=engines,
-        tensorrt=tensorrt,
-        qat=None if qat is None else {"data": qat, "epochs": qat_epochs},
-    )
-    if backend == RTX:
-        say_targets(tensorrt)
+    targets = ahead_of_time(backend, tensorrt)
+    if targets is not None:
+        say_targets(targets)
     with console().status("building") as status:
-        built = build(settings, lambda step: status.update(step))
-    print_tried(built.bundle.manifest)
-    say_build(built.bundle.manifest.build)
-    print_parity(built.report, built.bundle.manifest.name, pending=built.pending)
-    if built.pending:
-        say_pending(built.bundle, built.pending)
-        return
-    if not built.bundle.manifest.released:
-        raise GateError(
-            f"{built.bundle.folder} is not released: {'; '.join(built.report.result.failures)}",
-            hint="build with --precision auto, which falls back to the next wider precision that passes",
+        built = pipeline.build_engine(
+            model,
+            runs=runs,
+            engines=engines,
+            calibration=calibration,
+            calibrations=calibrations,
+            precision=precision,
+            backend=backend,
+            method=method,
+            weight_bits=weight_bits,
+            max_batch=greatest,
+            name=name,
+            threads=threads,
+            tensorrt=tensorrt,
+            qat=qat,
+            qat_epochs=qat_epochs,
+            progress=status.update,
         )
-    console().print(f"released: {built.bundle.folder}")
-    console().print(f"next: sji-edge infer --stream camera0 --engine {built.bundle.folder}")
+    print_built(built)
+    built.require_release()

@@ -5,48 +5,53 @@ from typing import Annotated
 
 import typer
 
+from sji_edge.cli.options import CALIBRATIONS, RUNS, Calibrations, Dataset, Runs
+
 
 def calibrate(
-    data: Annotated[Path, typer.Argument(help="Dataset: DATA/{train,validation,test}/CLASS/IMAGE.")],
+    data: Dataset,
     run: Annotated[
-        Path | None, typer.Option(help="Run whose model is quantised; default: the newest.")
+        Path | None,
+        typer.Option(help="Run whose model is quantised, or its model.onnx; default: the run exported last."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many crops.")] = 256,
-    name: Annotated[str, typer.Option(help="Name of the set; default: the run's.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random half of the choice.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Write the set although its audit fails.")] = False,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    calibration: Annotated[Path, typer.Option(help="Folder of all sets.")] = Path("calibration"),
+    count: Annotated[int, typer.Option(min=1, help="Number of crops; at least one for each class.")] = 256,
+    name: Annotated[str, typer.Option(help="Name of the calibration set; default: the run's name.")] = "",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed for the half of the crops that is chosen at random.")
+    ] = 0,
+    bit_depth: Annotated[
+        int | None, typer.Option(help="Number of bits that 16-bit images use, such as 12; default: all 16.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the set even if the audit finds it unfit.")
+    ] = False,
+    runs: Runs = RUNS,
+    calibrations: Calibrations = CALIBRATIONS,
 ) -> None:
-    """Choose calibration crops from the training split: its classes, groups and the model's feature space.
+    """Choose the calibration crops that INT8 ranges are taken from, out of the training split.
 
-    Groups (photographs that belong together) are read from DATA/labels.csv, columns file and group, where it exists.
+    The crops cover every class, every group and the model's feature space. Groups (photographs that belong together)
+    are read from the columns file and group of DATA/labels.csv, if it exists. Exit 3 if the audit finds the crops
+    unfit.
 
     Example: `sji-edge calibrate data/solder-joints --count 256`
     """
-    from sji_edge.cli.render.common import console
-    from sji_edge.core.extras import require
-
-    require("onnx", purpose="sji-edge calibrate")
-    import onnx
-
     from sji_edge.cli.render.calibration import print_audit
-    from sji_edge.core.files import fresh_name
-    from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset
-    from sji_edge.quantization.calibration.dataset import make_calibration_set
-    from sji_edge.runtime.onnxruntime import card_in_graph
-    from sji_edge.workflows.artifacts import exported_model
+    from sji_edge.cli.render.console import console
+    from sji_edge.workflows.calibrate import calibrate as choose_crops
 
-    model = exported_model(run, runs)
-    card = card_in_graph(model)
-    held_out = [
-        split for split in ("validation", "test") if any((data / n).is_dir() for n in SPLIT_FOLDERS[split])
-    ]
-    dataset = FolderDataset.open(data, card.good_class, ("train", *held_out))
-    folder = calibration / (name or fresh_name(calibration, card.name))
-    with console().status("comparing splits, choosing crops, auditing them"):
-        made = make_calibration_set(
-            folder, dataset, onnx.load(model), card.preprocess, count=count, seed=seed, force=force
+    with console().status("choosing crops") as status:
+        made = choose_crops(
+            data,
+            run=run,
+            runs=runs,
+            calibration=calibrations,
+            count=count,
+            name=name,
+            seed=seed,
+            bit_depth=bit_depth,
+            force=force,
+            progress=status.update,
         )
-    print_audit(folder, made)
+    print_audit(made)
     console().print("next: sji-edge build-engine")

@@ -1,19 +1,37 @@
-"""The table of all that ``build-engine`` tried."""
+"""What ``build-engine`` prints: the table of everything it tried, and what a person should know about the engine."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
-from sji_edge.cli.render.tensorrt import capabilities
-from sji_edge.runtime.bundle.manifest import Attempt, Manifest
+from sji_edge.cli.render.console import console
+from sji_edge.cli.render.parity import print_parity
+from sji_edge.cli.render.tensorrt import capabilities, say_build, say_pending
+from sji_edge.runtime.bundle.manifest import Attempt, BlankCrops, Manifest
 from sji_edge.runtime.tensorrt.compatibility import NONE
+
+if TYPE_CHECKING:
+    # Building needs packages that an edge box, which only shows the table, does not have.
+    from sji_edge.workflows.build.pipeline import Built
+
+
+def print_built(built: "Built") -> None:
+    """Print what was tried, the kept engine's parity, and whether it is released."""
+    manifest = built.bundle.manifest
+    print_tried(manifest)
+    say_build(manifest.build)
+    print_parity(built.report, manifest.name, pending=built.pending)
+    if built.pending:
+        say_pending(built.bundle, built.pending)
+    elif built.released:
+        console().print(f"released: {built.folder}", markup=False)
+        console().print(f"next: sji-edge infer --stream camera0 --engine {built.folder}", markup=False)
 
 
 def print_tried(manifest: Manifest) -> None:
-    """Print one row an attempt, and say when INT8 is not faster than the widest type here."""
+    """Print one row for each attempt, then remarks on the calibration, INT8's speed and blank crops."""
     batch = next((attempt.batch for attempt in manifest.tried if attempt.batch), None)
     table = Table(title=escape(_title(manifest)))
     for column in (
@@ -41,13 +59,17 @@ def print_tried(manifest: Manifest) -> None:
             _remark(attempt),
         )
     console().print(table)
-    for line in (*_calibration_lines(manifest.calibration), _int8_slower(manifest.tried)):
+    for line in (
+        *_calibration_lines(manifest.calibration),
+        _int8_slower(manifest.tried),
+        _blank_line(manifest.blank_crops),
+    ):
         if line:
             console().print(line)
 
 
 def _title(manifest: Manifest) -> str:
-    """Say which device the trials ran on, or which they were for where it was not there."""
+    """Say which device the trials ran on, or which one they are for if it is not in this machine."""
     facts = manifest.environment
     capability = f"compute capability {capabilities(facts)}"
     if any(attempt.pending for attempt in manifest.tried):
@@ -76,11 +98,16 @@ def _remark(attempt: Attempt) -> str:
 
 
 def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
-    """Say what the calibration crops decided, and what speaks against them."""
+    """Say what was decided on the calibration crops, and what is wrong with them."""
     if calibration.get("forced"):
         yield (
-            f"[bold red]the calibration set {calibration['set']} was forced[/bold red] although: "
-            f"{'; '.join(calibration['forced'])}"
+            f"[bold red]the calibration set {escape(calibration['set'])} was forced[/bold red] in spite of: "
+            f"{escape('; '.join(calibration['forced']))}"
+        )
+    if calibration.get("does_not_fit"):
+        yield (
+            f"[yellow]the calibration set {escape(calibration['set'])} does not fit the run: "
+            f"{escape(calibration['does_not_fit'])}[/yellow]"
         )
     methods = calibration.get("range_methods", {})
     if methods:
@@ -88,15 +115,26 @@ def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
             f"{name} {score['flips']} flips, |Δscore| {score['score_error']:.4f}"
             for name, score in methods.items()
         )
-        yield f"ranges by {calibration['ranges']}; on the crops kept out of them: {scored}"
+        yield f"ranges taken by {calibration['ranges']}; on the crops held out for judging them: {scored}"
     clipped = calibration.get("clipped", {})
     if clipped:
         name, share = next(iter(clipped.items()))
-        yield f"clipped at most: {share:.3%} of the values of {name}"
+        yield f"most clipped tensor: {name}, {share:.3%} of its values"
+
+
+def _blank_line(blank: BlankCrops | None) -> str:
+    """Say how many crops without a joint the engine passes when nothing checks them first."""
+    if blank is None:
+        return ""
+    passed = {name: kind for name, kind in blank.kinds.items() if kind.passed}
+    if not passed:
+        return "blank crops (empty, flat, half covered): the engine by itself passes none"
+    shares = ", ".join(f"{kind.passed} of {kind.crops} {name}" for name, kind in passed.items())
+    return f"[yellow]blank crops that the engine by itself would PASS: {shares}; caught by: {blank.caught_by}[/yellow]"
 
 
 def _failures(attempt: Attempt) -> tuple[str, ...]:
-    # The last one of a pending attempt says that it is pending; the gate's column does so already.
+    # The last one of a pending attempt says that it is pending, as the gate's column does.
     return attempt.failures[:-1] if attempt.pending else attempt.failures
 
 

@@ -1,40 +1,42 @@
-"""What ``calibrate`` prints of a set's audit."""
+"""What ``calibrate`` prints about a set's audit."""
 
-from pathlib import Path
-
+from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
-from sji_edge.quantization.calibration.dataset import CalibrationManifest
+from sji_edge.cli.render.console import console
+from sji_edge.core.text import listing
+from sji_edge.workflows.calibrate import CalibrationResult
 
 SHOWN_CLIPPED = 3
 
 
-def print_audit(folder: Path, manifest: CalibrationManifest) -> None:
-    """Print what a set covers, and what speaks against it."""
-    found = manifest.audit
-    table = Table(title=f"{folder}: {found.crops} crops", show_header=False)
+def print_audit(made: CalibrationResult) -> None:
+    """Print what a calibration set covers and what the audit found wrong with it."""
+    found = made.manifest.audit
+    table = Table(title=escape(f"{made.folder}: {found.crops} crops"), show_header=False)
     rows = {
         "classes": ", ".join(f"{name} {count}" for name, count in found.by_class.items()),
         "groups": _groups(len(found.by_group), found.groups_missing),
-        "repeated": f"{found.exact_duplicates} same file, {found.near_duplicates} same picture",
-        "flat": str(found.flat_crops),
-        "held-out images": f"{found.held_out_images_compared} compared, none among the crops; "
-        f"{found.like_held_out} look like a training image; {found.left_out} training images left out",
-        "clipped": "; ".join(
+        "duplicates": f"{found.exact_duplicates} identical files, {found.near_duplicates} that look the same",
+        "flat crops": str(found.flat_crops),
+        "held-out images": f"{found.held_out_images_compared} compared; {found.like_held_out} training images look "
+        f"like one of them; {found.left_out} training images left out",
+        "most clipped tensors": ", ".join(
             f"{name} {share:.3%}" for name, share in list(found.clipped.items())[:SHOWN_CLIPPED]
         )
         or "not measured",
     }
     for name, text in rows.items():
-        table.add_row(name, text)
+        table.add_row(name, escape(text))
     console().print(table)
-    if manifest.forced:
-        console().print(f"[bold red]forced[/bold red] although: {'; '.join(found.findings)}")
+    for warning in made.warnings:
+        console().print(f"[yellow]warning: {escape(warning)}[/yellow]")
+    if made.manifest.forced:
+        console().print(f"[bold red]forced[/bold red] in spite of: {escape('; '.join(found.findings))}")
 
 
 def _groups(covered: int, missing: tuple[str, ...]) -> str:
     if not covered and not missing:
-        return "not known (no labels.csv with the columns file and group)"
+        return "not known (there is no labels.csv with the columns file and group)"
     text = f"{covered} of {covered + len(missing)}"
-    return text if not missing else f"{text}; without {', '.join(missing[:5])}"
+    return f"{text}; without {listing(missing)}" if missing else text

@@ -5,28 +5,45 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
-from sji_edge.core.errors import SjiError
-from sji_edge.runtime.bundle.bundle import Bundle, backend_of, environment_changes, verify_bundle
+from sji_edge.cli.render.console import console
+from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.runtime.bundle.manifest import SIGNATURE
+from sji_edge.workflows.engines.manage import Listed, Verified, state_of
 
 
-def print_engines(folders: list[Path]) -> None:
-    """Print one line a bundle; one that cannot be opened shows the reason, and hides no other."""
+def print_engines(listed: list[Listed]) -> None:
+    """Print one row for each folder; a folder without a usable bundle shows the reason."""
     table = Table(title="engines")
     for column in ("name", "backend", "precision", "MB", "max batch", "made (UTC)", "signed", "state"):
         table.add_column(column, justify="right" if column in ("MB", "max batch") else "left")
-    for folder in folders:
-        try:
-            bundle = verify_bundle(folder, require_released=False)
-            table.add_row(*map(escape, _row(bundle)))
-        except SjiError as error:
-            table.add_row(escape(folder.name), "", "", "", "", "", "", f"[red]{escape(error.message)}[/red]")
+    for item in listed:
+        if item.bundle is not None:
+            table.add_row(*map(escape, _row(item.bundle)))
+        else:
+            table.add_row(
+                escape(item.folder.name), "", "", "", "", "", "", f"[red]{escape(item.fault)}[/red]"
+            )
     console().print(table)
 
 
+def print_verified(verified: Verified, require_signature: Path | None) -> None:
+    """Print what ``engine verify`` checked, and the comparison on the golden crops."""
+    from sji_edge.cli.render.parity import print_parity
+
+    bundle, terminal = verified.bundle, console()
+    signed = f", signed by {require_signature}" if require_signature else ""
+    terminal.print(f"files: {len(bundle.manifest.files)} unaltered{signed}", markup=False)
+    if verified.changes:
+        terminal.print("machine: differs from the one where the engine was validated:")
+    else:
+        terminal.print("machine: the one where the engine was validated")
+    for change in verified.changes:
+        terminal.print(f"  - {change}", markup=False)
+    print_parity(verified.report, f"{bundle.manifest.name} on golden crops, here")
+
+
 def print_engine(bundle: Bundle) -> None:
-    """Print everything that a bundle says of itself."""
+    """Print everything that a bundle's manifest says."""
     manifest, card = bundle.manifest, bundle.card
     table = Table(title=escape(str(bundle.folder)), show_header=False)
     table.add_column("")
@@ -34,7 +51,9 @@ def print_engine(bundle: Bundle) -> None:
     rows = {
         "engine": f"{manifest.backend} {manifest.precision}, up to {manifest.max_batch} crops at once",
         "state": state_of(bundle),
-        "signed": "yes (engine verify --require-signature checks by whom)" if _signed(bundle) else "no",
+        "signed": "yes (sji-edge engine verify --require-signature KEY checks the key)"
+        if _signed(bundle)
+        else "no",
         "made": manifest.created_utc,
         "model": f"{card.name}: {card.architecture}, {card.loss.name}, seed {card.seed}",
         "classes": ", ".join(card.classes) + f"; good: {card.good_class}",
@@ -53,23 +72,6 @@ def print_engine(bundle: Bundle) -> None:
 
         print_tried(manifest)
     console().print(_files(bundle))
-
-
-def state_of(bundle: Bundle) -> str:
-    """Say whether a bundle is released, and whether it can run here."""
-    if bundle.manifest.waits_for_device:
-        return "not released yet: its parity waits for the device (sji-edge engine release there)"
-    if not bundle.manifest.released:
-        return "not released: it failed its parity gate"
-    try:
-        reason = backend_of(bundle.manifest).incompatibility(
-            bundle.manifest.precision, bundle.manifest.environment
-        )
-    except SjiError as error:
-        reason = error.message
-    if reason:
-        return f"released, but cannot run here: {reason}"
-    return "released" + (", proven on another machine" if environment_changes(bundle) else "")
 
 
 def _row(bundle: Bundle) -> list[str]:

@@ -41,10 +41,10 @@ def cover(
 
 
 def _shares(sizes: NDArray[np.int64], count: int) -> list[int]:
-    """Split a count evenly over classes, none above its size."""
+    """Split a count evenly over classes, none above its size; the smallest classes go first."""
     shares = np.zeros(len(sizes), dtype=np.int64)
-    for class_index in np.argsort(sizes, kind="stable"):
-        open_classes = int((shares == 0).sum())
+    for place, class_index in enumerate(np.argsort(sizes, kind="stable")):
+        open_classes = len(sizes) - place
         shares[class_index] = min(int(sizes[class_index]), (count - int(shares.sum())) // open_classes)
     return [int(share) for share in shares]
 

@@ -1,59 +1,38 @@
-"""Calibration sets on disk: the chosen images, and a manifest that pins each of them."""
+"""Calibration sets on disk: the chosen images, and a manifest with the hash of each."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
 
-from sji_edge.core import run_files
-from sji_edge.core.card import PreprocessSpec, in_one_line
-from sji_edge.core.errors import DataError, GateError
+from sji_edge.core.card import ModelCard, PreprocessSpec
+from sji_edge.core.errors import DataError, GateError, OutputError
 from sji_edge.core.files import new_folder, sha256_of, write_json
-from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
 from sji_edge.quantization.calibration.audit import MAX_FLAT_SHARE, CalibrationAudit, audit, flat
 from sji_edge.quantization.calibration.coverage import cover
 from sji_edge.quantization.calibration.leak_guard import Pool, eligible
+from sji_edge.quantization.calibration.manifest import (
+    MANIFEST,
+    CalibrationCrop,
+    CalibrationManifest,
+    read_calibration_manifest,
+)
 from sji_edge.quantization.int8.ranges import clipped_shares, histograms
 from sji_edge.quantization.int8.tensors import quantized_tensors
 from sji_edge.quantization.tensor_values import features_on, held_out
 
-MANIFEST = run_files.MANIFEST
 CROPS = "crops"
-
-
-class CalibrationCrop(FrozenModel):
-    """One image of the set: its file in the set, its content, its class, and where it came from."""
-
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    label: str
-    source: str
-
-
-class CalibrationManifest(FrozenModel):
-    """``manifest.json`` of a calibration set; ``forced``: written although the audit speaks against it."""
-
-    schema_version: Literal[1] = 1
-    dataset_sha256: str
-    method: str
-    seed: int
-    crops: tuple[CalibrationCrop, ...] = Field(min_length=1)
-    audit: CalibrationAudit
-    forced: bool = False
-    bit_depth: int | None = None
 
 
 def make_calibration_set(
     folder: Path,
     dataset: FolderDataset,
     model: onnx.ModelProto,
-    spec: PreprocessSpec,
+    card: ModelCard,
     *,
     count: int,
     seed: int,
@@ -64,64 +43,76 @@ def make_calibration_set(
     Args:
         folder: ``calibration/SET``; must not exist yet.
         dataset: opened with its training split, and with whatever held-out splits there are.
-        model: the graph whose features the crops shall cover.
-        spec: the model's crops.
-        count: how many.
-        seed: of the random half of the choice.
-        force: write the set although the audit speaks against it; the manifest says so.
+        model: the graph whose features the crops cover.
+        card: the model's card.
+        count: number of crops, at least one for each class.
+        seed: seed of the random half of the choice.
+        force: write the set in spite of what the audit finds; the manifest says so.
 
     Raises:
-        DataError: a training image stands in a held-out split, too, or none is left to choose from.
-        GateError: the audit speaks against the set; nothing is written.
-        OutputError: the folder exists.
+        DataError: ``count`` is less than the number of classes, a training image is in a held-out split too, or no
+            image is left to choose from.
+        GateError: the audit finds the set unfit; nothing is written.
+        OutputError: the folder exists, or cannot be written.
     """
-    pool = eligible(dataset, spec)
+    if count < len(dataset.classes):
+        raise DataError(
+            f"a calibration set must hold at least one crop of each class, {len(dataset.classes)} here (got {count})",
+            hint="raise the number of crops; 256 is the default",
+        )
+    pool = eligible(dataset, card.preprocess)
     features = features_on(model, pool.crops)
     chosen = cover(features, pool.labels, count, seed, pool.groups)
     picked = [pool.samples[index] for index in chosen]
     found = _audit(dataset, model, pool, chosen)
     if found.findings and not force:
         raise GateError(
-            f"the audit speaks against these calibration crops: {'; '.join(found.findings)}",
-            hint="mend the training split, or write the set all the same with --force",
+            f"the audit found these calibration crops unfit: {'; '.join(found.findings)}",
+            hint="correct the training split, or force the set to be written all the same",
         )
-    with new_folder(folder) as partial:
-        (partial / CROPS).mkdir()
-        manifest = CalibrationManifest(
-            dataset_sha256=dataset.sha256(),
-            method="one of each group, then k-centre on the model's features, half of it at random",
-            seed=seed,
-            crops=tuple(
-                _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
-            ),
-            audit=found,
-            forced=bool(found.findings),
-            bit_depth=dataset.bit_depth,
-        )
-        write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
+    try:
+        with new_folder(folder) as partial:
+            (partial / CROPS).mkdir()
+            manifest = CalibrationManifest(
+                dataset_sha256=_hash_for(dataset, card),
+                run=card.name,
+                run_created_utc=card.created_utc,
+                preprocess=card.preprocess,
+                method="one of each group, then k-centre on the model's features, half of it at random",
+                seed=seed,
+                crops=tuple(
+                    _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
+                ),
+                audit=found,
+                forced=bool(found.findings),
+                bit_depth=dataset.bit_depth,
+            )
+            write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}", hint="choose another folder") from error
     return manifest
+
+
+def _hash_for(dataset: FolderDataset, card: ModelCard) -> str:
+    """Return the dataset's hash; that without the test split where the run was trained without one."""
+    without_test = {name: samples for name, samples in dataset.splits.items() if name != "test"}
+    alone = replace(dataset, splits=without_test).sha256()
+    return alone if alone == card.dataset_sha256 else dataset.sha256()
 
 
 def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np.uint8], CalibrationManifest]:
     """Return a set's crops, uint8 ``(n, height, width, channels)``, and its manifest.
 
     Raises:
-        DataError: no set, or an image that is missing or altered.
+        DataError: not a calibration set, or an image is missing or altered.
         GateError: more than half of the crops are flat, and the set was not forced.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise DataError(f"{folder} is not a calibration set", hint="make one with sji-edge calibrate DATA")
-    try:
-        manifest = CalibrationManifest.model_validate(json.loads(path.read_text()))
-    except (ValueError, ValidationError) as error:
-        reason = in_one_line(error) if isinstance(error, ValidationError) else str(error)
-        raise DataError(f"{path} is no valid calibration manifest: {reason}") from error
+    manifest = read_calibration_manifest(folder)
     files = [folder / CROPS / crop.file for crop in manifest.crops]
     for file, crop in zip(files, manifest.crops, strict=True):
         if not file.is_file() or sha256_of(file) != crop.sha256:
             raise DataError(
-                f"{file} is {'altered' if file.is_file() else 'missing'}: it is not what the manifest pins",
+                f"{file} {'was altered since the set was made' if file.is_file() else 'is missing'}",
                 hint="make the set again with sji-edge calibrate",
             )
     images = read_images(files, colour=spec.channels == 3, bit_depth=manifest.bit_depth)

@@ -68,11 +68,29 @@ class Attempt(FrozenModel):
     note: str = ""
 
 
-class BundleFacts(FrozenModel):
-    """What whoever builds an engine knows of it; the manifest adds the files.
+class BlankKind(FrozenModel):
+    """Crops of one kind that show no joint, and how many of them the engine passes by itself."""
 
-    ``thresholds`` are the deployed ones, solved on the engine's own scores; ``reference_thresholds`` those
-    of the reference model. ``environment`` is the backend's, ``build`` what its ``build`` returned.
+    crops: int = Field(ge=1)
+    passed: int = Field(ge=0)
+
+
+class BlankCrops(FrozenModel):
+    """What an engine says of crops without a joint, by kind: empty, flat, half covered.
+
+    ``caught_by`` names the check that turns such joints into ERROR before the engine sees them.
+    """
+
+    kinds: dict[str, BlankKind]
+    caught_by: str = "joint check of infer (ERROR hidden)"
+
+
+class BundleFacts(FrozenModel):
+    """What the build knows of an engine; the manifest adds the files.
+
+    ``thresholds`` are the deployed ones, chosen on the engine's own scores; ``reference_thresholds`` are those of
+    the reference model. ``environment`` comes from the backend, ``build`` from its ``build``. ``blank_crops`` is
+    None in bundles made before it was measured.
     """
 
     name: Name
@@ -86,6 +104,7 @@ class BundleFacts(FrozenModel):
     build: dict[str, Any] = {}
     calibration: dict[str, Any] = {}
     tried: tuple[Attempt, ...] = ()
+    blank_crops: BlankCrops | None = None
 
 
 class Manifest(BundleFacts):

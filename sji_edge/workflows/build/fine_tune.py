@@ -1,4 +1,4 @@
-"""``build-engine --qat``: an INT8 graph fine-tuned towards the float model, tried beside the plain one."""
+"""Quantisation-aware training: fine-tunes an INT8 graph towards the float model and tries it beside the plain one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from sji_edge.quantization.int8.quantizer import Quantizer, Scheme
 from sji_edge.quantization.ladder import Candidate, Ladder
 
 LABEL = "int8, QAT"
+QAT_EPOCHS = 4
 Step = Callable[[str], None]
 
 
 class QatSettings(FrozenModel):
-    """The options of ``--qat``: a dataset whose training split is fine-tuned on, and how often."""
+    """The dataset whose training split is used, and the number of passes over it."""
 
     data: Path
     epochs: int = Field(ge=1)
@@ -31,7 +32,7 @@ class QatSettings(FrozenModel):
 
 @dataclass(frozen=True)
 class QatJob:
-    """What the fine-tuning starts from; ``crops`` are the calibration crops, for the first ranges."""
+    """What the fine-tuning starts from; the first ranges are taken from ``crops``, the calibration crops."""
 
     settings: QatSettings
     model: Path
@@ -43,11 +44,11 @@ class QatJob:
 
 
 def with_fine_tuning(job: QatJob, ladder: Ladder) -> Ladder:
-    """Yield the ladder's plain INT8 graph, its fine-tuned form, then what the ladder has beyond.
+    """Yield the ladder's plain INT8 graph, its fine-tuned form, then the rest of the ladder.
 
     Args:
         job: the fine-tuning.
-        ladder: of a precision that begins with INT8.
+        ladder: a ladder that begins with INT8.
     """
     plain = next(ladder)
     passed = yield plain
@@ -66,10 +67,10 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     Raises:
         MissingExtraError: PyTorch is not installed.
         DataError: the dataset has no training split, or an image cannot be read.
-        UsageError: an operator that fine-tuning does not know.
-        GateError: it diverged.
+        UsageError: the graph has an operator that fine-tuning does not support.
+        GateError: the fine-tuning diverged.
     """
-    require("torch", "torchvision", purpose="build-engine --qat")
+    require("torch", "torchvision", purpose="fine-tuning INT8")
     from sji_edge.training.qat.fine_tune import FineTuneSettings, fine_tune
 
     timer = clock or SystemClock()
@@ -107,5 +108,5 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     }
     graph = job.folder / "int8-qat.onnx"
     onnx.save(tuned.graph, graph)
-    note = "" if nearer else "no epoch came closer to the float model: nothing was changed"
+    note = "" if nearer else "no epoch came closer to the float model, so nothing was changed"
     return Candidate(LABEL, "int8", graph, {**plain.facts, "qat": facts}, note=note)

@@ -1,4 +1,4 @@
-"""From an exported model to a released engine: the ladder, and what came of it."""
+"""From an exported model to a released engine: tries the ladder of precisions and writes the bundle."""
 
 import tempfile
 from collections.abc import Callable
@@ -8,14 +8,16 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from sji_edge.core.errors import UsageError
-from sji_edge.core.files import newest_folder
+from sji_edge.core.errors import GateError, UsageError
+from sji_edge.core.extras import require
+from sji_edge.core.files import check_new_folder, fresh_name
+from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
 from sji_edge.parity.run import ParityReport
-from sji_edge.quantization.calibration.dataset import MANIFEST, read_calibration_set
+from sji_edge.quantization.calibration.dataset import read_calibration_set
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.ladder import Candidate, Ladder, candidates
 from sji_edge.runtime import BACKENDS
@@ -24,8 +26,9 @@ from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.runtime.host_cpu import saturates_int8
 from sji_edge.runtime.onnxruntime import card_in_graph
-from sji_edge.runtime.tensorrt.options import TensorRtOptions
-from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
+from sji_edge.runtime.tensorrt.options import DEFAULTS, TensorRtOptions
+from sji_edge.workflows.artifacts import exported_model, fitting_calibration
+from sji_edge.workflows.build.fine_tune import QAT_EPOCHS, QatJob, QatSettings, with_fine_tuning
 from sji_edge.workflows.build.trial import EngineTrial, Workbench, best
 from sji_edge.workflows.build.write_bundle import release
 
@@ -37,7 +40,7 @@ Step = Callable[[str], None]
 
 
 class BuildSettings(FrozenModel):
-    """Every option of ``build-engine``."""
+    """What to build; see ``build_engine``."""
 
     model: Path
     calibration: Path | None
@@ -46,9 +49,9 @@ class BuildSettings(FrozenModel):
     backend: str
     method: str
     weight_bits: Literal[0, 7, 8]
-    max_batch: int
+    max_batch: int = Field(ge=1)
     name: str
-    threads: int
+    threads: int = Field(ge=0)
     engines: Path
     tensorrt: TensorRtOptions | None = None
     qat: QatSettings | None = None
@@ -56,7 +59,9 @@ class BuildSettings(FrozenModel):
     @model_validator(mode="after")
     def _qat_is_int8(self) -> Self:
         if self.qat is not None and self.precision not in ("auto", "int8"):
-            raise ValueError(f"--qat makes INT8 engines; --precision is {self.precision}")
+            raise ValueError(
+                f"fine-tuning makes INT8 engines; precision must be auto or int8 (got {self.precision})"
+            )
         return self
 
 
@@ -64,29 +69,122 @@ class BuildSettings(FrozenModel):
 class Built:
     """A finished bundle and the comparison that decided on its release.
 
-    ``pending`` says why the engine could not run here; its graph passed the gate, and the device must prove the rest.
+    Attributes:
+        bundle: the bundle, released or not (``bundle.manifest.released``).
+        report: the parity report of the engine in it.
+        pending: why the engine could not run here, if so; its graph passed the gate, and the device must prove the
+            rest.
     """
 
     bundle: Bundle
     report: ParityReport
     pending: str = ""
 
+    @property
+    def folder(self) -> Path:
+        """``engines/NAME``."""
+        return self.bundle.folder
 
-def build(settings: BuildSettings, step: Step) -> Built:
-    """Build candidates, gate each, keep the fastest that passes, and write the bundle.
+    @property
+    def released(self) -> bool:
+        """Whether the engine passed its gate on this machine."""
+        return self.bundle.manifest.released
+
+    def require_release(self) -> None:
+        """Raise ``GateError`` when the engine failed its gate; one that waits for its device did not."""
+        if not self.released and not self.pending:
+            raise GateError(
+                f"{self.folder} is not released: {'; '.join(self.report.result.failures)}",
+                hint="build with precision auto, which falls back to the next wider precision that passes",
+            )
+
+    def __bool__(self) -> bool:
+        return self.released
+
+    def __fspath__(self) -> str:
+        return str(self.bundle.folder)
+
+
+def build_engine(
+    model: str | Path | None = None,
+    *,
+    runs: str | Path = "runs",
+    engines: str | Path = "engines",
+    calibration: str | Path | None = None,
+    calibrations: str | Path = "calibration",
+    precision: str = "auto",
+    backend: str = "openvino",
+    method: str = "auto",
+    weight_bits: int = 0,
+    max_batch: int = 128,
+    name: str = "",
+    threads: int = 0,
+    tensorrt: TensorRtOptions | None = None,
+    qat: str | Path | None = None,
+    qat_epochs: int = QAT_EPOCHS,
+    progress: Step | None = None,
+) -> Built:
+    """Build an engine, prove that it decides as PyTorch does, and write it as a bundle.
+
+    Candidates are built from INT8 to FP32 and compared with PyTorch on the golden crops. The fastest one that passes
+    its parity gate is released. If none passes, the fastest is kept for inspection and not released.
 
     Args:
-        settings: the command's options.
-        step: told what is being done.
+        model: a run, or its ``model.onnx``; None: the run exported last.
+        runs: folder of all runs.
+        engines: folder of all engines; the bundle is written there.
+        calibration: calibration set for INT8; None: the newest in ``calibrations`` that fits the run.
+        calibrations: folder of all calibration sets.
+        precision: ``auto``, ``int8``, ``fp16``, ``bf16`` or ``fp32``.
+        backend: ``openvino``, ``onnxruntime``, ``tensorrt``, ``tensorrt-rtx``, or an installed one.
+        method: how INT8 ranges are taken: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto``.
+        weight_bits: bits of INT8 weights, 7 or 8; 0: what this CPU needs.
+        max_batch: largest number of crops in one batch.
+        name: name of the bundle; empty: model, backend and precision.
+        threads: CPU threads while measuring; 0 leaves the choice to the backend.
+        tensorrt: options for the TensorRT builder.
+        qat: dataset on whose training split an INT8 graph is fine-tuned; None: no fine-tuning.
+        qat_epochs: number of passes over that split.
+        progress: receives each step in words.
+
+    Returns:
+        The bundle; false in a condition when it was not released.
 
     Raises:
-        UsageError: a name that is not known, or INT8 without a calibration set.
-        GateError: the calibration set cannot serve.
-        OutputError: the bundle exists.
+        UsageError: a name or a value that is not known, or INT8 without a calibration set that fits.
+        GateError: the calibration set is unfit.
+        OutputError: the bundle exists, or its folder cannot be written.
+        MissingExtraError: a package is not installed.
     """
+    require("onnx", purpose="building an engine")
+    settings = parse_settings(
+        BuildSettings,
+        {
+            "model": exported_model(None if model is None else Path(model), Path(runs)),
+            "calibration": calibration,
+            "calibrations": calibrations,
+            "precision": precision,
+            "backend": backend,
+            "method": method,
+            "weight_bits": weight_bits,
+            "max_batch": max_batch,
+            "name": name,
+            "threads": threads,
+            "engines": engines,
+            "tensorrt": tensorrt,
+            "qat": None if qat is None else {"data": qat, "epochs": qat_epochs},
+        },
+    )
+    return build(settings, progress or (lambda _: None))
+
+
+def build(settings: BuildSettings, step: Step) -> Built:
+    """Build from parsed settings; see ``build_engine``."""
     backend = _backend(settings, step)
     card = card_in_graph(settings.model)
     golden = read_golden(settings.model.parent / GOLDEN, card)
+    # Before minutes of work; without a name the folder is free by construction.
+    check_new_folder(settings.engines / (settings.name or fresh_name(settings.engines, card.name)))
     saturates = saturates_int8() and settings.backend not in TENSORRT_BACKENDS
     weight_bits = settings.weight_bits or (7 if saturates else 8)
     with tempfile.TemporaryDirectory(prefix="sji-edge-build-") as folder:
@@ -106,6 +204,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
         for trial in trials:
             calibration.update(trial.candidate.measured)
         step("writing the bundle")
+        blank = None if kept.pending else bench.blank_crops(kept)
         bundle = release(
             bench,
             trials,
@@ -114,6 +213,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
             name=settings.name,
             calibration=calibration,
             weight_bits=weight_bits,
+            blank_crops=blank,
         )
         return Built(bundle, kept.report, kept.pending if kept.serves else "")
 
@@ -121,14 +221,14 @@ def build(settings: BuildSettings, step: Step) -> Built:
 def _backend(settings: BuildSettings, step: Step) -> Backend:
     kind = BACKENDS.get(settings.backend)
     if settings.backend not in TENSORRT_BACKENDS:
-        if settings.tensorrt is not None:
+        if settings.tensorrt not in (None, DEFAULTS):
             raise UsageError(
-                f"{settings.backend} has none of TensorRT's options",
-                hint="--backend tensorrt or tensorrt-rtx",
+                f"TensorRT options were given, and the backend is {settings.backend}",
+                hint="choose the backend tensorrt or tensorrt-rtx, or leave the options out",
             )
         plain: Backend = kind()
         return plain
-    options = settings.tensorrt or TensorRtOptions()
+    options = settings.tensorrt or DEFAULTS
     # Beside the bundles, so that the next build on this device does not time the same kernels again.
     caches = settings.engines / ".timing"
     tensorrt: Backend = kind(options.model_copy(update={"timing_caches": caches}), step)
@@ -136,7 +236,7 @@ def _backend(settings: BuildSettings, step: Step) -> Backend:
 
 
 def _climb(ladder: Ladder, bench: Workbench) -> list[EngineTrial]:
-    """Try candidates until the ladder, told of each one's gate, ends."""
+    """Try candidates until the ladder ends; it is told of each one whether it passed well."""
     trials: list[EngineTrial] = []
     try:
         candidate = next(ladder, None)
@@ -195,16 +295,13 @@ def _halves(backend: Backend) -> tuple[str, ...]:
 
 
 def _calibration_crops(settings: BuildSettings, bench: Workbench) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    chosen = settings.calibration or newest_folder(settings.calibrations, MANIFEST)
-    if chosen is None:
-        raise UsageError(
-            f"INT8 needs a calibration set, and {settings.calibrations} holds none",
-            hint="make one with sji-edge calibrate DATA, or build with --precision fp32",
-        )
+    chosen = settings.calibration or fitting_calibration(settings.calibrations, bench.card)
     crops, manifest = read_calibration_set(chosen, bench.card.preprocess)
     forced = {"forced": list(manifest.audit.findings)} if manifest.forced else {}
+    reason = manifest.unfit_for(bench.card)
     return crops, {
         **forced,
+        **({"does_not_fit": reason} if reason else {}),
         "set": chosen.name,
         "crops": len(manifest.crops),
         "method": manifest.method,

@@ -1,7 +1,8 @@
-"""One candidate of ``build-engine`` at a time: built, compared with PyTorch, timed against the others."""
+"""Builds one candidate engine at a time, compares it with PyTorch, and times it against the others."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from sji_edge.parity.run import ParityReport, check_parity, predict, unproven
 from sji_edge.quantization.ladder import Candidate
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.golden import Golden
+from sji_edge.runtime.bundle.manifest import BlankCrops
+from sji_edge.workflows.build.blank_crops import passed_blank_crops
 
 TIMED_BATCH = 64
 TIMED_ROUNDS = 15
@@ -30,10 +33,17 @@ SAME_SPEED = 1.07
 
 @dataclass(frozen=True)
 class EngineTrial:
-    """A candidate, built and compared. ``times_ms``: of the timed batch, and of one crop.
+    """A candidate, built and compared.
 
-    ``pending`` says why the engine could not run here, and is empty where it did; then ``report`` is that of its
-    graph on the CPU, which fails for this reason alone where the graph passes.
+    Attributes:
+        candidate: the graph that was tried.
+        engine_file: the engine.
+        facts: facts for the manifest.
+        thresholds: the limits for this engine's scores.
+        report: the comparison with PyTorch; that of the graph on the CPU where the engine could not run.
+        times_ms: time for the timed batch, and for one crop.
+        pending: why the engine could not run here; empty where it did. The report then fails for this reason alone
+            if the graph passes.
     """
 
     candidate: Candidate
@@ -46,23 +56,23 @@ class EngineTrial:
 
     @property
     def serves(self) -> bool:
-        """Whether it passed its gate, or nothing is wrong with it but that it could not run here."""
+        """Whether it passed its gate, or would have but for not running here."""
         return bool(self.report) or self.report.result.failures == (self.pending,)
 
     @property
     def passes_well(self) -> bool:
-        """Whether it would pass with half the flips that its gate allows: other joints are not these."""
+        """Whether it would pass with half the flips that its gate allows, a margin for joints it has not seen."""
         limits = self.report.limits
         strict = limits.model_copy(update={"min_agreement": (1.0 + limits.min_agreement) / 2})
         return self.serves and bool(gate(self.report.comparison, strict))
 
 
 def best(trials: Sequence[EngineTrial]) -> EngineTrial:
-    """Return the trial to keep: of those that serve, the fastest, or one as fast that changes fewer verdicts.
+    """Return the trial to keep: the fastest of those that serve, or one as fast that changes fewer verdicts.
 
-    Times within ``SAME_SPEED`` of the fastest are not told apart: the machine's own unrest is as large, and a flip
-    less is worth more than that. Where none serves, the fastest is kept for inspection; where none could be
-    timed, the first of the ladder that passes with flips to spare, or else the first.
+    Times within ``SAME_SPEED`` of the fastest count as equal: the machine's own noise is as large, and one flip
+    fewer is worth more. If none serves, the fastest is kept for inspection. If none could be timed, the first of the
+    ladder that passes with flips to spare is kept, or else the first.
     """
     serving = [trial for trial in trials if trial.serves] or list(trials)
     limit = min(trial.times_ms[0] for trial in serving) * SAME_SPEED
@@ -74,7 +84,7 @@ def best(trials: Sequence[EngineTrial]) -> EngineTrial:
 
 @dataclass(frozen=True)
 class Workbench:
-    """What every trial of one build shares; ``step`` is told what is being done."""
+    """What every trial of one build shares; ``step`` receives each step in words."""
 
     model: Path
     backend: Backend
@@ -97,7 +107,7 @@ class Workbench:
         )
 
     def judge(self, candidate: Candidate) -> EngineTrial:
-        """Build a candidate, carry the thresholds over to its scores, and put it before the gate."""
+        """Build a candidate, carry the thresholds over to its scores, and gate it."""
         self.step(f"{candidate.label}: building and comparing with PyTorch")
         engine_file = self.folder / f"engine-{candidate.graph.stem}{self.backend.suffix}"
         facts = self.backend.build(
@@ -106,14 +116,14 @@ class Workbench:
         return self.compare(candidate, engine_file, facts)
 
     def compare(self, candidate: Candidate, engine_file: Path, facts: Mapping[str, Any]) -> EngineTrial:
-        """Put an engine that is built before the gate; see ``judge``."""
+        """Gate an engine that is built already; see ``judge``."""
         pending = self._pending(candidate.precision)
-        # What cannot run here is judged by its graph on the CPU, and never released for that.
-        engine = self._on_cpu(candidate.graph) if pending else self.open(engine_file, candidate.precision)
-        reference = BACKENDS.get("onnxruntime")().open(
-            self.model, precision="fp32", max_batch=self.max_batch, threads=self.threads
-        )
-        try:
+        with ExitStack() as opened:
+            # An engine that cannot run here is judged by its graph on the CPU, and never released for that.
+            engine = self._on_cpu(candidate.graph) if pending else self.open(engine_file, candidate.precision)
+            opened.callback(engine.close)
+            reference = self._on_cpu(self.model)
+            opened.callback(reference.close)
             thresholds = self._thresholds(engine)
             report = check_parity(
                 engine,
@@ -124,9 +134,6 @@ class Workbench:
                 reference_thresholds=self.card.thresholds,
                 limits=gate_for(self.card, candidate.precision),
             )
-        finally:
-            engine.close()
-            reference.close()
         if pending:
             report = unproven(report, pending)
         return EngineTrial(
@@ -142,26 +149,46 @@ class Workbench:
         return cpu.open(graph, precision="fp32", max_batch=self.max_batch, threads=self.threads)
 
     def timed(self, trials: list[EngineTrial], clock: Clock | None = None) -> list[EngineTrial]:
-        """Time all trials in turn, so that a busy moment of the machine hits each alike."""
+        """Time the trials that serve in turn, so that a busy moment of the machine hits each alike.
+
+        Only their engines are open at the same time. Trials that failed their gate are not compared with the others;
+        each is timed by itself.
+        """
         if any(trial.pending for trial in trials):
             return trials
         self.step("timing")
         timer = clock or SystemClock()
+        serving = [number for number, trial in enumerate(trials) if trial.serves]
+        groups = [serving, *([number] for number in range(len(trials)) if number not in serving)]
+        times = {
+            number: found
+            for group in groups
+            if group
+            for number, found in zip(
+                group, self._medians([trials[number] for number in group], timer), strict=True
+            )
+        }
+        return [replace(trial, times_ms=times[number]) for number, trial in enumerate(trials)]
+
+    def _medians(self, trials: Sequence[EngineTrial], timer: Clock) -> list[tuple[float, float]]:
+        """Time engines that are open together, in turn; returns milliseconds for the batch and for one crop."""
         shape = (self.timed_batch, *self.card.preprocess.shape)
         batch = np.ascontiguousarray(np.resize(self.golden.crops, shape))
-        engines = [self.open(trial.engine_file, trial.candidate.precision) for trial in trials]
-        try:
+        with ExitStack() as opened:
+            engines = []
+            for trial in trials:
+                engines.append(self.open(trial.engine_file, trial.candidate.precision))
+                opened.callback(engines[-1].close)
             samples = np.array(
                 [[_times_ms(engine, batch, timer) for engine in engines] for _ in range(TIMED_ROUNDS)]
             )
-        finally:
-            for engine in engines:
-                engine.close()
         medians = np.median(samples[WARM_UP_ROUNDS:], axis=0)
-        return [
-            replace(trial, times_ms=(float(full), float(single)))
-            for trial, (full, single) in zip(trials, medians, strict=True)
-        ]
+        return [(float(full), float(single)) for full, single in medians]
+
+    def blank_crops(self, trial: EngineTrial) -> BlankCrops:
+        """Count the crops without a joint that a trial's engine passes by itself."""
+        with closing(self.open(trial.engine_file, trial.candidate.precision)) as engine:
+            return passed_blank_crops(engine, self.golden, self.card.good_index, trial.thresholds)
 
     def _thresholds(self, engine: Engine) -> Thresholds:
         scores = defect_scores(predict(engine, self.golden.crops), self.card.good_index)

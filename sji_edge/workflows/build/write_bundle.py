@@ -1,4 +1,4 @@
-"""Writing the bundle of the trial that was kept, with the table of all that was tried."""
+"""Writes the bundle of the trial that was kept, with a table of everything that was tried."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,15 @@ from typing import Any
 from sji_edge.core.files import fresh_name
 from sji_edge.parity.run import record_of
 from sji_edge.runtime.bundle.bundle import Bundle, write_bundle
-from sji_edge.runtime.bundle.manifest import BUILD_LOG, GOLDEN, GRAPH, LAYERS, Attempt, BundleFacts
+from sji_edge.runtime.bundle.manifest import (
+    BUILD_LOG,
+    GOLDEN,
+    GRAPH,
+    LAYERS,
+    Attempt,
+    BlankCrops,
+    BundleFacts,
+)
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
 from sji_edge.workflows.build.trial import EngineTrial, Workbench
@@ -23,21 +31,23 @@ def release(
     calibration: dict[str, Any],
     weight_bits: int,
     extras: dict[str, Path] | None = None,
+    blank_crops: BlankCrops | None = None,
 ) -> Bundle:
     """Write ``ENGINES/NAME``; the bundle is released when the kept trial passed its gate.
 
     Args:
-        bench: that the trials were made on.
-        trials: all of them, timed.
+        bench: what the trials were made on.
+        trials: all trials, timed.
         kept: the one to release.
         engines: folder of all bundles.
-        name: of the bundle; empty: model, backend and precision.
+        name: name of the bundle; empty: model, backend and precision.
         calibration: what the manifest says of the calibration crops.
-        weight_bits: of INT8 weights.
+        weight_bits: bits of INT8 weights.
         extras: other files to keep; None: ``extras_of`` the kept trial.
+        blank_crops: what the engine says of crops without a joint.
 
     Raises:
-        OutputError: the bundle exists.
+        OutputError: the bundle exists, or cannot be written.
     """
     precision, backend = kept.candidate.precision, bench.backend.name
     chosen = name or fresh_name(engines, f"{bench.card.name}-{backend}-{precision}")
@@ -56,6 +66,7 @@ def release(
         build=kept.facts,
         calibration=calibration,
         tried=tuple(attempt(bench, trial, kept) for trial in trials),
+        blank_crops=blank_crops,
     )
     golden = bench.model.parent / GOLDEN
     return write_bundle(
@@ -70,7 +81,7 @@ def release(
 
 
 def extras_of(engine_file: Path, graph: Path) -> dict[str, Path]:
-    """Return what a bundle keeps beside an engine that is no graph itself: the graph, the log, the layers."""
+    """Return the files that a bundle keeps beside an engine that is not a graph: the graph, the log, the layers."""
     if engine_file.suffix == graph.suffix:
         return {}
     beside = {

@@ -14,7 +14,7 @@ from sji_edge.core.errors import BundleError, UsageError
 from sji_edge.core.files import check_new_folder
 from sji_edge.core.protocols import Backend
 from sji_edge.quantization.ladder import Candidate
-from sji_edge.runtime.bundle.bundle import Bundle, backend_of
+from sji_edge.runtime.bundle.bundle import Bundle, backend_of, verify_bundle
 from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS, REFERENCE
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.workflows.build.pipeline import Built
@@ -35,6 +35,29 @@ def device_name(backend: Backend) -> str:
 def adopted_name(bundle: Bundle) -> str:
     """Return the name of the bundle that ``adopt`` makes from this one on this machine."""
     return f"{bundle.folder.resolve().name}-{device_name(backend_of(bundle.manifest))}"
+
+
+def release_here(
+    folder: Path,
+    *,
+    rebuild: bool = False,
+    name: str = "",
+    require_signature: Path | None = None,
+    threads: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Built:
+    """Verify a bundle, prove its engine on this machine and release it here; see ``adopt``.
+
+    Args:
+        folder: the bundle, released or not.
+        rebuild: rebuild the engine for this device, from the bundle's graph.
+        name: name of the new bundle; empty: the old name and this device's.
+        require_signature: a public key that must have signed the bundle.
+        threads: CPU threads; 0 leaves the choice to the backend.
+        progress: receives each step in words.
+    """
+    verified = verify_bundle(folder, require_released=False, require_signature=require_signature)
+    return adopt(verified, rebuild=rebuild, name=name, threads=threads, step=progress or (lambda _: None))
 
 
 def adopt(
@@ -92,6 +115,7 @@ def adopt(
             name=name or adopted_name(bundle),
             calibration=manifest.calibration,
             weight_bits=int(manifest.environment.get(INT8_WEIGHT_BITS, DEFAULT_WEIGHT_BITS)),
+            blank_crops=None if kept.pending else bench.blank_crops(kept),
             extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle, Path(source)),
         )
     return Built(released, kept.report)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from support.small_graph import SIDE, crops, model
+from support.tiny_bundle import card
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError, GateError
@@ -29,7 +30,9 @@ def dataset(tmp_path):
 
 def make(tmp_path, dataset, count=8, force=False):
     folder = tmp_path / "calibration" / "set"
-    made = make_calibration_set(folder, dataset, model(), SPEC, count=count, seed=0, force=force)
+    made = make_calibration_set(
+        folder, dataset, model(), card(preprocess=SPEC), count=count, seed=0, force=force
+    )
     return folder, made
 
 
@@ -46,7 +49,7 @@ def test_a_set_covers_every_class_and_pins_every_crop(tmp_path, dataset):
 def test_a_changed_crop_refuses_the_set(tmp_path, dataset):
     folder, _ = make(tmp_path, dataset)
     cv2.imwrite(str(folder / "crops" / "0003.png"), np.zeros((SIDE, SIDE), np.uint8))
-    with pytest.raises(DataError, match=r"0003\.png is altered"):
+    with pytest.raises(DataError, match=r"0003\.png was altered"):
         read_calibration_set(folder, SPEC)
 
 
@@ -62,7 +65,7 @@ def test_a_path_out_of_the_set_is_refused(tmp_path, dataset):
     content = json.loads((folder / "manifest.json").read_text())
     content["crops"][0]["file"] = "../../secret.png"
     (folder / "manifest.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="no valid calibration manifest"):
+    with pytest.raises(DataError, match="not a valid calibration manifest"):
         read_calibration_set(folder, SPEC)
 
 
@@ -86,7 +89,7 @@ def blacken(dataset):
 def test_black_crops_fail_the_audit_and_nothing_is_left(tmp_path, dataset):
     with pytest.raises(GateError, match="8 of 8 crops are flat") as caught:
         make(tmp_path, blacken(dataset))
-    assert "--force" in caught.value.hint
+    assert "force the set to be written" in caught.value.hint
     assert not (tmp_path / "calibration").exists()
 
 
@@ -205,3 +208,48 @@ def test_cover_takes_the_typical_crop_of_each_group_first():
         own = np.arange(group, 60, 6)
         away = np.linalg.norm(features[own] - features[own].mean(axis=0), axis=1)
         assert own[np.argmin(away)] in chosen
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_crops_than_classes_are_refused_and_nothing_is_written(tmp_path, dataset, count):
+    with pytest.raises(DataError, match=rf"one crop of each class, 2 here \(got {count}\)"):
+        make(tmp_path, dataset, count=count)
+    assert not (tmp_path / "calibration").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 22])
+def test_each_class_gets_its_share_however_few_crops_there_are(count):
+    features = np.random.default_rng(3).normal(size=(22, 4)).astype(np.float32)
+    labels = np.repeat([0, 1, 2], [15, 5, 2])
+    chosen = cover(features, labels, count)
+    assert len(chosen) == len(set(chosen.tolist())) == min(count, 22)
+    if count >= 3:
+        assert set(labels[chosen]) == {0, 1, 2}
+
+
+def test_a_set_says_which_dataset_and_run_it_came_from(tmp_path, dataset):
+    _, manifest = make(tmp_path, dataset)
+    assert (manifest.run, manifest.preprocess) == ("tiny", SPEC)
+    assert manifest.dataset_sha256 == dataset.sha256()
+    trained_here = card(preprocess=SPEC, dataset_sha256=dataset.sha256())
+    assert manifest.unfit_for(trained_here) == ""
+    assert "another dataset than tiny" in manifest.unfit_for(card(preprocess=SPEC))
+    larger = PreprocessSpec(height=2 * SIDE, width=SIDE, channels=1)
+    assert manifest.unfit_for(trained_here.model_copy(update={"preprocess": larger})) == (
+        f"its crops are {SIDE}x{SIDE}x1, the model's {2 * SIDE}x{SIDE}x1"
+    )
+
+
+def test_a_set_fits_the_run_it_was_made_for_and_no_later_run_of_that_name(tmp_path, dataset):
+    own = card(preprocess=SPEC, created_utc="2026-01-01T00:00:00+00:00")
+    made = make_calibration_set(tmp_path / "set", dataset, model(), own, count=4, seed=0)
+    assert own.dataset_sha256 != made.dataset_sha256
+    assert made.unfit_for(own) == ""
+    assert made.unfit_for(own.model_copy(update={"created_utc": "2026-02-02T00:00:00+00:00"}))
+
+
+def test_a_run_trained_without_a_test_split_fits_its_own_dataset(tmp_path, dataset):
+    trained_on = FolderDataset.open(dataset.root, splits=("train", "validation"))
+    own = card(preprocess=SPEC, dataset_sha256=trained_on.sha256())
+    made = make_calibration_set(tmp_path / "set", dataset, model(), own, count=4, seed=0)
+    assert made.unfit_for(own) == ""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from support.tiny_bundle import HEAD, card, crops, formula, make_bundle
 
-from sji_edge.cli.render.engine import state_of
 from sji_edge.core.errors import BundleError, GateError, OutputError, SjiError
 from sji_edge.core.files import sha256_of
 from sji_edge.runtime.bundle.bundle import (
@@ -19,6 +18,7 @@ from sji_edge.runtime.bundle.bundle import (
 from sji_edge.runtime.bundle.golden import Golden, read_golden, write_golden
 from sji_edge.runtime.bundle.manifest import BundleFacts
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
+from sji_edge.workflows.engines.manage import state_of
 
 
 @pytest.fixture(scope="module")

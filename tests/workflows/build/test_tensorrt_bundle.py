@@ -10,7 +10,7 @@ from support.tiny_bundle import THRESHOLDS, card, crops, formula, make_bundle, w
 
 from sji_edge.cli.main import run as sji_edge
 from sji_edge.cli.render.build import print_tried
-from sji_edge.cli.render.tensorrt import batches_of, say_build
+from sji_edge.cli.render.tensorrt import say_build
 from sji_edge.core.errors import BundleError, GateError, UsageError
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import open_bundle, verify_bundle
@@ -18,6 +18,7 @@ from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend
 from sji_edge.runtime.tensorrt.backend import this_driver
+from sji_edge.workflows.build.tensorrt import tuned_batches
 from sji_edge.workflows.engines.prove_here import adopt, adopted_name
 from sji_edge.workflows.engines.rebuild import rebuilt_here
 
@@ -78,7 +79,7 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
 @pytest.mark.parametrize(
     ("words", "said", "cards"),
     [
-        ((), "8.6, 8.9, 12.0 (RTX 30, 40 and 50), as no GPU is here", "8.6, 8.9, 12.0"),
+        ((), "8.6, 8.9, 12.0 (RTX 30, 40 and 50), because this machine has no GPU", "8.6, 8.9, 12.0"),
         (("--compute-capability", "8.9"), "8.9\n", "8.9"),
     ],
 )
@@ -86,7 +87,7 @@ def test_which_cards_it_is_built_for_is_said(run, words, said, cards, capsys, mo
     monkeypatch.setenv("COLUMNS", "200")
     assert build(run, "--precision", "fp32", *words) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"builds ahead of time for compute capability {said}")
+    assert shown.startswith(f"building ahead of time for compute capability {said}")
     assert f"tried for tensorrt-rtx, compute capability {cards}, without the card" in shown
     assert f"next, on a card of compute capability {cards}:" in shown
     assert "this device" not in shown
@@ -126,16 +127,16 @@ def test_a_graph_that_fails_its_gate_is_not_pending_but_failed(run, tmp_path, ca
 
 def test_options_of_tensorrt_are_refused_elsewhere_and_when_they_contradict(run, capsys) -> None:
     assert command("build-engine", run, "--backend", "onnxruntime", "--compute-capability", "8.6") == 2
-    assert "has none of TensorRT's options" in capsys.readouterr().err
+    assert "TensorRT options were given, and the backend is onnxruntime" in capsys.readouterr().err
     assert build(run, "--compute-capability", "8.6", "--compute-capability", "8.6") == 2
     assert build(run, "--precision", "fp32", "--compute-capability", "9.0") == 2
     assert "9.0" in capsys.readouterr().err
     assert build(run, "--precision", "fp32", "--dla", 0) == 2
     for text in ("64", "a,b", "64,0", "64,32", "1,2,3"):
-        with pytest.raises(UsageError, match="--batch"):
-            batches_of(text, 128)
-    assert batches_of("", 128) == (None, 128)
-    assert batches_of("16, 64", 128) == (16, 64)
+        with pytest.raises(UsageError, match="batch must be OPT,MAX"):
+            tuned_batches(text, 128)
+    assert tuned_batches("", 128) == (None, 128)
+    assert tuned_batches("16, 64", 128) == (16, 64)
 
 
 def test_an_engine_from_elsewhere_is_proven_and_released_here_beside_its_source(tmp_path: Path) -> None:
@@ -297,8 +298,8 @@ def test_layers_off_the_dla_and_warnings_are_said(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     say_build({"not_on_dla": ["a", "b", "c", "d"], "network_layers": 20, "warnings": ["hot", "cold"]})
     said = capsys.readouterr().out
-    assert "4 of 20 layers cannot run on the DLA and fall back to the GPU: a, b, c, and 1 more" in said
-    assert "the builder warned: hot; cold (build.log has all it said)" in said
+    assert "4 of 20 layers cannot run on the DLA and fall back to the GPU: a, b, c and 1 more" in said
+    assert "the builder gave 2 warnings: hot; cold (all of its output is in build.log)" in said
     say_build({"not_on_dla": []})
     assert capsys.readouterr().out == "note: every layer runs on the DLA\n"
     say_build({"float_layers": []})

@@ -1,0 +1,81 @@
+"""Crops that show no joint: how many of them a model passes when nothing checks them first.
+
+A classifier learnt from joints alone answers something for a flat patch, too, and often PASS. The inspection loop
+checks each joint before the engine sees it; what the model does on its own is measured here and written into the
+bundle.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.protocols import Engine
+from sji_edge.core.verdict import PASS, Thresholds, decide, defect_scores
+from sji_edge.parity.run import predict
+from sji_edge.runtime.bundle.golden import Golden
+from sji_edge.runtime.bundle.manifest import BlankCrops, BlankKind
+
+FLAT_LEVELS = np.arange(0, 256, 15, dtype=np.uint8)
+"""Grey levels of the flat crops, black and white included."""
+
+MAX_COVERED = 64
+"""Number of golden crops that are half covered, each on four sides and in three greys."""
+
+COVERS = (0, 128, 255)
+"""Grey levels of the patch that covers half a crop: no light, a label, glare."""
+
+
+def blank_crops(golden: Golden) -> dict[str, NDArray[np.uint8]]:
+    """Make crops on which no joint can be judged, from a run's golden crops.
+
+    Args:
+        golden: crops uint8 ``(n, h, w, c)``.
+
+    Returns:
+        ``empty`` (black and white), ``flat`` (one grey level each) and ``half covered`` crops.
+    """
+    shape = golden.crops.shape[1:]
+    flat = np.repeat(FLAT_LEVELS, int(np.prod(shape))).reshape(-1, *shape)
+    inner = (FLAT_LEVELS > 0) & (FLAT_LEVELS < 255)
+    return {
+        "empty": np.ascontiguousarray(flat[~inner]),
+        "flat": np.ascontiguousarray(flat[inner]),
+        "half covered": _half_covered(golden.crops[_evenly(len(golden.crops))]),
+    }
+
+
+def passed_blank_crops(engine: Engine, golden: Golden, good_index: int, thresholds: Thresholds) -> BlankCrops:
+    """Count the crops without a joint that an engine would PASS by itself.
+
+    Args:
+        engine: the engine that is to be released.
+        golden: the run's golden crops.
+        good_index: column of the good class.
+        thresholds: the engine's limits.
+    """
+
+    def count(crops: NDArray[np.uint8]) -> BlankKind:
+        verdicts = decide(defect_scores(predict(engine, crops), good_index), thresholds)
+        return BlankKind(crops=len(crops), passed=int((verdicts == PASS).sum()))
+
+    return BlankCrops(kinds={name: count(crops) for name, crops in blank_crops(golden).items()})
+
+
+def _evenly(count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_COVERED)).astype(np.int64))
+
+
+def _half_covered(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = crops.shape[1:3]
+    sides = (
+        (slice(0, height // 2), slice(None)),
+        (slice(height - height // 2, None), slice(None)),
+        (slice(None), slice(0, width // 2)),
+        (slice(None), slice(width - width // 2, None)),
+    )
+    covered = []
+    for rows, columns in sides:
+        for level in COVERS:
+            patched = crops.copy()
+            patched[:, rows, columns] = level
+            covered.append(patched)
+    return np.concatenate(covered)

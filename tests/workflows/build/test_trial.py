@@ -1,0 +1,102 @@
+"""Engines under trial: every one that was opened is closed, and few are open at the same time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tiny_bundle import HEAD, card, crops, formula, write_graph
+
+from sji_edge.core.errors import BundleError
+from sji_edge.quantization.ladder import Candidate
+from sji_edge.runtime.bundle.golden import Golden
+from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeEngine
+from sji_edge.workflows.build.blank_crops import blank_crops
+from sji_edge.workflows.build.trial import Workbench
+
+
+class CountedEngine(OnnxRuntimeEngine):
+    """A real engine that counts how many of its kind are open."""
+
+    open_now = 0
+    most = 0
+
+    def __init__(self, session, spec) -> None:
+        super().__init__(session, spec)
+        CountedEngine.open_now += 1
+        CountedEngine.most = max(CountedEngine.most, CountedEngine.open_now)
+        self._counted = True
+
+    def close(self) -> None:
+        if self._counted:
+            CountedEngine.open_now -= 1
+            self._counted = False
+        super().close()
+
+
+class CountedBackend(OnnxRuntimeBackend):
+    def open(self, engine_file: Path, **how) -> CountedEngine:
+        plain = super().open(engine_file, **how)
+        return CountedEngine(plain._session, plain.spec)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    CountedEngine.open_now = CountedEngine.most = 0
+    batch = crops(40)
+    golden = Golden(batch, formula(batch).astype(np.float32), (np.arange(40) % 2).astype(np.int64))
+    return Workbench(
+        model=write_graph(tmp_path / "model.onnx"),
+        backend=CountedBackend(),
+        card=card(),
+        golden=golden,
+        folder=tmp_path,
+        step=lambda _: None,
+        max_batch=8,
+        threads=1,
+    )
+
+
+def _candidate(bench: Workbench, name: str, head: np.ndarray = HEAD) -> Candidate:
+    return Candidate(name, "fp32", write_graph(bench.folder / f"{name}.onnx", head=head))
+
+
+def test_an_engine_is_closed_when_the_reference_does_not_open(bench: Workbench) -> None:
+    trial = bench.judge(_candidate(bench, "a"))
+    bench.model.write_bytes(b"not a graph")
+    with pytest.raises(BundleError):
+        bench.compare(trial.candidate, trial.engine_file, {})
+    assert CountedEngine.open_now == 0
+
+
+def test_engines_are_closed_when_one_of_those_to_time_does_not_open(bench: Workbench) -> None:
+    trials = [bench.judge(_candidate(bench, name)) for name in "abc"]
+    trials[2].engine_file.unlink()
+    with pytest.raises(BundleError):
+        bench.timed(trials)
+    assert CountedEngine.open_now == 0
+
+
+def test_only_engines_that_serve_are_open_together(bench: Workbench) -> None:
+    heads = [HEAD, -HEAD, -HEAD, -HEAD, HEAD]
+    trials = [bench.judge(_candidate(bench, f"t{number}", head)) for number, head in enumerate(heads)]
+    assert [trial.serves for trial in trials] == [True, False, False, False, True]
+    CountedEngine.most = 0
+    timed = bench.timed(trials)
+    assert (CountedEngine.most, CountedEngine.open_now) == (2, 0)
+    assert [replace(trial, times_ms=(0, 0)) for trial in timed] == [
+        replace(trial, times_ms=(0, 0)) for trial in trials
+    ]
+    assert all(0 < trial.times_ms[1] < float("inf") for trial in timed)
+
+
+def test_blank_crops_show_no_joint_in_half_of_them_or_in_all(bench: Workbench) -> None:
+    kinds = blank_crops(bench.golden)
+    assert {len(np.unique(crop)) for kind in ("empty", "flat") for crop in kinds[kind]} == {1}
+    assert sorted(int(crop.max()) for crop in kinds["empty"]) == [0, 255]
+    covered, side = kinds["half covered"], kinds["half covered"].shape[1]
+    assert len(covered) == 40 * 12
+    halves = [
+        [crop[: side // 2], crop[side // 2 :], crop[:, : side // 2], crop[:, side // 2 :]] for crop in covered
+    ]
+    assert all(any(half.min() == half.max() for half in parts) for parts in halves)
