@@ -12,6 +12,7 @@ from sji_edge.core.preprocess import Image
 from sji_edge.core.text import readable
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
 from sji_edge.data.groups import NO_GROUP, groups_of
+from sji_edge.data.left_out import in_one_line
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class LabelledSplit:
         labels: class indices, int64 ``(n,)``.
         groups: the group (board, panel) of each joint ``(n,)``; None where a joint has none.
         files: path of each joint in the dataset, printable.
+        left_out: what lies in the dataset folder and was not used, as a sentence; empty where nothing was.
     """
 
     name: str
@@ -35,6 +37,7 @@ class LabelledSplit:
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None
     files: tuple[str, ...]
+    left_out: str
 
 
 def has_split(data: Path, name: str) -> bool:
@@ -42,13 +45,19 @@ def has_split(data: Path, name: str) -> bool:
     return any((data / folder).is_dir() for folder in SPLIT_FOLDERS[name])
 
 
-def read_split(data: Path, name: str, card: ModelCard) -> LabelledSplit:
+def read_split(data: Path, name: str, card: ModelCard, bit_depth: int | None = None) -> LabelledSplit:
     """Read and crop all joints of a split; classes are matched by name.
+
+    Args:
+        data: the dataset folder.
+        name: ``train``, ``validation`` or ``test``.
+        card: size, channels and classes of the model.
+        bit_depth: bits that the samples of 16-bit images use; None where nobody declared it.
 
     Raises:
         DataError: the split cannot be read, or it has a class that the model does not know.
     """
-    dataset = FolderDataset.open_split(data, name, card.classes, card.good_class)
+    dataset = FolderDataset.open_split(data, name, card.classes, card.good_class, bit_depth=bit_depth)
     samples = dataset.split(name)
     images = dataset.read(name, colour=card.preprocess.channels == 3)
     groups = groups_of(data, samples)
@@ -60,4 +69,5 @@ def read_split(data: Path, name: str, card: ModelCard) -> LabelledSplit:
         labels=dataset.labels(name),
         groups=None if NO_GROUP in groups else np.array(groups),
         files=tuple(readable(str(sample.path.relative_to(data))) for sample in samples),
+        left_out=in_one_line(dataset.left_out),
     )

@@ -49,13 +49,19 @@ def recorded_joints(golden_file: Path, card: ModelCard) -> Joints:
     return Joints(crops=golden.crops, labels=golden.labels, pytorch=golden.logits)
 
 
-def folder_joints(root: Path, split: str, card: ModelCard) -> Joints:
+def folder_joints(root: Path, split: str, card: ModelCard, bit_depth: int | None = None) -> Joints:
     """Load a split of a dataset as crops of the model's size; classes are matched by name.
+
+    Args:
+        root: the dataset folder.
+        split: ``train``, ``validation`` or ``test``.
+        card: size, channels and classes of the model.
+        bit_depth: bits that the samples of 16-bit images use; None where nobody declared it.
 
     Raises:
         UsageError: there is no such split.
         DataError: the dataset cannot be read, or it has a class that the model does not know.
     """
     check_split_name(split)
-    dataset = FolderDataset.open_split(root, split, card.classes, card.good_class)
+    dataset = FolderDataset.open_split(root, split, card.classes, card.good_class, bit_depth=bit_depth)
     return Joints(crops=dataset.crops(split, card.preprocess), labels=dataset.labels(split))

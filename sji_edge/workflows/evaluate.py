@@ -49,6 +49,7 @@ class EvaluationSettings(FrozenModel):
     subject: Path
     data: Path
     split: str
+    bit_depth: int | None = Field(ge=9, le=16)
     max_escape: float | None = Field(ge=0.0, lt=1.0)
     apply: bool
     attention: Literal["grad", "eigen", "none"]
@@ -108,6 +109,7 @@ def evaluate(
     *,
     runs: StrPath = "runs",
     split: str = "test",
+    bit_depth: int | None = None,
     max_escape: float | None = None,
     apply: bool = False,
     attention: str = "grad",
@@ -130,6 +132,7 @@ def evaluate(
         subject: a run, a ``model.onnx`` or an engine bundle; None: the newest run in ``runs``.
         runs: folder of all runs.
         split: ``train``, ``validation`` or ``test``.
+        bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
         max_escape: largest share of the validation defects that may pass, from 0 to below 1; None keeps the
             limits as they are.
         apply: write the chosen limits into the run's card. Its exported graph keeps the old ones until the run is
@@ -158,6 +161,7 @@ def evaluate(
             "subject": chosen,
             "data": data,
             "split": split,
+            "bit_depth": bit_depth,
             "max_escape": max_escape,
             "apply": apply,
             "attention": attention,
@@ -208,7 +212,7 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
     with new_folder(settings.output) as folder, ExitStack() as stack:
         step("judging")
         side = stack.enter_context(open_side(settings.subject, settings.threads))
-        judged, validation = _judged(side, settings.data, settings.split), _validation(side, settings.data)
+        judged, validation = _judged(side, settings, settings.split), _validation(side, settings)
         point = _operating_point(side, validation, settings.max_escape)
         thresholds = side.thresholds if point is None else point.thresholds
         step("computing intervals")
@@ -252,14 +256,14 @@ def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
     write_atomic(path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n")
 
 
-def _judged(side: OpenSide, data: Path, name: str) -> _Judged:
-    split = read_split(data, name, side.card)
+def _judged(side: OpenSide, settings: EvaluationSettings, name: str) -> _Judged:
+    split = read_split(settings.data, name, side.card, settings.bit_depth)
     return _Judged(split, Answers(predict(side.engine, split.crops), split.labels, split.groups))
 
 
-def _validation(side: OpenSide, data: Path) -> _Judged | None:
+def _validation(side: OpenSide, settings: EvaluationSettings) -> _Judged | None:
     """Return the validation split, which temperature and limits are chosen on; None if there is none."""
-    return _judged(side, data, "validation") if has_split(data, "validation") else None
+    return _judged(side, settings, "validation") if has_split(settings.data, "validation") else None
 
 
 def _operating_point(
@@ -316,7 +320,7 @@ def _stressed_others(
     points: dict[str, tuple[StressPoint, ...]] = {}
     for path in settings.against:
         with open_side(path, settings.threads) as side:
-            split = read_split(settings.data, settings.split, side.card)
+            split = read_split(settings.data, settings.split, side.card, settings.bit_depth)
             look = _attention(side, path, settings.attention).look
             # Two models may have the same name; a path is unique.
             name = f"{side.name} ({path})" if side.name in (first, *points) else side.name
@@ -326,7 +330,7 @@ def _stressed_others(
 
 def _facts(side: OpenSide, settings: EvaluationSettings, split: LabelledSplit) -> dict[str, str]:
     limits = side.thresholds
-    return {
+    facts = {
         "model": f"{side.name} ({side.kind}, {side.engine.spec.backend} {side.engine.spec.precision})",
         "sha256": side.sha256,
         "training": f"{side.card.architecture}, {side.card.loss.name} {side.card.loss.settings}, seed {side.card.seed}",
@@ -335,3 +339,4 @@ def _facts(side: OpenSide, settings: EvaluationSettings, split: LabelledSplit) -
         "deployed limits": f"PASS below {limits.lower:.4f}, FAIL from {limits.upper:.4f}",
         "evaluated": SystemClock().utc(),
     }
+    return facts | ({"left out": split.left_out.removeprefix("left out: ")} if split.left_out else {})

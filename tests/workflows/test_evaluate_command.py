@@ -185,6 +185,14 @@ def test_a_file_name_that_is_not_text_does_not_stop_the_report(bundle, data, tmp
     assert "udcff.png" in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_what_is_left_out_of_the_dataset_is_printed_and_in_the_report(bundle, data, tmp_path, capsys):
+    (data / "test" / "normal" / "notes.txt").write_text("not an image")
+    assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
+    assert "left out: " in (said := capsys.readouterr().out)
+    assert "notes.txt" in said or ".txt" in said
+    assert ".txt" in json.loads((tmp_path / "report" / "report.json").read_text())["facts"]["left out"]
+
+
 def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
     card_file = small_run(tmp_path / "run") / "card.json"
     before = json.loads(card_file.read_text())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sji_edge.cli.options import RUNS, SPLIT, Dataset, Runs, Split, Threads
+from sji_edge.cli.options import RUNS, SPLIT, BitDepth, Dataset, Runs, Split, Threads
 
 LIMITS = "Limits"
 REPORT = "Report"
@@ -19,6 +19,7 @@ def evaluate(
         typer.Option("--of", help="Run, model.onnx or engine to evaluate; default: the newest run."),
     ] = None,
     split: Split = SPLIT,
+    bit_depth: BitDepth = None,
     threads: Threads = 0,
     runs: Runs = RUNS,
     max_escape: Annotated[
@@ -93,6 +94,7 @@ def evaluate(
             subject,
             runs=runs,
             split=split,
+            bit_depth=bit_depth,
             max_escape=parse_rate(max_escape) if max_escape else None,
             apply=apply,
             attention=attention,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sji_edge.cli.options import ENGINES, SPLIT, Engines, JsonFile, Split, Threads
+from sji_edge.cli.options import ENGINES, SPLIT, BitDepth, Engines, JsonFile, Split, Threads
 
 CROPS = "Crops"
 OUTPUT = "Output"
@@ -34,6 +34,7 @@ def parity(
         typer.Option(help="Dataset folder to compare on: DATA/SPLIT/CLASS/IMAGE.", rich_help_panel=CROPS),
     ] = None,
     split: Split = SPLIT,
+    bit_depth: BitDepth = None,
     golden: Annotated[
         bool,
         typer.Option(
@@ -81,6 +82,7 @@ def parity(
         against,
         data=data,
         split=split,
+        bit_depth=bit_depth,
         golden=golden,
         engines=engines,
         threads=threads,

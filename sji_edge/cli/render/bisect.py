@@ -1,9 +1,8 @@
 """The table of ``parity --bisect``."""
 
-from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.console import console
+from sji_edge.cli.render.console import console, plain
 from sji_edge.parity.bisect import PARTED, Bisection, Layer
 
 SHOWN = 12
@@ -13,7 +12,7 @@ def print_bisection(found: Bisection, title: str) -> None:
     """Print the first and the worst layer and the layers that add most error, in the order of the graph."""
     terminal = console()
     greatest = sorted(found.layers, key=lambda layer: -layer.increase)[:SHOWN]
-    table = Table(title=escape(f"{title}: {len(found.layers)} tensors on {found.crops} crops"))
+    table = Table(title=plain(f"{title}: {len(found.layers)} tensors on {found.crops} crops"))
     for column in ("tensor", "operator", "RMS error", "added here", ""):
         table.add_column(column, justify="right" if " " in column else "left")
     for layer in found.layers:
@@ -21,7 +20,7 @@ def print_bisection(found: Bisection, title: str) -> None:
         marks += ["rescaled"] * layer.rescaled
         if layer in greatest or layer in (found.first, found.worst) or layer is found.layers[-1]:
             cells = (_number(layer.error), _number(layer.increase), ", ".join(marks))
-            table.add_row(escape(layer.tensor), escape(layer.operator), *cells)
+            table.add_row(plain(layer.tensor), plain(layer.operator), *cells)
     terminal.print(table)
     if found.first is None:
         terminal.print(f"no tensor differs by more than {found.tolerance:g}")

@@ -1,4 +1,4 @@
-"""The console on standard output that every command prints to."""
+"""The console that every command prints to, and how foreign text is put into its tables."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import IO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.segment import Segment
 
 from sji_edge.core.text import readable
@@ -39,3 +40,8 @@ def _escaped(segment: Segment) -> Segment:
     if segment.control or text.isprintable() or text == "\n":
         return segment
     return Segment("\n".join(map(readable, text.split("\n"))), segment.style)
+
+
+def plain(text: str) -> str:
+    """Return foreign text (a name, a class, a file) so that rich prints it as it is: no markup, on one line."""
+    return escape(readable(text))

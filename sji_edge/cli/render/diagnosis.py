@@ -4,11 +4,9 @@ import json
 from collections.abc import Sequence
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.console import console
-from sji_edge.core.text import readable
+from sji_edge.cli.render.console import console, plain
 from sji_edge.workflows.diagnose import Check
 
 MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "missing": "[red]missing[/red]"}
@@ -24,8 +22,8 @@ def print_checks(checks: Sequence[Check], as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     previous = ""
     for check in checks:
-        found = escape(readable(check.value)) + (f"\n[dim]{escape(check.hint)}[/dim]" if check.hint else "")
+        found = plain(check.value) + (f"\n[dim]{plain(check.hint)}[/dim]" if check.hint else "")
         area = check.area if check.area != previous else ""
-        table.add_row(escape(area), escape(readable(check.name)), MARKS[check.state], found)
+        table.add_row(plain(area), plain(check.name), MARKS[check.state], found)
         previous = check.area
     console().print(table)

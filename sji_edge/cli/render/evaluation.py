@@ -1,9 +1,8 @@
 """The tables of ``evaluate``."""
 
-from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.console import console
+from sji_edge.cli.render.console import console, plain
 from sji_edge.evaluation.document import EvaluationDocument
 from sji_edge.evaluation.page import TITLES, figure_text, interval_text
 from sji_edge.evaluation.stress import CLEAN, StressPoint
@@ -12,6 +11,8 @@ from sji_edge.evaluation.stress import CLEAN, StressPoint
 def print_evaluation(document: EvaluationDocument) -> None:
     """Print the figures, the verdicts by class, what the limits mean, and one stress table a model."""
     terminal, evaluation = console(), document.evaluation
+    if "left out" in document.facts:
+        terminal.print(f"left out: {document.facts['left out']}", markup=False)
     limits = evaluation.thresholds
     table = Table(
         title=f"{evaluation.goods} good and {evaluation.defects} defective joints; "
@@ -21,7 +22,7 @@ def print_evaluation(document: EvaluationDocument) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for figure in evaluation.figures:
         note = f"{figure.counts} {figure.interval}".strip()
-        table.add_row(TITLES[figure.name], figure_text(figure), escape(interval_text(figure)), escape(note))
+        table.add_row(TITLES[figure.name], figure_text(figure), plain(interval_text(figure)), plain(note))
     terminal.print(table)
     terminal.print(_verdicts(document))
     for line in document.operating_point.words if document.operating_point else ():
@@ -35,15 +36,15 @@ def _verdicts(document: EvaluationDocument) -> Table:
     table = Table(title="most probable class and verdict")
     table.add_column("class")
     for column in ("joints", *(f"as {name}" for name in rows[0].predicted), *rows[0].verdicts):
-        table.add_column(escape(column), justify="right")
+        table.add_column(plain(column), justify="right")
     for row in rows:
         counts = (row.joints, *row.predicted.values(), *row.verdicts.values())
-        table.add_row(escape(row.name), *map(str, counts))
+        table.add_row(plain(row.name), *map(str, counts))
     return table
 
 
 def _stress(name: str, points: tuple[StressPoint, ...]) -> Table:
-    table = Table(title=escape(f"stress: {name}, fixed limits"))
+    table = Table(title=plain(f"stress: {name}, fixed limits"))
     for column in ("disturbance", "strength", "F1", "escapes", "false calls", "reviews", "map r", "map IoU"):
         table.add_column(column, justify="left" if column == "disturbance" else "right")
     last = points[0].kind

@@ -6,12 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from sji_edge.cli.render.console import console
+from sji_edge.cli.render.console import console, plain
 from sji_edge.cli.render.inference import COLOURS
-from sji_edge.core.text import readable
 from sji_edge.records.read.ranking import By, ParetoRow
 from sji_edge.workflows.inspections import Candidates
 
@@ -39,7 +37,7 @@ def print_rows(title: str, rows: Sequence[Row], as_json: bool, nothing: str = NO
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
         colour = COLOURS.get(row.get("verdict", ""))
-        table.add_row(*(escape(_cell(name, row[name])) for name in names), style=colour)
+        table.add_row(*(plain(_cell(name, row[name])) for name in names), style=colour)
     console().print(table)
 
 
@@ -92,4 +90,4 @@ def _number(name: str, value: float) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None or (name == "package" and not value):
         return "–"
-    return _number(name, value) if isinstance(value, float) else readable(str(value))
+    return _number(name, value) if isinstance(value, float) else str(value)

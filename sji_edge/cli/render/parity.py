@@ -1,10 +1,9 @@
 """The parity tables, for ``parity``, ``engine verify`` and ``build-engine``."""
 
-from rich.markup import escape
 from rich.table import Table
 
 from sji_edge.cli.render.bisect import print_bisection
-from sji_edge.cli.render.console import console
+from sji_edge.cli.render.console import console, plain
 from sji_edge.parity.comparison import Comparison, Difference
 from sji_edge.parity.json_report import Predictor, Proof
 from sji_edge.parity.pair import PAIR
@@ -47,7 +46,7 @@ def print_parity(
     verdict = "[green]passed[/green]" if report else "[red]failed[/red]"
     if pending:
         verdict = "[yellow]passed; waiting for its device[/yellow]"
-    console().print(f"gate ({escape(judged)}): {verdict}")
+    console().print(f"gate ({plain(judged)}): {verdict}")
     for failure in report.result.failures:
         console().print(f"  - {failure}", markup=False)
 
@@ -59,10 +58,10 @@ def _side(side: Predictor, proof: Proof) -> str:
 
 def _figures(report: ParityReport, what: str, titles: dict[str, str]) -> Table:
     pairs = report.comparisons
-    table = Table(title=escape(f"parity of {what}: {report.comparison.joints} joints"))
+    table = Table(title=plain(f"parity of {what}: {report.comparison.joints} joints"))
     table.add_column("")
     for name in pairs:
-        table.add_column(escape(titles[name]), justify="right")
+        table.add_column(plain(titles[name]), justify="right")
     sections: tuple[dict[str, list[str]], ...] = (
         _differences("|Δlogit|", [pair.logits for pair in pairs.values()]),
         _differences("|Δp|", [pair.probabilities for pair in pairs.values()]),
@@ -98,13 +97,13 @@ def _differences(name: str, found: list[Difference | None]) -> dict[str, list[st
 
 
 def _by_class(comparison: Comparison, title: str) -> Table:
-    table = Table(title=escape(f"{title}, by class"))
+    table = Table(title=plain(f"{title}, by class"))
     for column in ("class", "joints", "max |Δscore|", "flips", "to PASS", "to FAIL"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for row in comparison.classes:
         gap = "–" if row.max_score_error is None else f"{row.max_score_error:.2e}"
         counts = (row.flips, row.escape_flips, row.false_call_flips)
-        table.add_row(escape(row.name), str(row.joints), gap, *map(str, counts))
+        table.add_row(plain(row.name), str(row.joints), gap, *map(str, counts))
     return table
 
 

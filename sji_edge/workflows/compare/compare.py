@@ -38,6 +38,7 @@ class CompareSettings(FrozenModel):
     against: Path | None
     data: Path | None
     split: str
+    bit_depth: int | None = Field(ge=9, le=16)
     golden: bool
     threads: int = Field(ge=0)
     worst: Path | None
@@ -63,6 +64,7 @@ def compare(
     *,
     data: StrPath | None = None,
     split: str = "test",
+    bit_depth: int | None = None,
     golden: bool = False,
     engines: StrPath = "engines",
     threads: int = 0,
@@ -85,6 +87,7 @@ def compare(
         model: the run, ``model.onnx`` or engine to compare with.
         data: dataset folder ``DATA/SPLIT/CLASS/IMAGE``; None compares on the golden crops.
         split: ``train``, ``validation`` or ``test``.
+        bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
         golden: compare on the golden crops as well as on the dataset.
         engines: folder of all engines.
         threads: CPU threads; 0 lets the backend choose.
@@ -110,6 +113,7 @@ def compare(
             "against": model,
             "data": data,
             "split": split,
+            "bit_depth": bit_depth,
             "golden": golden,
             "threads": threads,
             "worst": worst,
@@ -147,7 +151,7 @@ def _prove(subject: Path, settings: CompareSettings, progress: Callable[[str], N
         if settings.data is not None:
             progress(f"reading {settings.data}")
             crops[f"{settings.data} {settings.split}"] = folder_joints(
-                settings.data, settings.split, case.card
+                settings.data, settings.split, case.card, settings.bit_depth
             )
         for name, joints in crops.items():
             progress(f"comparing {case.candidate.name} on {name}")
