@@ -14,11 +14,11 @@ from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import sha256_of
 from sji_edge.core.images.read import read_image
+from sji_edge.core.left_out import LeftOut, in_one_line, tally
 from sji_edge.core.preprocess import Image, crop_of_image
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import listing, readable
 from sji_edge.data.groups import rows_left_out
-from sji_edge.data.left_out import LeftOut, in_one_line, tally
 from sji_edge.data.listing import (
     SPLIT_FOLDERS,
     Listing,

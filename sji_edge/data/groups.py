@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import read_bounded
+from sji_edge.core.left_out import MAX_EXAMPLES, LeftOut
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import listing, readable
-from sji_edge.data.left_out import MAX_EXAMPLES, LeftOut
 
 if TYPE_CHECKING:
     import _csv

@@ -13,6 +13,7 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.config import CONFIG_FILE, expand, load_config
 from sji_edge.core.errors import EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.core.images.read import IMAGE_SUFFIXES
+from sji_edge.core.left_out import LeftOut
 from sji_edge.core.protocols import FrameSource
 from sji_edge.streams import SOURCES
 from sji_edge.streams.redaction import redact
@@ -22,6 +23,8 @@ CAMERA = re.compile(r"(?:camera|/dev/video)?(?P<index>[0-9]{1,3})")
 OPTIONS = re.compile(r"(?P<target>.*?)\?(?P<query>[a-z][a-z-]*=[^?]*)", re.DOTALL)
 NETWORK = frozenset({"rtsp", "http", "https"})
 """Their query belongs to the camera; the source takes its own options out of it."""
+
+FOLDERS = frozenset({"folder", "watch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def open_source(
     colour: bool = True,
     skip: Collection[Path] = (),
     ignore_existing: bool = False,
+    bit_depth: int | None = None,
     config: Path = CONFIG_FILE,
     environ: Mapping[str, str] = os.environ,
 ) -> FrameSource:
@@ -115,6 +119,7 @@ def open_source(
         colour: False brings colour frames to grey as they are read.
         skip: files that are no frames though they lie among them, such as a recipe's golden image.
         ignore_existing: of a watched folder, take only what arrives from now on.
+        bit_depth: bits of a 16-bit sample that the camera uses, for folders; None when nobody declared it.
         config: the file with names for streams; it need not exist.
         environ: variables that the configuration names.
 
@@ -131,6 +136,8 @@ def open_source(
                 "--ignore-existing is for a watched folder", hint="for example --stream 'frames?watch=1'"
             )
         options["ignore-existing"] = "1"
+    if bit_depth is not None and spec.kind in FOLDERS:
+        options.setdefault("bit-depth", str(bit_depth))
     kind = SOURCES.get(spec.kind)
     if not callable(getattr(kind, "open", None)):
         raise EnvironmentMismatchError(
@@ -144,6 +151,11 @@ def open_source(
 def runs_free(source: FrameSource) -> bool:
     """Tell whether a source's frames come whether they are taken or not, as a free-running camera's do."""
     return bool(getattr(source, "free_running", False))
+
+
+def left_out_of(source: FrameSource) -> tuple[LeftOut, ...]:
+    """Return what a source found beside its frames and does not give, such as files of other formats."""
+    return tuple(getattr(source, "left_out", ()))
 
 
 def is_stored(source: FrameSource) -> bool:

@@ -76,7 +76,7 @@ def test_sixteen_bit_files_of_a_twelve_bit_camera_are_said_to_look_black(root):
 
 
 def test_a_cmyk_jpeg_is_named(root):
-    pytest.importorskip("PIL").Image.new("CMYK", (40, 40), (10, 20, 30, 40)).save(
+    pytest.importorskip("PIL.Image").new("CMYK", (40, 40), (10, 20, 30, 40)).save(
         root / "train" / "normal" / "ink.jpg"
     )
     found = [f for f in audit(FolderDataset.open(root)).findings if "CMYK" in f.text]

@@ -6,8 +6,8 @@ import pytest
 from support.tiny_dataset import write_dataset
 
 from sji_edge.core.errors import DataError
+from sji_edge.core.left_out import in_one_line
 from sji_edge.data.folder import FolderDataset
-from sji_edge.data.left_out import in_one_line
 from sji_edge.data.listing import splits_present
 
 TWO = ("train", "validation")

@@ -1,16 +1,22 @@
 """Opening OpenCV captures without its messages on the terminal."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.errors import DataError
+from sji_edge.core.errors import DataError, EnvironmentMismatchError
+from sji_edge.core.images.quiet import quiet_opencv
 from sji_edge.core.images.read import as_uint8
 from sji_edge.core.protocols import Frame
+from sji_edge.streams.ffmpeg_log import FFMPEG_LOG
+
+MOTION_JPEG = frozenset(
+    cv2.VideoWriter.fourcc(*name) for name in ("MJPG", "mjpg", "JPEG", "jpeg", "mjpa", "AVRn", "dmb1")
+)
+"""Codes of videos whose every frame is a JPEG file."""
 
 
 def open_capture(
@@ -18,39 +24,45 @@ def open_capture(
 ) -> cv2.VideoCapture | None:
     """Open a file, a URL, a device path or a device index; None when OpenCV cannot.
 
-    OpenCV's and FFmpeg's own complaints are held back: the caller says in one line what is wrong, and FFmpeg's
-    name the URL with its password.
+    OpenCV's and FFmpeg's own messages are held back: the caller says in one line what is wrong, and FFmpeg's name
+    the URL with its password. FFmpeg decodes in one thread, so that its complaints belong to known frames.
 
     Args:
         target: what to open.
         backend: OpenCV's constant.
         settings: properties that must hold from the start, such as timeouts.
+
+    Raises:
+        EnvironmentMismatchError: this OpenCV's FFmpeg cannot tell of damaged frames.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    parameters = [number for pair in (settings or {}).items() for number in pair]
-    with _silenced():
+    ffmpeg = backend == cv2.CAP_FFMPEG
+    if ffmpeg:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    wanted = {**({cv2.CAP_PROP_N_THREADS: 1} if ffmpeg else {}), **(settings or {})}
+    parameters = [number for pair in wanted.items() for number in pair]
+    with quiet_opencv():
         capture = cv2.VideoCapture(target, backend, parameters)
-    # A read that runs into its timeout is a warning to OpenCV, and a SourceError here.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    if capture.isOpened():
-        return capture
-    capture.release()
-    return None
+    if not capture.isOpened():
+        capture.release()
+        return None
+    if ffmpeg and not FFMPEG_LOG.install():
+        capture.release()
+        raise EnvironmentMismatchError(
+            "this OpenCV build does not show its FFmpeg library, so that damaged frames would not be noticed",
+            hint="install the opencv-python package from PyPI",
+        )
+    return capture
 
 
-@contextmanager
-def _silenced() -> Iterator[None]:
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+def read_capture(capture: cv2.VideoCapture) -> NDArray[np.generic] | None:
+    """Read the next frame; None at the end, or when the device does not answer in time."""
+    with quiet_opencv():
+        there, image = capture.read()
+    return image if there else None
 
 
 def frame_of(index: int, name: str, captured_ns: int, image: NDArray[np.generic], colour: bool) -> Frame:
-    """Wrap a captured image; samples that are no 8 or 16 bits unsigned make a frame without pixels."""
+    """Wrap a captured image; samples that are not 8 or 16 bits unsigned make a frame without pixels."""
     try:
         return Frame(index, name, captured_ns, as_uint8(image, name, colour=colour))
     except DataError as error:

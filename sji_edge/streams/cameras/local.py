@@ -8,12 +8,14 @@ import cv2
 from pydantic import Field, StringConstraints
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import SourceError
+from sji_edge.core.errors import DataError, SourceError
+from sji_edge.core.images.read import decode_image
 from sji_edge.core.options import Options, SizePx, read_options
 from sji_edge.core.protocols import FrameSource
-from sji_edge.streams.cameras.capture import open_capture
+from sji_edge.streams.cameras.capture import MOTION_JPEG, open_capture, read_capture
 from sji_edge.streams.cameras.live import Grabbed, LiveSource
 from sji_edge.streams.cameras.reconnect import RECONNECT_S, reconnecting
+from sji_edge.streams.ffmpeg_log import DAMAGED, Trust
 
 V4L2_MANUAL, V4L2_AUTO = 1.0, 3.0
 """Values of the driver's auto exposure control."""
@@ -61,6 +63,9 @@ class CameraSource:
                     f"{label} refused {'; '.join(refused)}",
                     hint="leave the option out, or take a value that `v4l2-ctl --list-formats-ext` lists",
                 )
+            if int(capture.get(cv2.CAP_PROP_FOURCC)) in MOTION_JPEG:
+                # Its images as they came over the cable: OpenCV would repair damaged ones.
+                capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             return LiveSource(
                 CaptureGrabber(capture, label), label, clock, colour, timeout_s=settings.timeout
             )
@@ -69,20 +74,37 @@ class CameraSource:
 
 
 class CaptureGrabber:
-    """Reads an OpenCV capture."""
+    """Reads an OpenCV capture.
 
-    def __init__(self, capture: cv2.VideoCapture, label: str) -> None:
+    Args:
+        capture: the open capture; released with this object.
+        label: names the source in errors.
+        trust: tells which frames FFmpeg complained about; None where FFmpeg does not decode.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, label: str, trust: Trust | None = None) -> None:
         self._capture = capture
         self._label = label
+        self._trust = trust
         self._frames = 0
 
     def grab(self) -> Grabbed:
         """Wait for the next image; raises ``SourceError`` when there is none."""
-        there, image = self._capture.read()
-        if not there:
+        image = read_capture(self._capture)
+        if image is None:
             raise SourceError(f"{self._label} was lost after {self._frames} frames", hint="check its cable")
         self._frames += 1
+        if self._trust is not None and not self._trust.in_next_frame(self._capture):
+            return Grabbed(None, DAMAGED)
+        if image.ndim == 2 and image.shape[0] == 1:
+            return self._from_jpeg(image.tobytes())
         return Grabbed(image)
+
+    def _from_jpeg(self, data: bytes) -> Grabbed:
+        try:
+            return Grabbed(decode_image(data, f"image {self._frames} of {self._label}"))
+        except DataError as error:
+            return Grabbed(None, error.message)
 
     def release(self) -> None:
         """Close the capture."""

@@ -15,6 +15,7 @@ from sji_edge.streams.cameras.live import Grabber, LiveSource
 from sji_edge.streams.cameras.local import CaptureGrabber
 from sji_edge.streams.cameras.mjpeg import open_mjpeg
 from sji_edge.streams.cameras.reconnect import RECONNECT_S, reconnecting
+from sji_edge.streams.ffmpeg_log import Trust
 from sji_edge.streams.redaction import redact
 
 GRACE_S = 1.0
@@ -94,4 +95,4 @@ def _open(url: str, label: str, timeout_s: float) -> Grabber:
             f"{label} cannot be opened within {timeout_s:g} s",
             hint="check address, user and password, and that it is a video stream",
         )
-    return CaptureGrabber(capture, label)
+    return CaptureGrabber(capture, label, Trust())

@@ -6,77 +6,103 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.images.read import IMAGE_SUFFIXES, read_image
+from sji_edge.core.left_out import LeftOut, in_one_line
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
 from sji_edge.core.text import readable
+from sji_edge.streams.files.listing import in_natural_order, is_frame_file, left_out_of_folder, matches
 
 READERS = 2
-"""Images that are decoded ahead, one thread each; so many decoded ones are held in memory."""
+"""Images that are decoded ahead, one thread each; that many decoded images are held in memory."""
+
+BitDepth = Annotated[int, Field(ge=8, le=16)] | None
+"""Bits of a 16-bit sample that the camera uses; None when nobody declared it."""
 
 Read = tuple[Image | None, str]
 
 
 class FolderOptions(Options):
-    """Whether to wait for more images; ``SourceSpec`` makes a watched folder of one with ``watch=1``."""
+    """Whether to wait for more images (``SourceSpec`` then opens a watched folder), and the depth of 16-bit files."""
 
     watch: bool = False
+    bit_depth: BitDepth = None
 
 
 class FolderSource:
-    """Reads images, two ahead. One that cannot be decoded is a frame without pixels, and does not end it.
+    """Reads images, two ahead. One that cannot be decoded becomes a frame without pixels; the stream goes on.
 
     Args:
         paths: the images, in order.
         clock: stamps each frame when it is asked for: reading ahead is no latency.
         colour: False brings colour to grey.
         root: frames are named by their path from here; by their file name without it.
+        bit_depth: bits of a 16-bit sample that the camera uses; None when nobody declared it.
+        left_out: what lies in the folder and is not read.
+
+    Attributes:
+        left_out: as given.
     """
 
     stored = True
 
     def __init__(
-        self, paths: list[Path], clock: Clock, colour: bool = True, root: Path | None = None
+        self,
+        paths: list[Path],
+        clock: Clock,
+        colour: bool = True,
+        root: Path | None = None,
+        bit_depth: int | None = None,
+        left_out: tuple[LeftOut, ...] = (),
     ) -> None:
+        self.left_out = left_out
         self._paths = paths
         self._clock = clock
         self._colour = colour
         self._root = root
+        self._bit_depth = bit_depth
         self._closed = threading.Event()
 
     @classmethod
     def open(
         cls, target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
     ) -> Self:
-        """List a folder's images or those that fit a pattern, or take a single one; ``skip`` is left out.
+        """List a folder's images or those that match a pattern, or take a single one; ``skip`` is left out.
+
+        Names are ordered as people count: ``board2`` before ``board10``.
 
         Raises:
             SourceError: no such folder, or no image in it.
         """
-        read_options(FolderOptions, options, "a folder source")
+        settings = read_options(FolderOptions, options, "a folder source")
         root = Path(target)
         pattern = glob.has_magic(target) and not root.exists()
         try:
             if pattern:
-                # Path.glob takes no absolute pattern.
-                found = sorted(Path(path) for path in glob.glob(target, recursive=True))  # noqa: PTH207
+                base, found = matches(target)
             else:
-                found = sorted(root.iterdir()) if root.is_dir() else [root]
+                base, found = root, list(root.iterdir()) if root.is_dir() else [root]
         except OSError as error:
             raise SourceError(f"cannot list {root}: {error.strerror}") from error
         hidden = {path.resolve() for path in skip}
-        paths = [path for path in found if is_frame_file(path) and path.resolve() not in hidden]
+        wanted = [path for path in in_natural_order(found) if not hidden or path.resolve() not in hidden]
+        left_out = left_out_of_folder(base, wanted) if wanted != [root] else ()
+        paths = [path for path in wanted if is_frame_file(path)]
         if not paths:
+            beside = f"; {in_one_line(left_out)}" if left_out else ""
             raise SourceError(
-                _nothing(root, pattern),
-                hint=f"images end in {', '.join(IMAGE_SUFFIXES)}; folders inside it are not searched",
+                _nothing(root, pattern) + beside,
+                hint=f"images end in {', '.join(IMAGE_SUFFIXES)}; sub-folders are read with a pattern such as "
+                "'FOLDER/*/*.png'",
             )
-        return cls(paths, clock, colour, _fixed_part(root) if pattern else None)
+        return cls(paths, clock, colour, base if pattern else None, settings.bit_depth, left_out)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield one frame an image."""
@@ -102,7 +128,7 @@ class FolderSource:
         if self._closed.is_set():
             return None, "closed"
         try:
-            return read_image(path, colour=self._colour), ""
+            return read_image(path, self._colour, self._bit_depth), ""
         except DataError as error:
             return None, readable(error.message)
 
@@ -114,18 +140,7 @@ class FolderSource:
         self._closed.set()
 
 
-def is_frame_file(path: Path) -> bool:
-    """Tell whether a path is a file that a camera or a copy finished under an image's name."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _fixed_part(pattern: Path) -> Path:
-    parts = pattern.parts[:-1]
-    fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return Path(*parts[:fixed])
-
-
 def _nothing(root: Path, pattern: bool) -> str:
     if pattern:
-        return f"no image fits the pattern {root}"
+        return f"no image matches the pattern {root}"
     return f"no image in {root}" if root.exists() else f"no such folder {root}"

@@ -1,4 +1,4 @@
-"""A folder into which something else puts images: each is a frame once it is written to its end."""
+"""A folder into which another program writes images: each becomes a frame once it is complete."""
 
 import os
 import threading
@@ -12,29 +12,32 @@ from pydantic import Field
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.images.read import read_image
+from sji_edge.core.left_out import LeftOut
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.protocols import Frame
 from sji_edge.core.text import readable
-from sji_edge.streams.files.folder import is_frame_file
+from sji_edge.streams.files.folder import BitDepth
+from sji_edge.streams.files.listing import is_frame_file, left_out_of_folder
 
 SCAN_SHARE = 4
-"""Between two scans of a large folder passes so many times what a scan takes."""
+"""The pause between two scans is at least this many times the duration of a scan, for large folders."""
 
 
 class WatchOptions(Options):
-    """Seconds that make a file a whole one.
+    """When a file counts as complete, in seconds.
 
-    After ``settle`` without a change it is read. One that then cannot be decoded may still be in writing: it is
-    given up, as a frame without pixels, after ``patience``.
+    A file is read after ``settle`` seconds without a change. If it cannot be decoded then, it may still be being
+    written: after ``patience`` seconds it becomes a frame without pixels.
     """
 
     ignore_existing: bool = False
     settle: float = Field(default=0.2, ge=0.02, le=60)
     patience: float = Field(default=5.0, ge=0, le=600)
+    bit_depth: BitDepth = None
 
 
 Signature = tuple[int, int, int]
-"""Time of change in ns, size and inode: a name that gets another one is another image."""
+"""Modification time in ns, size and inode; when they change, the name holds a new image."""
 
 
 @dataclass(slots=True)
@@ -45,18 +48,18 @@ class _Candidate:
 
 
 class WatchedFolderSource:
-    """Gives each image of a folder as it is completed, in the order of completion, until it is closed.
+    """Yields each image of a folder as it is completed, in the order of completion, until it is closed.
 
-    Looks rather than listens, so that network shares work. It remembers one entry a file that is in the folder,
-    no more.
+    It polls the folder, because change notifications do not work on network shares. It remembers one entry per
+    file that is in the folder, and no more.
 
     Args:
         root: the folder.
         options: see ``WatchOptions``.
         clock: stamps each frame when its pixels are ready.
         colour: False brings colour to grey.
-        skip: files that are no frames.
-        wait: waits so many seconds and tells whether the source was closed; by default until it is closed.
+        skip: files that are not frames.
+        wait: waits for a number of seconds and returns whether the source was closed meanwhile.
     """
 
     free_running = False
@@ -86,7 +89,7 @@ class WatchedFolderSource:
     def open(
         cls, target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
     ) -> Self:
-        """Watch a folder; an empty one is no fault.
+        """Watch a folder, which may be empty.
 
         Raises:
             SourceError: no such folder.
@@ -94,11 +97,21 @@ class WatchedFolderSource:
         settings = read_options(WatchOptions, options, "a watched folder")
         root = Path(target)
         if not root.is_dir():
-            raise SourceError(f"no such folder {root}", hint="make it, or start what writes into it")
+            raise SourceError(
+                f"no such folder {root}", hint="create it, or start the program that writes into it"
+            )
         return cls(root, settings, clock, colour, skip)
 
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What lies in the folder now and is not read: sub-folders, hidden images, files of other formats."""
+        try:
+            return left_out_of_folder(self._root, sorted(self._root.iterdir()))
+        except OSError:
+            return ()
+
     def __iter__(self) -> Iterator[Frame]:
-        """Yield one frame an image; raises ``SourceError`` when the folder is gone."""
+        """Yield one frame per image; raises ``SourceError`` when the folder disappears."""
         index = 0
         while not self._closed.is_set():
             started_ns = self._clock.monotonic_ns()
@@ -115,7 +128,7 @@ class WatchedFolderSource:
                 return
 
     def _scan(self) -> dict[str, Signature]:
-        """Return the images that are there, in the order of their last change."""
+        """Return the images in the folder, in the order of their last change."""
         found: dict[str, Signature] = {}
         try:
             with os.scandir(self._root) as entries:
@@ -134,7 +147,7 @@ class WatchedFolderSource:
         return dict(sorted(found.items(), key=lambda item: (item[1][0], item[0])))
 
     def _settled(self, found: dict[str, Signature]) -> list[str]:
-        """Return the names whose files are new and have not changed for long enough to be read."""
+        """Return the names of new files that have not changed for long enough to be read."""
         now_ns = self._clock.monotonic_ns()
         self._given = {name: signature for name, signature in self._given.items() if name in found}
         self._candidates = {name: known for name, known in self._candidates.items() if name in found}
@@ -152,16 +165,16 @@ class WatchedFolderSource:
         return ready
 
     def _frame(self, index: int, name: str) -> Frame | None:
-        """Read a settled file; None while it is worth waiting for the rest of it."""
+        """Read a settled file; None while the rest of it may still arrive."""
         path, known = self._root / name, self._candidates[name]
         pixels, fault = None, ""
         try:
-            pixels = read_image(path, colour=self._colour)
+            pixels = read_image(path, self._colour, self._options.bit_depth)
         except DataError as error:
             fault = readable(error.message)
         now_ns = self._clock.monotonic_ns()
         if _signature(path) != known.signature:
-            # It was written on while it was read, or is gone: the next scan tells.
+            # It was written or removed during the read: the next scan tells which.
             return None
         if pixels is None and (now_ns - known.since_ns) / 1e9 < self._options.patience:
             known.tried = True

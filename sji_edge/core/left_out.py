@@ -1,4 +1,4 @@
-"""What a dataset does not use, counted and named, so that nothing is left out in silence."""
+"""What a dataset or a stream does not use, counted and named, so that nothing is left out in silence."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
