@@ -1,4 +1,4 @@
-"""Whether one of many is called more often than the others: Fisher's exact test, and Holm's correction."""
+"""Test whether one board, part or pin is called more often than its peers: Fisher's exact test."""
 
 import math
 import sys
@@ -8,25 +8,25 @@ _HUGE = 1e200
 
 
 def excess_p(called: int, judged: int, peers_called: int, peers_judged: int) -> float:
-    """Return how likely so many calls are, or more, when the one is like its peers.
+    """Return the probability of at least this many calls if the one has the same rate as its peers.
 
-    Fisher's exact test, one-sided (R. A. Fisher, 1935): given all calls together, those of the one are
-    hypergeometric. It needs no model of the peers' rate, and holds for a handful of boards.
+    Fisher's exact test, one-sided (R. A. Fisher, 1935): given the total number of calls, those of the one follow a
+    hypergeometric distribution. It needs no model of the peers' rate, and is exact for a handful of boards.
 
     Args:
-        called: how often the one was called, ``0 ≤ called ≤ judged``.
-        judged: out of how many.
-        peers_called: how often all its peers together were called.
-        peers_judged: out of how many.
+        called: number of times the one was called, ``0 ≤ called ≤ judged``.
+        judged: number of times it was judged.
+        peers_called: number of times all its peers together were called.
+        peers_judged: number of times they were judged.
 
     Returns:
-        P(X ≥ called), never 0; 1.0 where either was never judged.
+        P(X ≥ called) in (0, 1]; 1.0 when the one was never called or the peers were never judged.
 
     Raises:
         ValueError: counts out of range.
     """
     if not (0 <= called <= judged and 0 <= peers_called <= peers_judged):
-        raise ValueError(f"{called} of {judged} and {peers_called} of {peers_judged} are no proportions")
+        raise ValueError(f"{called} of {judged} and {peers_called} of {peers_judged} are not proportions")
     all_called = called + peers_called
     if not called or not peers_judged:
         return 1.0

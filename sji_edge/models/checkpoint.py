@@ -1,4 +1,4 @@
-"""Runs on disk: the card and the weights."""
+"""Save and load a run: its card and its weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +13,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.files import write_atomic
 from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
+from sji_edge.models.weights_file import naming_of, read_weights
 
 CARD_FILE = run_files.CARD
 WEIGHTS_FILE = run_files.WEIGHTS
@@ -32,7 +33,7 @@ def card_of_run(folder: Path) -> ModelCard:
     path = folder / CARD_FILE
     if not path.is_file():
         raise UsageError(
-            f"{folder} is not a run: it holds no {CARD_FILE}", hint="make one with sji-edge train"
+            f"{folder} is not a run: it holds no {CARD_FILE}", hint="train one with sji-edge train"
         )
     return ModelCard.parse(path.read_text(), path)
 
@@ -41,7 +42,7 @@ def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:
     """Return a run's model, in evaluation mode on the CPU, and its card.
 
     Raises:
-        UsageError: no run, or its weights do not fit its card.
+        UsageError: the folder is not a run, or its weights do not fit its card.
     """
     card = card_of_run(folder)
     model = JointClassifier(card.architecture, len(card.classes), card.preprocess)
@@ -56,32 +57,33 @@ def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:
 
 
 def load_weights(model: JointClassifier, path: Path) -> list[str]:
-    """Start a model from a file of weights, leaving out a last layer of another width, and attention.
+    """Fill a model from a weights file; a last layer of another width, and attention, keep their own values.
 
-    Weights of a bare backbone are taken as torchvision's, whose stem takes RGB: it is reordered to BGR. A
-    stem for another number of colours is summed, or spread.
+    Weights of a bare backbone are taken for torchvision's, whose stem expects RGB: it is reordered to BGR. A stem
+    for another number of channels is summed, or spread. Names may have a prefix, as in a Lightning checkpoint.
 
     Args:
         model: the model to fill, in place.
-        path: a ``.safetensors`` file, a run's folder, or a PyTorch state dictionary.
+        path: a run's folder, or a file that ``models.weights_file.read_weights`` takes.
 
     Returns:
         Names of the model's tensors that the file did not fill.
 
     Raises:
-        UsageError: the file cannot be read, or a tensor other than the last layer's and those of attention
-            modules is missing or of another shape.
+        UsageError: the file cannot be read or is no weights file, or a tensor other than the last layer's and those
+            of attention modules is missing or has another shape.
     """
     source = path / WEIGHTS_FILE if path.is_dir() else path
-    state = _read_state(source)
+    state = read_weights(source)
     own = model.state_dict()
     stem = next(name for name, tensor in own.items() if tensor.ndim == 4)
     head = list(own)[-1].rpartition(".")[0]
     optional = attention_tensors(model)
+    naming = naming_of(state.keys(), list(own), stem, OWN_PREFIX, source)
     fitting: dict[str, torch.Tensor] = {}
     for name, tensor in own.items():
-        given = state.get(name)
-        if given is None and (given := state.get(name.removeprefix(OWN_PREFIX))) is not None and name == stem:
+        given = state.get(naming + name.removeprefix(OWN_PREFIX))
+        if given is not None and name == stem and not naming.endswith(OWN_PREFIX):
             given = given.flip(1)
         if given is not None and name == stem:
             given = _with_colours(given, tensor.shape[1])
@@ -92,17 +94,26 @@ def load_weights(model: JointClassifier, path: Path) -> list[str]:
             or name.endswith("num_batches_tracked")
             or (given is None and name in optional)
         ):
-            found = "missing" if given is None else f"of shape {tuple(given.shape)}"
+            found = "is missing" if given is None else f"has the shape {tuple(given.shape)}"
             raise UsageError(
-                f"{source} does not fit this model: {name} is {found}, {tuple(tensor.shape)} was wanted",
-                hint="choose the --model that these weights belong to",
+                f"{source} holds {_architecture_of(source, state)}, which does not fit {model.architecture}: "
+                f"{name} {found}, must be {tuple(tensor.shape)}",
+                hint="choose the model that these weights belong to",
             )
     _fill(model, own | fitting)
     return sorted(set(own) - set(fitting))
 
 
+def _architecture_of(source: Path, state: Mapping[str, torch.Tensor]) -> str:
+    """Say whose weights a file holds: by the card beside it, or by its first tensors."""
+    card = source.parent / CARD_FILE
+    if source.name == WEIGHTS_FILE and card.is_file():
+        return f"weights of {card_of_run(source.parent).architecture}"
+    return f"{len(state)} tensors ({', '.join(list(state)[:2])}, …)"
+
+
 def _fill(model: JointClassifier, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Load every tensor of a model, and no other."""
+    """Load a model's tensors; all of them must be given, and no others."""
     # The model's own dictionary carries the layers' versions, without which MNASNet refuses to load.
     state = model.state_dict()
     if state.keys() != tensors.keys():
@@ -112,24 +123,12 @@ def _fill(model: JointClassifier, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _with_colours(stem: torch.Tensor, channels: int) -> torch.Tensor:
-    """Make a stem's kernel answer a grey image as before with another number of channels."""
+    """Adapt a stem's kernel to another number of channels so that a grey image gives the same answer."""
     if stem.ndim == 4 and (stem.shape[1], channels) == (3, 1):
         return stem.sum(dim=1, keepdim=True)
     if stem.ndim == 4 and (stem.shape[1], channels) == (1, 3):
         return stem.repeat(1, 3, 1, 1) / 3
     return stem
-
-
-def _read_state(source: Path) -> dict[str, torch.Tensor]:
-    try:
-        if source.suffix == ".safetensors":
-            return load_file(source)
-        state: object = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the file provokes
-        raise UsageError(f"{source} holds no readable weights: {_first_line(error)}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UsageError(f"{source} is not a state dictionary of tensors")
-    return state
 
 
 def _first_line(error: Exception) -> str:

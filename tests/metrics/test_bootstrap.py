@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from sji_edge.metrics.bootstrap import paired_p_value, percentile_interval, resamples
-from sji_edge.metrics.multiple_testing import holm
 
 
 def test_a_replicate_draws_whole_groups():
@@ -44,9 +43,3 @@ def test_the_p_value_counts_replicates_of_the_other_sign_and_ties_for_both():
     assert paired_p_value(one, np.array([0.0, 0.0, 0.5, 0.5])) == pytest.approx(2 * (1 + 1) / 5)
     assert paired_p_value(one, one) == 1.0
     assert paired_p_value(np.ones(999), np.zeros(999)) == pytest.approx(2 / 1000)
-
-
-def test_holm_is_the_step_down_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []

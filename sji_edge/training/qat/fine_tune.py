@@ -1,8 +1,8 @@
-"""Quantisation-aware fine-tuning: a Q/DQ graph taught to answer as the float model does.
+"""Quantisation-aware fine-tuning: train a Q/DQ graph to answer as the float model does.
 
-The float model is the teacher and its logits are the target, not the labels: an engine has to decide as the
-model that was validated, and learning more from the labels would move it away from that. No label is
-needed, and the fine-tuned engine passes the same gate, against the original model's logits.
+The float model is the teacher, and the target is its logits, not the labels: an engine must decide as the model
+that was validated, and learning from the labels would move it away from that. No labels are needed, and the
+fine-tuned engine passes the same gate, against the original model's logits.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,17 +36,24 @@ JITTER = Jitter(
     blur_px=0.3,
     noise=2.0,
 )
-"""Views near to what a line shows: what the teacher says of far ones is not what the engine is asked."""
+"""Views close to what a line shows: the engine is not asked about others."""
 
 Progress = Callable[[int, int, float], None]
 
 
 class FineTuneSettings(FrozenModel):
-    """How long and how fast; every field stands in the bundle's manifest.
+    """Duration and rates of a fine-tuning; the bundle's manifest records every field.
 
-    ``learning_rate`` is Adam's, in levels of a kernel a step; ``bias_rate`` in the kernel's greatest value,
-    ``step_rate`` as a share of an activation's step. They are small: Adam moves all weights of a layer alike at first,
-    and a thousand of them by a hundredth of a level each are an error larger than that of rounding them.
+    The rates are small because Adam moves all weights of a layer alike at first: a thousand weights moved by a
+    hundredth of a level each make a larger error than rounding them does.
+
+    Attributes:
+        epochs: passes over the images.
+        batch_size: crops per step.
+        learning_rate: Adam's rate for kernels, in levels per step.
+        bias_rate: Adam's rate for biases, as a share of the kernel's largest value.
+        step_rate: Adam's rate for activation steps, as a share of the step.
+        seed: seed of views and order.
     """
 
     epochs: int = Field(default=4, ge=1)
@@ -59,7 +66,14 @@ class FineTuneSettings(FrozenModel):
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The graph of the best epoch, and the RMS Δlogit to the teacher on held-out joints before and after each."""
+    """Result of a fine-tuning.
+
+    Attributes:
+        graph: the graph of the best epoch, or the original one when no epoch came closer to the teacher.
+        rms_before: RMS Δlogit to the teacher on the held-out joints, before fine-tuning.
+        rms_by_epoch: the same after each epoch.
+        torch_version: PyTorch's version.
+    """
 
     graph: onnx.ModelProto
     rms_before: float
@@ -79,31 +93,32 @@ def fine_tune(
 ) -> FineTuned:
     """Train a Q/DQ graph's kernels, biases and activation steps towards a float graph's logits.
 
-    Every eighth joint is held out; the epoch that comes closest to the teacher there is kept, or the graph as
-    it was when none comes closer.
+    Every eighth image is held out, or the last one of fewer than eight. The epoch that comes closest to the teacher
+    on them is kept; when none comes closer, the graph stays as it was.
 
     Args:
         graph: the Q/DQ graph.
         floats: the float graph that it was quantised from.
         teacher: the float graph whose logits are the target.
-        images: decoded joints of the training split.
+        images: decoded joints of the training split, at least two.
         spec: the model's crops.
-        settings: how long and how fast.
-        progress: called with batches done, their number and the last batch's RMS Δlogit.
+        settings: duration and rates.
+        progress: given the batches done, their number over all epochs, and the last batch's RMS Δlogit.
 
     Raises:
-        UsageError: an operator that is not known, or fewer than two images.
-        GateError: it diverged.
+        UsageError: the graph has an operator that fine-tuning does not know, or there are fewer than two images.
+        GateError: fine-tuning diverged.
     """
     if len(images) < 2:
         raise UsageError(
-            f"{len(images)} images to fine-tune on; two or more were wanted",
+            f"fine-tuning needs at least 2 images (got {len(images)})",
             hint="give the dataset that the model was trained on",
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pair = _Pair(QdqNetwork(graph, floats).to(device), QdqNetwork(teacher, teacher).to(device).eval())
-    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] or images[-1:]
-    trained = [image for number, image in enumerate(images) if number % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
+    apart = set(range(HELD_OUT_EVERY - 1, len(images), HELD_OUT_EVERY)) or {len(images) - 1}
+    held_out = [image for number, image in enumerate(images) if number in apart]
+    trained = [image for number, image in enumerate(images) if number not in apart]
     plain = torch.from_numpy(crops_of(held_out, spec))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -112,14 +127,14 @@ def fine_tune(
         before = pair.rms(plain)
         after = list(_epochs(pair, loader, plain, settings, progress))
     if not np.isfinite(after).all():
-        raise GateError("fine-tuning diverged", hint="report this model: the rates do not suit it")
+        raise GateError("fine-tuning diverged", hint="build without fine-tuning, and report this model")
     if min(after) >= before:
         return FineTuned(graph, before, tuple(after))
     return FineTuned(pair.best_graph(), before, tuple(after))
 
 
 class _Pair:
-    """The network that learns and its teacher."""
+    """The network that is trained, and its teacher."""
 
     def __init__(self, network: QdqNetwork, teacher: QdqNetwork) -> None:
         self.network, self.teacher = network, teacher
@@ -139,7 +154,7 @@ class _Pair:
         return float(np.sqrt(sum(sums) / len(crops)))
 
     def keep_if_best(self, rms: float) -> None:
-        """Remember the network as it is when it comes closest so far."""
+        """Remember the network's state if it is the closest so far."""
         if rms < self._best[0]:
             state = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
             self._best = (rms, state)
@@ -182,7 +197,7 @@ def _epochs(
 
 
 def _rate(step: int, total: int) -> float:
-    """Return the share of the learning rate: a short rise, then half a cosine down to 0."""
+    """Return the factor on the learning rate: a short rise, then half a cosine down to 0."""
     rise = max(1.0, WARM_UP_SHARE * total)
     if step < rise:
         return (step + 1) / (rise + 1)

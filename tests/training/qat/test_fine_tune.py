@@ -161,7 +161,7 @@ def test_an_operator_that_is_not_known_is_named() -> None:
 
 def test_no_image_and_a_divergence_are_refused() -> None:
     graph, floats = _quantised(SCHEMES["int8"])
-    with pytest.raises(UsageError, match="1 images to fine-tune on"):
+    with pytest.raises(UsageError, match=r"needs at least 2 images \(got 1\)"):
         fine_tune(graph, floats, model(), [crops(1)[0, ..., 0]], SPEC, FineTuneSettings())
     with pytest.raises(GateError, match="diverged"):
         fine_tune(
@@ -172,6 +172,24 @@ def test_no_image_and_a_divergence_are_refused() -> None:
             SPEC,
             FineTuneSettings(epochs=3, batch_size=8, bias_rate=1e30),
         )
+
+
+@pytest.mark.parametrize("count", [2, 5, 7, 8, 9])
+def test_no_held_out_image_is_trained_on(count: int) -> None:
+    """One batch a trained image: the rest is what the best epoch is chosen on."""
+    graph, floats = _quantised(SCHEMES["int8"])
+    totals: set[int] = set()
+    settings = FineTuneSettings(epochs=1, batch_size=1)
+    fine_tune(
+        graph,
+        floats,
+        model(),
+        list(crops(count)[..., 0]),
+        SPEC,
+        settings,
+        progress=lambda _done, total, _rms: totals.add(total),
+    )
+    assert totals == {count - 1}
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

@@ -1,0 +1,207 @@
+"""Read the weights in a file without running any code in it, or say what kind of file it is instead."""
+
+import pickletools
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from sji_edge.core import run_files
+from sji_edge.core.errors import UsageError
+from sji_edge.core.text import one_line
+
+WANTED = "give a run's folder, a .safetensors file, or a PyTorch state dictionary"
+LIGHTNING = "pytorch-lightning_version"
+NESTED = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
+"""Keys under which training scripts store the state dictionary, beside optimiser and epoch."""
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What ``DistributedDataParallel`` and ``torch.compile`` put before every name."""
+
+PLAIN_MODULES = (
+    "torch",
+    "torch._utils",
+    "torch._tensor",
+    "torch.serialization",
+    "torch.storage",
+    "collections",
+)
+"""Modules whose objects make up tensors and dictionaries; a pickle of anything else needs code to be loaded."""
+
+HEADS = (
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer instead of the file itself",
+        "fetch it with: git lfs pull",
+    ),
+    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes it", WANTED),
+    (b"<?xml", "an XML file, as OpenVINO writes it", "give the run that it was exported from"),
+    (b"\x93NUMPY", "a NumPy array", WANTED),
+)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a state dictionary.
+
+    Lightning checkpoints, checkpoints of training scripts and state dictionaries of wrapped models are read as well,
+    with ``torch.load(weights_only=True)``: nothing in the file is executed.
+
+    Args:
+        path: a ``.safetensors`` file, a run's folder, or a file written by ``torch.save``.
+
+    Returns:
+        Tensors by name, without the prefixes of ``DistributedDataParallel`` and ``torch.compile``.
+
+    Raises:
+        UsageError: the file cannot be read, or is something else; says what it is.
+    """
+    source = path / run_files.WEIGHTS if path.is_dir() else path
+    try:
+        with source.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise UsageError(f"cannot read the weights {source}: {error.strerror}", hint=WANTED) from error
+    _refuse_other_files(source, head)
+    if source.suffix == ".safetensors" or head[8:9] == b"{":
+        try:
+            return _unwrapped(load_file(source))
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{source} is not a readable safetensors file: {one_line(error)}") from error
+    return _unwrapped(_state_in(_load(source), source))
+
+
+def _refuse_other_files(source: Path, head: bytes) -> None:
+    """Raise for a file that is recognised as something else than weights."""
+    if not head:
+        raise UsageError(f"{source} is empty (0 bytes)", hint="copy it again")
+    for magic, kind, hint in HEADS:
+        if head.startswith(magic):
+            raise UsageError(f"{source} is {kind}", hint=hint)
+    # The first field of an ONNX file is its version, the second its producer.
+    if source.suffix == ".onnx" or (head[0] == 0x08 and head[2:3] == b"\x12"):
+        raise UsageError(
+            f"{source} is an ONNX model, whose layers may be fused",
+            hint="give the run that it was exported from",
+        )
+    if not zipfile.is_zipfile(source):
+        return
+    with zipfile.ZipFile(source) as archive:
+        names = archive.namelist()
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise UsageError(
+            f"{source} is a TorchScript archive",
+            hint="save the state dictionary of the model instead: torch.save(model.state_dict(), …)",
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        raise UsageError(f"{source} is an archive without PyTorch weights", hint=WANTED)
+
+
+def _load(source: Path) -> object:
+    try:
+        loaded: object = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the file provokes
+        foreign = _foreign_classes(source)
+        if not foreign:
+            raise UsageError(
+                f"{source} holds no readable weights: {_first_line(error)}", hint=WANTED
+            ) from error
+        whole, first = foreign
+        what = (
+            f"a pickled {first}"
+            if whole
+            else f"a checkpoint that holds Python objects ({first}) beside its weights"
+        )
+        raise UsageError(
+            f"{source} is {what}; loading it would run the code of whoever wrote it",
+            hint="where you trust it, save its weights alone: torch.save(model.state_dict(), …)",
+        ) from error
+    return loaded
+
+
+def _state_in(loaded: object, source: Path) -> dict[str, torch.Tensor]:
+    """Find the state dictionary in what ``torch.load`` gave."""
+    if not isinstance(loaded, dict):
+        raise UsageError(f"{source} holds a {type(loaded).__name__}, not a state dictionary", hint=WANTED)
+    inner = next((loaded[key] for key in NESTED if isinstance(loaded.get(key), dict)), None)
+    state = loaded if inner is None else inner
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors or (inner is None and len(tensors) < len(state)):
+        kind = "a Lightning checkpoint" if LIGHTNING in loaded else "a dictionary"
+        keys = ", ".join(map(str, list(loaded)[:5]))
+        raise UsageError(
+            f"{source} is {kind} without a state dictionary of tensors; it holds: {keys}", hint=WANTED
+        )
+    return tensors
+
+
+def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the wrappers' prefixes off, which every name then has."""
+    while prefix := next(
+        (one for one in WRAPPERS if state and all(name.startswith(one) for name in state)), ""
+    ):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def naming_of(names: Collection[str], own: Sequence[str], stem: str, backbone: str, source: Path) -> str:
+    """Return what a file's names have instead of the model's ``backbone`` prefix.
+
+    A state dictionary of ours has the same prefix, one of torchvision none, a Lightning checkpoint of ours
+    ``model.backbone.``, one of another project perhaps ``model.``.
+
+    Args:
+        names: names in the file.
+        own: the model's names, all of which start with ``backbone``.
+        stem: the model's name of its first kernel.
+        backbone: the model's own prefix.
+        source: the file, for the message.
+
+    Raises:
+        UsageError: the file holds several networks that would fit.
+    """
+    bare = stem.removeprefix(backbone)
+    prefixes = {name.removesuffix(bare) for name in names if name == bare or name.endswith(f".{bare}")}
+    fits = {prefix: sum(prefix + name.removeprefix(backbone) in names for name in own) for prefix in prefixes}
+    best = sorted(prefix for prefix, count in fits.items() if count == max(fits.values()))
+    if backbone in best or not best:
+        return backbone
+    if "" not in best and len(best) > 1:
+        listed = ", ".join(prefix.rstrip(".") for prefix in best)
+        raise UsageError(
+            f"{source} holds several networks that fit: {listed}",
+            hint="save the weights of the one that you mean",
+        )
+    return "" if "" in best else best[0]
+
+
+def _foreign_classes(source: Path) -> tuple[bool, str] | None:
+    """Return whether a pickle as a whole is such an object, and the first class that is no tensor or container."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
+            content = archive.read(name)
+        classes = list(_classes_in(content))
+    except (OSError, ValueError, zipfile.BadZipFile, StopIteration):
+        return None
+    own = [(place, name) for place, name in classes if name.rpartition(".")[0] not in PLAIN_MODULES]
+    return (own[0][0] <= 1, own[0][1]) if own else None
+
+
+def _classes_in(pickled: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the position and the name of every class that a pickle refers to, without unpickling it."""
+    strings: list[str] = []
+    for place, (operation, argument, _) in enumerate(pickletools.genops(pickled)):
+        if isinstance(argument, str) and operation.name != "GLOBAL":
+            strings.append(argument)
+        elif operation.name == "GLOBAL":
+            yield place, str(argument).replace(" ", ".")
+        elif operation.name == "STACK_GLOBAL" and len(strings) > 1:
+            # The two names before it; a whole object starts with them.
+            yield max(0, place - 5), ".".join(strings[-2:])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
