@@ -14,7 +14,7 @@ from sji_edge.runtime.tensorrt.compatibility import NONE
 
 if TYPE_CHECKING:
     # Building needs packages that an edge box, which only shows the table, does not have.
-    from sji_edge.workflows.build.pipeline import Built
+    from sji_edge.workflows.build.write_bundle import Built
 
 
 def print_built(built: "Built") -> None:
@@ -130,7 +130,11 @@ def _blank_line(blank: BlankCrops | None) -> str:
     if not passed:
         return "blank crops (empty, flat, half covered): the engine by itself passes none"
     shares = ", ".join(f"{kind.passed} of {kind.crops} {name}" for name, kind in passed.items())
-    return f"[yellow]blank crops that the engine by itself would PASS: {shares}; caught by: {blank.caught_by}[/yellow]"
+    missed = sum(kind.missed for kind in blank.kinds.values())
+    found = (
+        f"[red]infer misses {missed} of them[/red]" if missed else "infer finds all of them (ERROR hidden)"
+    )
+    return f"blank crops that the engine by itself would PASS: {shares}; {found}"
 
 
 def _failures(attempt: Attempt) -> tuple[str, ...]:

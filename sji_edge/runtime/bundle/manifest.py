@@ -69,20 +69,33 @@ class Attempt(FrozenModel):
 
 
 class BlankKind(FrozenModel):
-    """Crops of one kind that show no joint, and how many of them the engine passes by itself."""
+    """Crops of one kind that show no joint.
+
+    Attributes:
+        crops: how many were tried.
+        passed: how many of them the engine by itself would PASS.
+        missed: how many of those the loop's check of each joint does not find either; an engine that has any is not
+            released.
+    """
 
     crops: int = Field(ge=1)
     passed: int = Field(ge=0)
+    missed: int = Field(ge=0)
 
 
 class BlankCrops(FrozenModel):
-    """What an engine says of crops without a joint, by kind: empty, flat, half covered.
-
-    ``caught_by`` names the check that turns such joints into ERROR before the engine sees them.
-    """
+    """What an engine says of crops without a joint, by kind: empty, flat, half covered."""
 
     kinds: dict[str, BlankKind]
-    caught_by: str = "joint check of infer (ERROR hidden)"
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the engine must not be released, in words; empty when nothing is missed."""
+        return tuple(
+            f"{kind.missed} of {kind.crops} {name} crops would PASS, and the check for hidden joints misses them"
+            for name, kind in self.kinds.items()
+            if kind.missed
+        )
 
 
 class BundleFacts(FrozenModel):

@@ -1,15 +1,17 @@
-"""Crops that show no joint: how many of them a model passes when nothing checks them first.
+"""Crops that show no joint: how many of them an engine would PASS, and whether the loop finds these.
 
-A classifier learnt from joints alone answers something for a flat patch, too, and often PASS. The inspection loop
-checks each joint before the engine sees it; what the model does on its own is measured here and written into the
-bundle.
+A classifier trained on joints alone answers for a flat patch too, and often with PASS. The loop turns such joints into
+ERROR (``inspection.judging.hidden_joints``). What the engine does by itself, and what the loop's check misses of that,
+is measured here and written into the bundle; an engine that passes a crop which the check misses is not released.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sji_edge.core.card import ModelCard
 from sji_edge.core.protocols import Engine
 from sji_edge.core.verdict import PASS, Thresholds, decide, defect_scores
+from sji_edge.inspection.judging.hidden_joints import HiddenJoints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.golden import Golden
 from sji_edge.runtime.bundle.manifest import BlankCrops, BlankKind
@@ -43,19 +45,21 @@ def blank_crops(golden: Golden) -> dict[str, NDArray[np.uint8]]:
     }
 
 
-def passed_blank_crops(engine: Engine, golden: Golden, good_index: int, thresholds: Thresholds) -> BlankCrops:
-    """Count the crops without a joint that an engine would PASS by itself.
+def passed_blank_crops(engine: Engine, golden: Golden, card: ModelCard, thresholds: Thresholds) -> BlankCrops:
+    """Count the crops without a joint that an engine would PASS, and those that the loop's check misses.
 
     Args:
         engine: the engine that is to be released.
         golden: the run's golden crops.
-        good_index: column of the good class.
+        card: the model's card.
         thresholds: the engine's limits.
     """
+    check = HiddenJoints(card.preprocess)
 
     def count(crops: NDArray[np.uint8]) -> BlankKind:
-        verdicts = decide(defect_scores(predict(engine, crops), good_index), thresholds)
-        return BlankKind(crops=len(crops), passed=int((verdicts == PASS).sum()))
+        passed = decide(defect_scores(predict(engine, crops), card.good_index), thresholds) == PASS
+        hidden = check.in_crops(crops, np.ones(len(crops), np.bool_))
+        return BlankKind(crops=len(crops), passed=int(passed.sum()), missed=int((passed & ~hidden).sum()))
 
     return BlankCrops(kinds={name: count(crops) for name, crops in blank_crops(golden).items()})
 

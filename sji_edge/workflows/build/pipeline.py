@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,18 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from sji_edge.core.errors import GateError, UsageError
+from sji_edge.core.errors import UsageError
 from sji_edge.core.extras import require
 from sji_edge.core.files import check_new_folder, fresh_name
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
-from sji_edge.parity.run import ParityReport
 from sji_edge.quantization.calibration.dataset import read_calibration_set
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.ladder import Candidate, Ladder, candidates
 from sji_edge.runtime import BACKENDS
-from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.runtime.host_cpu import saturates_int8
@@ -30,6 +27,7 @@ from sji_edge.runtime.tensorrt.options import DEFAULTS, TensorRtOptions
 from sji_edge.workflows.artifacts import exported_model, fitting_calibration
 from sji_edge.workflows.build.fine_tune import QAT_EPOCHS, QatJob, QatSettings, with_fine_tuning
 from sji_edge.workflows.build.trial import EngineTrial, Workbench, best
+from sji_edge.workflows.build.write_bundle import Built as Built
 from sji_edge.workflows.build.write_bundle import release
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
@@ -63,46 +61,6 @@ class BuildSettings(FrozenModel):
                 f"fine-tuning makes INT8 engines; precision must be auto or int8 (got {self.precision})"
             )
         return self
-
-
-@dataclass(frozen=True)
-class Built:
-    """A finished bundle and the comparison that decided on its release.
-
-    Attributes:
-        bundle: the bundle, released or not (``bundle.manifest.released``).
-        report: the parity report of the engine in it.
-        pending: why the engine could not run here, if so; its graph passed the gate, and the device must prove the
-            rest.
-    """
-
-    bundle: Bundle
-    report: ParityReport
-    pending: str = ""
-
-    @property
-    def folder(self) -> Path:
-        """``engines/NAME``."""
-        return self.bundle.folder
-
-    @property
-    def released(self) -> bool:
-        """Whether the engine passed its gate on this machine."""
-        return self.bundle.manifest.released
-
-    def require_release(self) -> None:
-        """Raise ``GateError`` when the engine failed its gate; one that waits for its device did not."""
-        if not self.released and not self.pending:
-            raise GateError(
-                f"{self.folder} is not released: {'; '.join(self.report.result.failures)}",
-                hint="build with precision auto, which falls back to the next wider precision that passes",
-            )
-
-    def __bool__(self) -> bool:
-        return self.released
-
-    def __fspath__(self) -> str:
-        return str(self.bundle.folder)
 
 
 def build_engine(
@@ -204,8 +162,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
         for trial in trials:
             calibration.update(trial.candidate.measured)
         step("writing the bundle")
-        blank = None if kept.pending else bench.blank_crops(kept)
-        bundle = release(
+        return release(
             bench,
             trials,
             kept,
@@ -213,9 +170,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
             name=settings.name,
             calibration=calibration,
             weight_bits=weight_bits,
-            blank_crops=blank,
         )
-        return Built(bundle, kept.report, kept.pending if kept.serves else "")
 
 
 def _backend(settings: BuildSettings, step: Step) -> Backend:

@@ -188,7 +188,7 @@ class Workbench:
     def blank_crops(self, trial: EngineTrial) -> BlankCrops:
         """Count the crops without a joint that a trial's engine passes by itself."""
         with closing(self.open(trial.engine_file, trial.candidate.precision)) as engine:
-            return passed_blank_crops(engine, self.golden, self.card.good_index, trial.thresholds)
+            return passed_blank_crops(engine, self.golden, self.card, trial.thresholds)
 
     def _thresholds(self, engine: Engine) -> Thresholds:
         scores = defect_scores(predict(engine, self.golden.crops), self.card.good_index)

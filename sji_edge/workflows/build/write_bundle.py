@@ -1,11 +1,14 @@
 """Writes the bundle of the trial that was kept, with a table of everything that was tried."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sji_edge.core.errors import GateError
 from sji_edge.core.files import fresh_name
-from sji_edge.parity.run import record_of
+from sji_edge.parity.gate import GateResult
+from sji_edge.parity.run import ParityReport, record_of
 from sji_edge.runtime.bundle.bundle import Bundle, write_bundle
 from sji_edge.runtime.bundle.manifest import (
     BUILD_LOG,
@@ -13,12 +16,51 @@ from sji_edge.runtime.bundle.manifest import (
     GRAPH,
     LAYERS,
     Attempt,
-    BlankCrops,
     BundleFacts,
 )
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
 from sji_edge.workflows.build.trial import EngineTrial, Workbench
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished bundle and the comparison that decided on its release.
+
+    Attributes:
+        bundle: the bundle, released or not (``bundle.manifest.released``).
+        report: the parity report of the engine in it.
+        pending: why the engine could not run here, if so; its graph passed the gate, and the device must prove the
+            rest.
+    """
+
+    bundle: Bundle
+    report: ParityReport
+    pending: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """``engines/NAME``."""
+        return self.bundle.folder
+
+    @property
+    def released(self) -> bool:
+        """Whether the engine passed its gate on this machine."""
+        return self.bundle.manifest.released
+
+    def require_release(self) -> None:
+        """Raise ``GateError`` when the engine failed its gate; one that waits for its device did not."""
+        if not self.released and not self.pending:
+            raise GateError(
+                f"{self.folder} is not released: {'; '.join(self.report.result.failures)}",
+                hint="build with precision auto, which falls back to the next wider precision that passes",
+            )
+
+    def __bool__(self) -> bool:
+        return self.released
+
+    def __fspath__(self) -> str:
+        return str(self.bundle.folder)
 
 
 def release(
@@ -31,9 +73,10 @@ def release(
     calibration: dict[str, Any],
     weight_bits: int,
     extras: dict[str, Path] | None = None,
-    blank_crops: BlankCrops | None = None,
-) -> Bundle:
+) -> Built:
     """Write ``ENGINES/NAME``; the bundle is released when the kept trial passed its gate.
+
+    A trial that would PASS crops without a joint, which the loop's check misses too, is not released either.
 
     Args:
         bench: what the trials were made on.
@@ -44,12 +87,13 @@ def release(
         calibration: what the manifest says of the calibration crops.
         weight_bits: bits of INT8 weights.
         extras: other files to keep; None: ``extras_of`` the kept trial.
-        blank_crops: what the engine says of crops without a joint.
 
     Raises:
         OutputError: the bundle exists, or cannot be written.
     """
     precision, backend = kept.candidate.precision, bench.backend.name
+    blank = None if kept.pending else bench.blank_crops(kept)
+    report = kept.report if blank is None else also_failing(kept.report, blank.failures)
     chosen = name or fresh_name(engines, f"{bench.card.name}-{backend}-{precision}")
     environment = dict(bench.backend.environment())
     if precision == "int8":
@@ -66,18 +110,25 @@ def release(
         build=kept.facts,
         calibration=calibration,
         tried=tuple(attempt(bench, trial, kept) for trial in trials),
-        blank_crops=blank_crops,
+        blank_crops=blank,
     )
     golden = bench.model.parent / GOLDEN
-    return write_bundle(
+    bundle = write_bundle(
         engines / chosen,
         facts,
         reference=bench.model,
         engine=kept.engine_file,
         golden=golden,
-        parity=record_of(kept.report, engine=kept.engine_file, reference=bench.model, golden=golden),
+        parity=record_of(report, engine=kept.engine_file, reference=bench.model, golden=golden),
         extras=extras_of(kept.engine_file, kept.candidate.graph) if extras is None else extras,
     )
+    return Built(bundle, report, kept.pending if kept.serves else "")
+
+
+def also_failing(report: ParityReport, failures: tuple[str, ...]) -> ParityReport:
+    """Return a report that fails for these reasons, too."""
+    result = GateResult(failures=(*report.result.failures, *failures))
+    return report.model_copy(update={"result": result}) if failures else report
 
 
 def extras_of(engine_file: Path, graph: Path) -> dict[str, Path]:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sji_edge.core.errors import RecipeError
 from sji_edge.core.protocols import Engine
+from sji_edge.core.text import listing
+from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle
 from sji_edge.runtime.bundle.bundle import open_engine as load_engine
 from sji_edge.workflows.artifacts import released_engine
@@ -13,10 +16,41 @@ ENGINES = Path("engines")
 
 @dataclass(frozen=True)
 class ChosenBundle:
-    """A verified bundle that can run on this machine, and why it is this one, in words."""
+    """A verified bundle that can run on this machine.
+
+    Attributes:
+        bundle: the bundle.
+        why: why it is this one, in words.
+        signature_required: a required key signed it; a recipe may then only tighten its limits.
+    """
 
     bundle: Bundle
     why: str
+    signature_required: bool = False
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Check that a recipe loosens nothing that was signed, where a signature is required.
+
+        A recipe is not signed itself. It may lower a joint's limits, which sends more joints to REVIEW and FAIL, but
+        not raise them above the engine's.
+
+        Raises:
+            RecipeError: names the joints whose limits are looser.
+        """
+        signed = self.bundle.thresholds
+        looser = [
+            f"{joint.refdes} ({joint.lower:g}, {joint.upper:g})"
+            for joint in recipe.joints
+            if joint.lower is not None
+            and joint.upper is not None
+            and (joint.lower > signed.lower or joint.upper > signed.upper)
+        ]
+        if self.signature_required and looser:
+            raise RecipeError(
+                f"recipe {recipe.folder} has limits looser than the signed engine's "
+                f"({signed.lower:g}, {signed.upper:g}): {listing(looser)}",
+                hint="lower or remove these limits; where a signature is required, a recipe may only tighten limits",
+            )
 
 
 def choose_bundle(
@@ -35,7 +69,8 @@ def choose_bundle(
         GateError: the engine has no parity record, or failed its gate.
     """
     choice = released_engine(folder, engines)
-    return ChosenBundle(open_bundle(choice.folder, require_signature=require_signature), choice.why)
+    bundle = open_bundle(choice.folder, require_signature=require_signature)
+    return ChosenBundle(bundle, choice.why, signature_required=require_signature is not None)
 
 
 def open_engine(

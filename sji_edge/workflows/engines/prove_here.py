@@ -17,9 +17,8 @@ from sji_edge.quantization.ladder import Candidate
 from sji_edge.runtime.bundle.bundle import Bundle, backend_of, verify_bundle
 from sji_edge.runtime.bundle.manifest import BUILD_LOG, GRAPH, LAYERS, REFERENCE
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
-from sji_edge.workflows.build.pipeline import Built
 from sji_edge.workflows.build.trial import Workbench
-from sji_edge.workflows.build.write_bundle import extras_of, release
+from sji_edge.workflows.build.write_bundle import Built, extras_of, release
 
 DEVICE_KEYS = ("gpu", "cpu")
 DEFAULT_WEIGHT_BITS = 8
@@ -107,7 +106,7 @@ def adopt(
         )
         trial = bench.judge(candidate) if rebuild else bench.compare(candidate, engine_file, {})
         [kept] = bench.timed([trial])
-        released = release(
+        return release(
             bench,
             [kept],
             kept,
@@ -115,10 +114,8 @@ def adopt(
             name=name or adopted_name(bundle),
             calibration=manifest.calibration,
             weight_bits=int(manifest.environment.get(INT8_WEIGHT_BITS, DEFAULT_WEIGHT_BITS)),
-            blank_crops=None if kept.pending else bench.blank_crops(kept),
             extras=extras_of(kept.engine_file, graph) if rebuild else _kept_extras(bundle, Path(source)),
         )
-    return Built(released, kept.report)
 
 
 def _check(bundle: Bundle, backend: Backend, *, rebuild: bool) -> None:

@@ -86,6 +86,7 @@ class Inspector:
         UsageError: no engine is released, or the recipe cannot be used.
         BundleError: the engine is altered, not signed by that key, or cannot run here.
         GateError: the engine failed its parity gate.
+        RecipeError: a signature is required, and the recipe has limits looser than the signed engine's.
 
     Example:
         >>> with Inspector("engines/amplifier", recipe="boards/amplifier") as inspector:
@@ -111,7 +112,7 @@ class Inspector:
                 engines=Path(engines),
                 require_signature=None if require_signature is None else Path(require_signature),
             )
-        self._bundle = chosen.bundle
+        self._chosen, self._bundle = chosen, chosen.bundle
         self._facts = _facts(chosen)
         self._numbers = count()
         self._single: BoardJudge | None = None
@@ -295,6 +296,7 @@ class Inspector:
         thresholds = bundle.manifest.reference_thresholds if reference else bundle.thresholds
         if recipe is None:
             return ImageLayout(bundle.preprocess, thresholds)
+        self._chosen.check_recipe(recipe)
         return RecipeLayout(recipe, bundle.preprocess, thresholds)
 
 

@@ -302,7 +302,7 @@ def test_the_bundle_says_how_many_blank_crops_the_engine_passes(workshop, capsys
     levels = np.array([0, 255], np.uint8).repeat(SIDE * SIDE).reshape(2, SIDE, SIDE, 1)
     logits = np.concatenate([values["logits"] for values in tensors_on(model(), ["logits"], levels)])
     passed = int((decide(defect_scores(logits, 0), bundle.thresholds) == 0).sum())
-    assert kinds["empty"] == {"crops": 2, "passed": passed}
+    assert kinds["empty"] == {"crops": 2, "passed": passed, "missed": 0}
     assert "blank crops" in capsys.readouterr().out
 
 

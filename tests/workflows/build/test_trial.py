@@ -1,18 +1,22 @@
 """Engines under trial: every one that was opened is closed, and few are open at the same time."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.tiny_bundle import HEAD, card, crops, formula, write_graph
 
-from sji_edge.core.errors import BundleError
+from sji_edge.core.errors import BundleError, GateError
+from sji_edge.core.verdict import defect_scores
 from sji_edge.quantization.ladder import Candidate
-from sji_edge.runtime.bundle.golden import Golden
+from sji_edge.runtime.bundle.bundle import open_bundle
+from sji_edge.runtime.bundle.golden import Golden, write_golden
+from sji_edge.runtime.bundle.manifest import BlankCrops, BlankKind
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeEngine
 from sji_edge.workflows.build.blank_crops import blank_crops
 from sji_edge.workflows.build.trial import Workbench
+from sji_edge.workflows.build.write_bundle import release
 
 
 class CountedEngine(OnnxRuntimeEngine):
@@ -100,3 +104,38 @@ def test_blank_crops_show_no_joint_in_half_of_them_or_in_all(bench: Workbench) -
         [crop[: side // 2], crop[side // 2 :], crop[:, : side // 2], crop[:, side // 2 :]] for crop in covered
     ]
     assert all(any(half.min() == half.max() for half in parts) for parts in halves)
+
+
+def test_an_engine_whose_blank_crops_nobody_finds_is_not_released(bench: Workbench) -> None:
+    write_golden(bench.folder / "golden.npz", bench.golden, bench.card)
+    [trial] = bench.timed([bench.judge(_candidate(bench, "a"))])
+    assert trial.report
+
+    class Blind(Workbench):
+        def blank_crops(self, trial) -> BlankCrops:
+            return BlankCrops(kinds={"flat": BlankKind(crops=16, passed=9, missed=2)})
+
+    how = {"engines": bench.folder / "engines", "calibration": {}, "weight_bits": 8}
+    good = release(bench, [trial], trial, name="good", **how)
+    assert good.released
+    assert good
+    assert good.bundle.manifest.blank_crops.failures == ()
+    blind = Blind(**{field.name: getattr(bench, field.name) for field in fields(bench)})
+    poor = release(blind, [trial], trial, name="poor", **how)
+    assert not poor
+    assert not poor.bundle.manifest.released
+    with pytest.raises(
+        GateError, match="2 of 16 flat crops would PASS, and the check for hidden joints misses"
+    ):
+        poor.require_release()
+    with pytest.raises(GateError, match="2 of 16 flat crops"):
+        open_bundle(poor.folder)
+
+
+def test_the_engines_own_answer_to_blank_crops_is_counted(bench: Workbench) -> None:
+    trial = bench.judge(_candidate(bench, "a"))
+    counted = bench.blank_crops(trial)
+    for name, made in blank_crops(bench.golden).items():
+        scores = defect_scores(formula(made).astype(np.float32), 0)
+        assert counted.kinds[name].passed == int((scores < trial.thresholds.lower).sum())
+        assert (counted.kinds[name].crops, counted.kinds[name].missed) == (len(made), 0)
