@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
+from sji_edge.core.left_out import in_one_line
 from sji_edge.core.preprocess import Image
 from sji_edge.core.text import readable
 from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
 from sji_edge.data.groups import NO_GROUP, groups_of
-from sji_edge.data.left_out import in_one_line
 
 
 @dataclass(frozen=True)
