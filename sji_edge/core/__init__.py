@@ -1,1 +1,1 @@
-"""Floor 0: what every other package may use, and that imports none of them."""
+"""Shared by every other package, and imports none of them."""

@@ -1,19 +1,19 @@
-"""The model card: everything that must travel with the weights."""
+"""The model card: everything about a model that must travel with its weights."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.files import parse_json
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import Thresholds
 
 
 class PreprocessSpec(FrozenModel):
-    """The crop that a model takes: its size in pixels and its channels (1 grey, 3 BGR), uint8."""
+    """The crop that a model takes: uint8, size in pixels, 1 channel (grey) or 3 (BGR)."""
 
     height: int = Field(default=84, ge=16, le=1024)
     width: int = Field(default=84, ge=16, le=1024)
@@ -26,18 +26,20 @@ class PreprocessSpec(FrozenModel):
 
 
 class LossCard(FrozenModel):
-    """The criterion a model was trained with; ``settings`` are its keyword arguments."""
+    """The loss that a model was trained with; ``settings`` are its keyword arguments."""
 
     name: str
     settings: dict[str, float | bool | str] = {}
 
 
 class ParityGate(FrozenModel):
-    """What a comparison must show before an engine is released.
+    """The limits that a comparison must keep before an engine is released.
 
-    ``max_escape_flips`` counts verdicts that become PASS and were not; ``min_agreement`` is the share of
-    equal verdicts; ``max_f1_change`` bounds |ΔF1| of the defect class where labels are known;
-    ``max_score_error`` bounds the greatest |Δscore|, where a bound is set.
+    Attributes:
+        max_escape_flips: how many verdicts may change to PASS.
+        min_agreement: smallest share of equal verdicts.
+        max_f1_change: largest |ΔF1| of the defect class, where labels are known.
+        max_score_error: largest |Δscore|; None sets no limit.
     """
 
     max_escape_flips: int = Field(default=0, ge=0)
@@ -57,8 +59,22 @@ DEFAULT_GATES = {
 class ModelCard(FrozenModel):
     """Identity, classes, preprocessing, training and thresholds of one model.
 
-    ``classes`` are the logits' columns in order; ``good_class`` is the one that means *no defect*; ``training``
-    holds what else was not at its default: class weights, sampler, views.
+    Attributes:
+        name: the run's name.
+        architecture: a name that ``models`` knows.
+        classes: names of the columns of the logits, in order.
+        good_class: the class that means *no defect*.
+        preprocess: the crop that the model takes.
+        loss: the loss that it was trained with.
+        training: training settings that differ from their defaults, such as class weights, sampler, views.
+        seed: seed of the training.
+        weights: where the training started from.
+        dataset_sha256: hash of the dataset.
+        thresholds: the PASS and FAIL limits.
+        metrics: figures of each held-out split.
+        gates: the parity gate for each precision.
+        versions: versions of the packages that trained it.
+        created_utc: when, ISO 8601.
     """
 
     schema_version: Literal[1] = 1
@@ -81,14 +97,16 @@ class ModelCard(FrozenModel):
     @model_validator(mode="after")
     def _good_class_known(self) -> Self:
         if self.good_class not in self.classes:
-            raise ValueError(f"good class {self.good_class!r} is not one of {self.classes}")
+            raise ValueError(
+                f"the good class must be one of {', '.join(self.classes)} (got {self.good_class!r})"
+            )
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes repeat: {self.classes}")
+            raise ValueError(f"duplicate class names: {', '.join(self.classes)}")
         return self
 
     @property
     def good_index(self) -> int:
-        """The good class's column in the logits."""
+        """Column of the good class in the logits."""
         return self.classes.index(self.good_class)
 
     @classmethod
@@ -96,18 +114,18 @@ class ModelCard(FrozenModel):
         """Read a card from JSON text.
 
         Raises:
-            UsageError: not a card; names ``source`` and every field that is wrong.
+            UsageError: the text is not a card; names ``source`` and every wrong field.
         """
         try:
-            return cls.model_validate(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{source} holds no readable model card: {error}") from error
+            return cls.model_validate(parse_json(text.encode(), "its text"))
+        except UsageError as error:
+            raise UsageError(f"{source} is not a model card: {error.message}") from error
         except ValidationError as error:
-            raise UsageError(f"{source} holds no valid model card: {in_one_line(error)}") from error
+            raise UsageError(f"{source} is not a valid model card: {in_one_line(error)}") from error
 
 
 def in_one_line(error: ValidationError) -> str:
-    """All findings of a pydantic validation on one line."""
+    """Return all findings of a pydantic validation on one line."""
     return "; ".join(
         f"{'.'.join(str(part) for part in finding['loc']) or 'value'}: {in_words(finding['msg'])}"
         for finding in error.errors()

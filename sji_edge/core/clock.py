@@ -1,4 +1,4 @@
-"""Time, passed in so that tests need no patching."""
+"""Clocks; they are passed in, so that tests need no patching."""
 
 import time
 from datetime import UTC, datetime
@@ -6,29 +6,29 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock for latency, and a wall clock for records only."""
+    """A monotonic clock for latencies, and a wall clock for records."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never step back."""
+        """Return nanoseconds that never step back."""
 
     def utc(self) -> str:
-        """Wall-clock time in UTC, ISO 8601 with microseconds."""
+        """Return the wall-clock time in UTC, ISO 8601 with microseconds."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of this machine."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never step back, of ``time.perf_counter_ns``."""
+        """Return ``time.perf_counter_ns``: nanoseconds that never step back."""
         return time.perf_counter_ns()
 
     def utc(self) -> str:
-        """Wall-clock time in UTC, ISO 8601 with microseconds."""
+        """Return the wall-clock time in UTC, ISO 8601 with microseconds."""
         return datetime.now(UTC).isoformat(timespec="microseconds")
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
         time.sleep(seconds)

@@ -1,7 +1,6 @@
-"""``sji-edge.toml``: names for streams, kept beside the records of a line."""
+"""Reads ``sji-edge.toml``, which gives names to streams."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.files import read_toml
 from sji_edge.core.findings import in_words
 
 CONFIG_FILE = Path("sji-edge.toml")
@@ -20,7 +20,7 @@ StreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$
 
 
 class Config(BaseModel):
-    """The file's content. ``streams`` maps a name to what else would follow ``--stream``."""
+    """The content of the file. ``streams`` maps a name to the stream that it stands for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -28,43 +28,36 @@ class Config(BaseModel):
 
 
 def load_config(path: Path = CONFIG_FILE) -> Config:
-    """Read the file of the working directory; without one there are no names.
+    """Read the file in the working directory; without one there are no names.
 
     Raises:
-        UsageError: it cannot be read, is no TOML, or holds something else; names every fault, and no value.
+        UsageError: the file cannot be read, is not TOML, or has unknown content; names every fault but no value, which
+            may be a secret.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return Config()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text") from error
     try:
-        return Config.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
+        return Config.model_validate(read_toml(path))
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in found['loc'] if part != '[key]')}: {in_words(found['msg'])}"
             for found in error.errors(include_input=False, include_url=False)
         )
-    raise UsageError(f"{path}: {faults}", hint='[streams] holds lines such as line1 = "rtsp://camera/stream"')
+    raise UsageError(f"{path}: {faults}", hint='[streams] has lines such as line1 = "rtsp://camera/stream"')
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
-    """Put environment variables in the place of ``${NAME}``.
+    """Replace each ``${NAME}`` by the environment variable of that name.
 
-    In the credentials of a URL a value is percent-encoded, so that a password may hold any character.
+    In the credentials of a URL the value is percent-encoded, so a password may contain any character.
 
     Raises:
-        UsageError: a variable is not set; names it.
+        UsageError: a variable is not set; names every missing one.
     """
     missing = sorted({name for name in VARIABLE.findall(text) if name not in environ})
     if missing:
         listed = ", ".join(missing)
-        raise UsageError(f"the environment does not set {listed}", hint=f"export {missing[0]}=…")
+        raise UsageError(f"environment variable not set: {listed}", hint=f"export {missing[0]}=…")
     url = CREDENTIALS.fullmatch(text)
     if url is None:
         return VARIABLE.sub(lambda found: environ[found[1]], text)

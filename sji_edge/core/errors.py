@@ -1,34 +1,34 @@
-"""Errors that a user can act on, and the exit code each one ends the command with.
+"""Every error that a user can act on, with the exit code that the command ends with.
 
 ::
 
-    SjiError                      1   a fault of ours
-    ├── UsageError                2   an argument or a setting
-    │   ├── DataError                 a dataset, an image
+    SjiError                      1   a bug in sji-edge
+    ├── UsageError                2   a wrong argument, setting or input file
+    │   ├── DataError                 a dataset or an image
     │   └── RecipeError               a board description
     │       └── RoiOutsideFrameError
     ├── GateError                 3   a quality or parity gate failed, or a run judged nothing
     ├── LatencyGateError          4   a latency gate failed
-    ├── EnvironmentMismatchError  5   this machine cannot do that
-    │   ├── MissingExtraError         a package of an extra is not installed
+    ├── EnvironmentMismatchError  5   this machine cannot do what was asked
+    │   ├── MissingExtraError         an optional package is not installed
     │   ├── BundleError               an engine bundle is altered or incompatible
-    │   └── EngineInputError          crops of another shape or dtype than the engine takes
-    ├── SourceError               6   a stream cannot be opened, or is lost
+    │   └── EngineInputError          crops do not have the engine's shape or dtype
+    ├── SourceError               6   a stream cannot be opened, or was lost
     └── OutputError               7   a sink or an output folder failed
-    Interrupted               130 SIGINT or SIGTERM ended the command; no error, but an exit code
+    Interrupted               130 SIGINT or SIGTERM ended the command (an exit code, not an error class)
 
-A command that does what it was asked ends with 0.
+A command that succeeds ends with 0.
 """
 
 EXIT_INTERRUPTED = 130
 
 
 class SjiError(Exception):
-    """One line of what was found and what was wanted, and a hint at the next step.
+    """An error in one line: the value found and the rule, with a hint at the next step.
 
     Args:
-        message: what was found, and what was wanted.
-        hint: what to do next; shown on a line of its own.
+        message: the value found and the rule, on one line.
+        hint: the next step; shown on its own line.
     """
 
     exit_code = 1
@@ -76,7 +76,7 @@ class EnvironmentMismatchError(SjiError):
 
 
 class MissingExtraError(EnvironmentMismatchError):
-    """A command needs a package that an extra brings."""
+    """A command needs an optional package that is not installed."""
 
 
 class BundleError(EnvironmentMismatchError):
@@ -84,7 +84,7 @@ class BundleError(EnvironmentMismatchError):
 
 
 class EngineInputError(EnvironmentMismatchError):
-    """Crops whose shape or dtype is not what the engine takes."""
+    """Crops do not have the shape or dtype that the engine takes."""
 
 
 class SourceError(SjiError):

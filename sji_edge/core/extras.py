@@ -1,4 +1,4 @@
-"""Importing what only an extra brings, with the line that installs it when it is missing."""
+"""Imports optional packages; when one is missing, the error says how to install it."""
 
 import importlib
 import importlib.util
@@ -36,21 +36,21 @@ def require(*modules: str, purpose: str) -> None:
 
     Args:
         modules: top-level module names, keys of ``EXTRA_OF``.
-        purpose: what needs them, as the subject of the sentence (``"sji-edge train"``).
+        purpose: what needs them, the subject of the message (``"sji-edge train"``).
 
     Raises:
-        MissingExtraError: names the missing modules and the ``pip install`` line.
+        MissingExtraError: names the missing modules; the hint is the ``pip install`` line.
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         extras = ",".join(sorted({EXTRA_OF[name] for name in missing}))
         raise MissingExtraError(
-            f"{purpose} needs {', '.join(missing)}, which the base install leaves out",
+            f"{purpose} needs {', '.join(missing)}, which the base installation does not include",
             hint=f"pip install 'sji-edge[{extras}]'",
         )
 
 
 def load(module: str, purpose: str) -> ModuleType:
-    """Import a module that an extra brings; raises ``MissingExtraError`` without it."""
+    """Import an optional module; raises ``MissingExtraError`` if it is not installed."""
     require(module.partition(".")[0], purpose=purpose)
     return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Read files within bounds, write them whole or not at all, and hash them."""
+"""Reads files within bounds, writes them completely or not at all, and hashes them."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from typing import IO, Any
 from sji_edge.core.errors import OutputError, SjiError, UsageError
 
 MAX_TEXT_BYTES = 16 << 20
-"""Size limit of a settings file, a manifest or a table: far above any real one, far below the memory."""
+"""Size limit of a settings file, a manifest or a table: far above any real one, far below the memory of a machine."""
 
 PARTIAL = ".partial-"
 STALE_AFTER_S = 60.0
@@ -25,7 +25,7 @@ STALE_AFTER_S = 60.0
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
+    """Return the hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -39,7 +39,7 @@ def read_bounded(path: Path, limit: int = MAX_TEXT_BYTES, *, error: type[SjiErro
         error: the class to raise.
 
     Raises:
-        error: the file cannot be read, is no regular file, or is larger.
+        error: the file cannot be read, is not a regular file, or is larger.
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits for its writer.
@@ -73,7 +73,7 @@ def parse_json(content: bytes, name: str, *, error: type[SjiError] = UsageError)
         error: the class to raise.
 
     Raises:
-        error: no UTF-8, no JSON, NaN or infinity, or nested too deeply; names the line where there is one.
+        error: the content is not UTF-8, not JSON, has NaN or infinity, or is nested too deeply; names the line.
     """
     try:
         return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
@@ -97,7 +97,7 @@ def read_toml(
     """Read a TOML file within bounds.
 
     Raises:
-        error: as ``read_bounded``; or no UTF-8, no TOML, or nested too deeply.
+        error: as ``read_bounded``; or the content is not UTF-8, not TOML, or nested too deeply.
     """
     content = read_bounded(path, limit, error=error)
     try:
@@ -113,9 +113,9 @@ def read_toml(
 
 @contextmanager
 def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
-    """Write a file that appears under its name, whole, only when the block ends well.
+    """Write a file that appears under its name, complete, only when the block ends without an exception.
 
-    After a crash the path holds the old content or the new, nothing between. Without ``sync`` that holds when the
+    After a crash the path has either the old content or the new. Without ``sync`` this is guaranteed when the
     process dies, but a power cut may leave the file empty.
 
     Args:
@@ -141,13 +141,13 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
-    """Replace a file by this content in one step, as ``atomic_file`` does."""
+    """Replace the content of a file in one step, as ``atomic_file`` does."""
     with atomic_file(path, sync=sync) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON in one step; NaN and infinity are refused."""
+    """Write indented JSON in one step; raises ``ValueError`` for NaN and infinity."""
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -274,7 +274,7 @@ def check_writable_file(path: Path) -> None:
 
 
 def fresh_name(parent: Path, stem: str) -> str:
-    """Return ``stem``, or ``stem-2``, ``stem-3``, … : the first that ``parent`` does not hold yet."""
+    """Return ``stem``, ``stem-2``, ``stem-3``, …: the first name that ``parent`` does not contain."""
     names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
     return next(name for name in names if not (parent / name).exists())
 

@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """A pydantic model that is immutable, rejects unknown fields, and holds neither NaN nor infinity."""
+    """An immutable pydantic model that rejects unknown fields, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

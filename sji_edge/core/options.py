@@ -1,4 +1,4 @@
-"""Options that a user writes as ``name=value``, checked against a frozen model."""
+"""Checks options that a user writes as ``name=value`` against a frozen model."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from sji_edge.core.findings import in_words
 
 
 def _size(value: Any) -> Any:
-    """``1920x1080`` as ``(1920, 1080)``."""
+    """Parse ``1920x1080`` as ``(1920, 1080)``."""
     if isinstance(value, str):
         parts = value.lower().split("x")
         if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) < 100_000 for part in parts):
-            raise ValueError("a size such as 1920x1080 was wanted")
+            raise ValueError("must be a size such as 1920x1080")
         return int(parts[0]), int(parts[1])
     return value
 
@@ -24,7 +24,7 @@ SizePx = Annotated[tuple[int, int], BeforeValidator(_size)]
 
 
 class Options(BaseModel):
-    """Base of a set of options: field ``defect_rate`` is written ``defect-rate``."""
+    """Base class of a set of options; the user writes field ``defect_rate`` as ``defect-rate``."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -39,16 +39,15 @@ O = TypeVar("O", bound=Options)  # noqa: E741 - the type of the options
 
 
 def read_options(model: type[O], options: Mapping[str, str], owner: str) -> O:
-    """Check options.
+    """Parse and check options.
 
     Args:
         model: names, types and bounds.
         options: what the user wrote.
-        owner: what takes them, for the error (``"a camera source"``).
+        owner: what takes the options, the subject of the message (``"a camera source"``).
 
     Raises:
-        UsageError: an unknown name or a wrong value. It says every fault at once, and no value of them:
-            one may be a secret.
+        UsageError: a name is unknown or a value is wrong; names every fault but no value, which may be a secret.
     """
     known = sorted(field.alias or name for name, field in model.model_fields.items())
     unknown = sorted(set(options) - set(known))
@@ -66,4 +65,4 @@ def read_options(model: type[O], options: Mapping[str, str], owner: str) -> O:
             f"{'.'.join(str(part) for part in found['loc'][:1])}: " + in_words(found["msg"]).lower()
             for found in error.errors(include_input=False, include_url=False)
         )
-    raise UsageError(f"{owner} cannot take its options: {faults}")
+    raise UsageError(f"wrong options for {owner}: {faults}")

@@ -1,9 +1,8 @@
-"""The one place that turns pixels into a crop of the model's size.
+"""Turns pixels into crops of the model's size; nothing else in sji-edge does.
 
-A joint is a box in an image: a camera frame with the joint's box from the recipe, or a dataset image whose
-box is the whole image. Either way the crop is one bilinear resampling through the box's affine map, so that
-training, calibration, parity and the loop see the same pixels. Coordinates follow OpenCV: pixel centres lie
-at whole numbers.
+A joint is a box in an image: the recipe's box in a camera frame, or the whole image of a dataset. Either way the crop
+is one bilinear resampling through the box's affine map, so that training, calibration, parity and the inspection loop
+see the same pixels. Coordinates follow OpenCV: pixel centres are at whole numbers.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RoiPx:
-    """A joint's box in frame pixels: centre, size, and rotation (positive turns x towards y)."""
+    """A joint's box in frame pixels: centre, size, and rotation (a positive angle turns x towards y)."""
 
     x: float
     y: float
@@ -30,7 +29,7 @@ class RoiPx:
 
 
 def to_channels(image: Image, channels: int) -> Image:
-    """Return the image with the model's channels: grey ``(h, w)`` for 1, BGR ``(h, w, 3)`` for 3."""
+    """Convert an image to the model's channels: grey ``(h, w)`` for 1, BGR ``(h, w, 3)`` for 3."""
     if channels == 1 and image.ndim == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
     if channels == 3 and image.ndim == 2:
@@ -39,25 +38,25 @@ def to_channels(image: Image, channels: int) -> Image:
 
 
 def whole_image_roi(image: Image) -> RoiPx:
-    """Return the box that covers an image: resampling through it equals a bilinear resize."""
+    """Return the box that covers an image; resampling through it equals a bilinear resize."""
     height, width = image.shape[:2]
     return RoiPx((width - 1) / 2, (height - 1) / 2, width, height)
 
 
 def crop_to_image(roi: RoiPx, spec: PreprocessSpec) -> Matrix:
-    """Affine map from crop pixels to image pixels for a box, float64 ``(2, 3)``."""
+    """Return the affine map of a box from crop pixels to image pixels, float64 ``(2, 3)``."""
     box = np.array([[roi.x, roi.y, roi.width, roi.height, roi.angle_rad]])
     crop_map: Matrix = crops_to_image(box, spec)[0]
     return crop_map
 
 
 def crops_to_image(rois: Matrix, spec: PreprocessSpec, alignment: Matrix | None = None) -> Matrix:
-    """Affine maps from crop pixels to frame pixels for all joints at once.
+    """Compute the affine maps from crop pixels to frame pixels for all joints at once.
 
     Args:
         rois: float64 ``(n, 5)``: x, y, width, height in recipe pixels and angle in radians.
-        spec: the crop's size.
-        alignment: float64 ``(2, 3)``, from recipe to frame pixels; None for the identity.
+        spec: size of the crop.
+        alignment: from recipe pixels to frame pixels, float64 ``(2, 3)``; None for the identity.
 
     Returns:
         float64 ``(n, 2, 3)``, C-contiguous.
@@ -68,24 +67,24 @@ def crops_to_image(rois: Matrix, spec: PreprocessSpec, alignment: Matrix | None 
     maps = np.empty((len(rois), 2, 3))
     maps[:, 0, 0], maps[:, 0, 1] = cos * step_x, -sin * step_y
     maps[:, 1, 0], maps[:, 1, 1] = sin * step_x, cos * step_y
-    # The crop's centre, (size - 1) / 2 in crop pixels, falls on the box's centre.
+    # The centre of the crop, (size - 1) / 2 in crop pixels, is mapped to the centre of the box.
     centre_x, centre_y = (spec.width - 1) / 2, (spec.height - 1) / 2
     maps[:, :, 2] = rois[:, :2] - maps[:, :, 0] * centre_x - maps[:, :, 1] * centre_y
     if alignment is None:
         return maps
-    # Written out: NumPy's matmul of a hundred 2x2 matrices costs several times as much.
+    # Written out: NumPy's matmul of a hundred 2x2 matrices takes several times as long.
     carried = alignment[:, :1] * maps[:, :1] + alignment[:, 1:2] * maps[:, 1:]
     carried[:, :, 2] += alignment[:, 2]
     return carried
 
 
 def outside_frame(maps: Matrix, spec: PreprocessSpec, frame_shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Tell for each crop map whether any corner pixel samples outside the frame, bool ``(n,)``."""
+    """Return for each crop map whether a corner pixel samples outside the frame, bool ``(n,)``."""
     right, bottom = spec.width - 1.0, spec.height - 1.0
     corners = np.array([[0.0, 0.0, 1.0], [right, 0.0, 1.0], [0.0, bottom, 1.0], [right, bottom, 1.0]])
     points = maps @ corners.T
     limit = np.array([frame_shape[1] - 0.5, frame_shape[0] - 0.5])[:, None]
-    # A map that is not finite lies nowhere inside.
+    # Comparisons with NaN are false, so a map that is not finite counts as outside.
     inside: NDArray[np.bool_] = ((points >= -0.5) & (points <= limit)).all(axis=(1, 2))
     return ~inside
 
@@ -94,7 +93,7 @@ _RESAMPLING = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:
-    """Resample one crop through its affine map, bilinear, edge pixels repeated.
+    """Resample one crop through its affine map: bilinear, with edge pixels repeated.
 
     Args:
         image: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, with the channels of ``out``.
@@ -105,7 +104,7 @@ def sample_crop(image: Image, crop_map: Matrix, out: Image) -> None:
 
 
 def crop_of_image(image: Image, spec: PreprocessSpec) -> Image:
-    """Return the crop of an image that shows one joint: uint8 ``(height, width, channels)``."""
+    """Crop an image that shows one joint, uint8 ``(height, width, channels)``."""
     out = np.empty(spec.shape, np.uint8)
     prepared = to_channels(image, spec.channels)
     sample_crop(prepared, crop_to_image(whole_image_roi(prepared), spec), out)
@@ -116,8 +115,8 @@ def crops_of_frame(frame: Image, maps: Matrix, out: Image) -> None:
     """Cut joints of a frame into the engine's input buffer, each as ``sample_crop`` does.
 
     Args:
-        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; brought to the channels of ``out`` once.
-        maps: float64 ``(n, 2, 3)`` of ``crops_to_image``; the caller has left out joints ``outside_frame``.
+        frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``; converted once to the channels of ``out``.
+        maps: float64 ``(n, 2, 3)`` from ``crops_to_image``, without joints that are ``outside_frame``.
         out: uint8 ``(n, height, width, channels)``, C-contiguous; written in place.
     """
     image = to_channels(frame, out.shape[3])

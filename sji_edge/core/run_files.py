@@ -1,4 +1,4 @@
-"""What the files of a run, a bundle, a recipe and a folder of records are called."""
+"""File names in a run, an engine bundle, a recipe and a folder of records."""
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"

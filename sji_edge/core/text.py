@@ -8,7 +8,7 @@ MAX_MESSAGE = 200
 
 
 def amount(count: int, noun: str) -> str:
-    """Return ``1 board``, ``2 boards``; for nouns whose plural ends in s."""
+    """Return ``1 board`` or ``2 boards``; for nouns whose plural ends in s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -24,7 +24,7 @@ def readable(name: str) -> str:
 
 
 def is_control(char: str) -> bool:
-    """Tell whether a character is not to be shown as it is: Unicode categories C* and the line separators."""
+    """Tell whether a character must be escaped before it is shown: Unicode categories C* and line separators."""
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
@@ -45,6 +45,6 @@ def listing(names: Sequence[str], most: int = 5) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return another library's error text on one line of bounded length; its type's name where it says nothing."""
+    """Return another library's error text on one line of limited length; the name of its type if it has no text."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"

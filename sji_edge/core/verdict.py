@@ -1,4 +1,4 @@
-"""From logits to a verdict: the score, the thresholds, and the four answers."""
+"""Turns logits into scores, and scores into one of the four verdicts by thresholds."""
 
 from enum import StrEnum
 from typing import Self
@@ -11,7 +11,7 @@ from sji_edge.core.frozen import FrozenModel
 
 
 class Verdict(StrEnum):
-    """What is said of a joint or a board."""
+    """The verdict on a joint or a board."""
 
     PASS = "PASS"  # noqa: S105 - a verdict, not a password
     REVIEW = "REVIEW"
@@ -20,13 +20,13 @@ class Verdict(StrEnum):
 
 
 VERDICTS = (Verdict.PASS, Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
-"""The verdict of each code that ``decide`` returns, in rising severity."""
+"""The verdict of each code that ``decide`` returns, in order of severity."""
 
 PASS, REVIEW, FAIL, ERROR = range(4)
 
 
 class Thresholds(FrozenModel):
-    """PASS below ``lower``, FAIL from ``upper`` on, REVIEW between; equal means no REVIEW band."""
+    """PASS below ``lower``, FAIL at or above ``upper``, REVIEW in between; no REVIEW where both are equal."""
 
     lower: float = Field(gt=0.0, le=1.0)
     upper: float = Field(gt=0.0, le=1.0)
@@ -34,31 +34,33 @@ class Thresholds(FrozenModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.lower > self.upper:
-            raise ValueError(f"lower threshold {self.lower} is above the upper one {self.upper}")
+            raise ValueError(
+                f"the lower threshold must not be above the upper one (got {self.lower} and {self.upper})"
+            )
         return self
 
 
 _EDGE = 1e-9
-"""Scores are kept this far from 0 and 1 before their logit is taken."""
+"""Scores are clipped to this distance from 0 and 1 before their logit is computed."""
 
 
 def logit(scores: NDArray[np.float64] | np.float64 | float) -> NDArray[np.float64]:
-    """Return ``log(score / (1 - score))``, with scores kept within [1e-9, 1 - 1e-9]; the shape stays."""
+    """Return ``log(score / (1 - score))`` in the same shape, with scores clipped to [1e-9, 1 - 1e-9]."""
     inside = np.clip(scores, _EDGE, 1.0 - _EDGE)
     places: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
     return places
 
 
 def defect_scores(logits: NDArray[np.float32], good_index: int) -> NDArray[np.float64]:
-    """Score each joint with 1 − p(good), the positive class being *defect*.
+    """Compute the score of each joint, 1 − p(good); the positive class is *defect*.
 
     Args:
         logits: float32, ``(n, classes)``.
         good_index: column of the good class.
 
     Returns:
-        float64 ``(n,)`` in [0, 1]; NaN where a row holds a non-finite logit. Computed as the sum
-        of the other classes' probabilities, so that it keeps its precision near 0.
+        float64 ``(n,)`` in [0, 1]; NaN where a logit is not finite. Computed as the sum of the other classes'
+        probabilities, which keeps its precision near 0.
     """
     wide = logits.astype(np.float64)
     finite = np.isfinite(wide).all(axis=1)
@@ -72,10 +74,10 @@ def defect_scores(logits: NDArray[np.float32], good_index: int) -> NDArray[np.fl
 
 
 def decide(scores: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int8]:
-    """Turn scores into verdict codes, indices into ``VERDICTS``.
+    """Turn scores into verdict codes, which are indices into ``VERDICTS``.
 
     Args:
-        scores: ``(n,)``; a score that is not finite becomes ERROR.
+        scores: float64 ``(n,)``; a score that is not finite gives ERROR.
         thresholds: the PASS and FAIL limits.
 
     Returns:
@@ -89,7 +91,7 @@ def decide_each(
     lower: NDArray[np.float64] | np.float64,
     upper: NDArray[np.float64] | np.float64,
 ) -> NDArray[np.int8]:
-    """``decide`` with a pair of thresholds for each joint (arrays of ``(n,)``, or scalars)."""
+    """Do as ``decide``, with thresholds for each joint (arrays of ``(n,)``, or scalars)."""
     codes = np.full(scores.shape, ERROR, dtype=np.int8)
     codes[scores < lower] = PASS
     codes[scores >= lower] = REVIEW
@@ -99,5 +101,5 @@ def decide_each(
 
 
 def worst(codes: NDArray[np.int8]) -> Verdict:
-    """Return the verdict of a board: the most severe of its joints; ERROR for a board without joints."""
+    """Return the verdict of a board: that of its most severe joint, or ERROR for a board without joints."""
     return VERDICTS[int(codes.max())] if codes.size else Verdict.ERROR

@@ -25,11 +25,11 @@ def test_the_good_class_may_be_any_column():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{not json", r"model\.onnx holds no readable model card"),
-        ("[]", r"model\.onnx holds no valid model card"),
+        ("{not json", r"model\.onnx is not a model card: its text line 1"),
+        ("[]", r"model\.onnx is not a valid model card"),
         (text_with(classes=["one"]), "classes: .*at least 2"),
-        (text_with(classes=["a", "b"]), "good class 'normal' is not one of"),
-        (text_with(classes=["normal", "x", "x"]), "classes repeat"),
+        (text_with(classes=["a", "b"]), "the good class must be one of"),
+        (text_with(classes=["normal", "x", "x"]), "duplicate class names"),
         (text_with(thresholds={"lower": 0.9, "upper": 0.1}), "thresholds: .*above the upper"),
         (text_with(preprocess={"height": 84, "width": 84, "channels": 2}), "preprocess.channels: "),
         (text_with(preprocess={"height": 8, "width": 84, "channels": 1}), "preprocess.height: "),

@@ -18,7 +18,7 @@ def test_names_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[streams]\nx = ", "no TOML"),
+        ("[streams]\nx = ", "not valid TOML"),
         ("[streams]\nx = 3", "streams.x"),
         ('[streams]\nx = ""', "streams.x"),
         ('[streams]\n"a b" = "secretvalue"', "streams"),
