@@ -9,7 +9,8 @@ from sji_edge.cli.commands.build_engine import build_engine
 from sji_edge.cli.commands.calibrate import calibrate
 from sji_edge.cli.commands.export import export
 from sji_edge.cli.commands.infer import infer
-from sji_edge.cli.render.common import console, figure, rate
+from sji_edge.cli.render.console import console
+from sji_edge.cli.render.figures import figure, rate
 from sji_edge.core.verdict import decide, defect_scores
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.data.synthetic.dataset import write_dataset

@@ -50,7 +50,7 @@ def bench(
     from sji_edge.benchmark.report import Plan
     from sji_edge.benchmark.report import bench as measure
     from sji_edge.cli.render.bench import print_bench
-    from sji_edge.cli.render.common import console
+    from sji_edge.cli.render.console import console
     from sji_edge.core.clock import SystemClock
     from sji_edge.core.errors import LatencyGateError, UsageError
     from sji_edge.core.files import write_json

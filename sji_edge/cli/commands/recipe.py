@@ -51,7 +51,7 @@ def draw(
     """
     import cv2
 
-    from sji_edge.cli.render.common import console
+    from sji_edge.cli.render.console import console
     from sji_edge.core.errors import RecipeError, UsageError
     from sji_edge.core.files import write_atomic
     from sji_edge.recipe.board import GOLDEN_FILE, Recipe
@@ -111,7 +111,7 @@ def import_recipe(
     Example: `sji-edge recipe import pos.csv --packages packages.csv --golden good.png
     --fiducial FID1=24,2024 --fiducial FID2=2424,24 --output boards/amplifier`
     """
-    from sji_edge.cli.render.common import console
+    from sji_edge.cli.render.console import console
     from sji_edge.workflows.import_recipe import import_folder
 
     made = import_folder(

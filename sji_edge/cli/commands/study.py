@@ -43,7 +43,8 @@ def study(
 
     Example: `sji-edge study data/solder-joints --methods ce,alpha-js-0.5,focal`
     """
-    from sji_edge.cli.render.common import console, settings_or_usage_error
+    from sji_edge.cli.render.console import console
+    from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.core.errors import UsageError
     from sji_edge.core.extras import require
     from sji_edge.core.registry import nearest

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from sji_edge.benchmark.names import short_names
 from sji_edge.benchmark.report import BenchReport, BenchRow
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 
 TIMES = ("p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "max_ms")
 HEADINGS = ("p50", "p90", "p99", "p99.9", "max")

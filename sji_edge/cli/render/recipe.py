@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from sji_edge.cli.render.common import console
+from sji_edge.cli.render.console import console
 from sji_edge.recipe.board import GOLDEN_FILE, Recipe
 from sji_edge.recipe.checking.check import RecipeReview
 
