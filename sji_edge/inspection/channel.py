@@ -76,11 +76,11 @@ class Channel(Generic[T]):
             self._closed = True
             self._condition.notify_all()
 
-    def abort(self) -> int:
-        """Take nothing more, and let go of what is in it; returns how many items that were."""
+    def abort(self) -> list[T]:
+        """Take nothing more, and empty the channel; returns the items that were in it."""
         with self._condition:
             self._closed = True
-            dropped = len(self._items)
+            dropped = list(self._items)
             self._items.clear()
             self._condition.notify_all()
             return dropped

@@ -22,6 +22,8 @@ class Cause(StrEnum):
     """A joint is covered, blanked out, or in lost rows of the frame, so it cannot be judged."""
     NOT_FINITE = "non-finite"
     ENGINE = "engine"
+    STALLED = "engine-stalled"
+    """The engine did not return within its time limit, and the run ended."""
     LATE = "late"
     MISSED = "missed"
     """The device took it and it never came here, by the device's numbering; counted, and not on record."""

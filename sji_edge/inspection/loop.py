@@ -1,19 +1,19 @@
-"""The run: frames in, board records out, every frame accounted for.
+"""Runs an inspection: takes frames from a source, records boards, and accounts for every frame.
 
-Stages in threads of their own, joined by bounded channels: acquire → prepare (align and crop) → infer →
-decide → record. The engine has one owner, the infer stage; recording happens in the caller's thread. With
-``low_latency`` one thread prepares, infers and decides, and no hand-over costs time.
+The stages run in threads of their own, connected by bounded channels: acquire → prepare (align and crop) → infer →
+decide → record. Only the infer stage calls the engine; recording happens in the caller's thread. With
+``low_latency`` a single thread prepares, infers and decides, which saves the time to hand frames over.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import GateError, OutputError, SourceError
+from sji_edge.core.errors import EnvironmentMismatchError, GateError, OutputError, SourceError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
 from sji_edge.inspection.channel import Channel
@@ -29,7 +29,7 @@ from sji_edge.inspection.outputs.recorder import OnBoard, Recorder
 
 OnWork = Callable[[Work], None]
 Captured = tuple[Frame, int]
-"""A frame, and for how many nanoseconds it was waited for."""
+"""A frame, and the nanoseconds spent waiting for it."""
 
 POLL_S = 0.1
 JOIN_S = 1.0
@@ -39,9 +39,12 @@ JOIN_S = 1.0
 class LoopSettings:
     """How the loop treats frames.
 
-    ``policy``: ``every`` makes the source wait for room, ``latest`` lets a new frame displace the oldest
-    waiting one. ``queue``: frames that may wait. ``stop_on``: stop when one joint fails on so many boards
-    in a row; 0 never.
+    Attributes:
+        policy: ``every`` makes the source wait for room; ``latest`` drops the oldest queued frame for a new one.
+        queue: maximum number of queued frames.
+        low_latency: process one frame at a time in a single thread.
+        max_frames: stop after this number of frames; None for no limit.
+        stop_on: stop when a joint fails on this number of boards in a row; 0 for never.
     """
 
     policy: Literal["every", "latest"] = "every"
@@ -55,17 +58,17 @@ class Inspection:
     """Judges the frames of a source. The caller opens and closes source, engine and sinks.
 
     Args:
-        source: gives the frames.
-        judge: makes a record of each.
-        sinks: take each record, in this order: the durable one first, so that what a later one shows is kept.
+        source: yields the frames.
+        judge: makes a record of each frame.
+        sinks: receive each record in this order. Put the durable one first: whatever a later one shows is then kept.
         clock: for latencies.
         settings: policy and bounds.
-        stop: asked all the while; True ends the run once the frames in flight are on record.
-        on_board: each is called in the caller's thread after a board is on record, in this order; one that
-            raises an ``OutputError`` ends the run and is called no more.
-        space: ends the run, boards in flight recorded, before the disk is full.
-        on_work: called by the infer stage after the engine has seen a frame; it must not wait.
-        database: the file where one of the sinks puts the boards; named to who should look them up.
+        stop: polled throughout the run; once it returns True, the run ends when the frames in flight are on record.
+        on_board: each is called in this order, in the caller's thread, after a board is on record. One that raises an
+            ``OutputError`` ends the run and is not called again.
+        space: ends the run before the disk is full, with the boards in flight on record.
+        on_work: called by the infer stage after the engine has judged a frame; it must not wait.
+        database: the file in which one of the sinks records boards, for messages that say where to look them up.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Inspection:
         self._tally = Tally()
         alarm = ProcessAlarm(self._settings.stop_on, database)
         self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board, space)
+        self._in_flight: dict[int, Frame] = {}
         self._at_source = False
         self._ending = self._alarmed = False
         self._error: BaseException | None = None
@@ -104,15 +108,17 @@ class Inspection:
         self._buffers: Channel[Image] = Channel((judge.depth + 1) * self._span)
 
     def run(self) -> RunSummary:
-        """Judge until the source ends, ``max_frames`` is reached, or ``stop`` says so.
+        """Judge until the source ends, ``max_frames`` is reached, or ``stop`` returns True.
 
         Raises:
-            SourceError: the source was lost, or gave no frame at all.
+            SourceError: the source was lost, or yielded no frame.
             OutputError: a sink failed, and the boards in flight are counted as not recorded; or the disk is
                 nearly full, and they are on record.
-            GateError: a joint failed on ``stop_on`` boards in a row; frames that waited are not judged, and
-                counted. Or no joint at all got a verdict.
-            Exception: what the engine raised; the boards in flight are on record as ERROR.
+            GateError: a joint failed on ``stop_on`` boards in a row, and queued frames are counted but not judged; or
+                no joint got a verdict.
+            EnvironmentMismatchError: an engine call did not return in time. The boards in flight are on record as
+                ERROR. The call may still be running, so close the engine through the judge's ``EngineWatch``.
+            Exception: raised by the engine; the boards in flight are on record as ERROR.
         """
         with short_pauses(alert=self._settings.low_latency):
             left = self._run_stages()
@@ -126,7 +132,7 @@ class Inspection:
         return summary
 
     def _run_stages(self) -> RunSummary:
-        """Returns what was counted before the frames that nobody will record were."""
+        """Run to the end; return the counts before the frames that nobody will record are added."""
         self._started_ns = self._clock.monotonic_ns()
         stages = self._start()
         try:
@@ -143,7 +149,7 @@ class Inspection:
         return left
 
     def summary(self) -> RunSummary:
-        """Return what was counted so far; from any thread, and after an exception too."""
+        """Return the counts so far. Any thread may call it, also after an exception."""
         ended = self._ended_ns if self._ended_ns > self._started_ns else self._clock.monotonic_ns()
         return self._tally.summary((ended - self._started_ns) / 1e9)
 
@@ -187,31 +193,38 @@ class Inspection:
                 self._at_source = False
                 if frame is None or self._alarmed:
                     break
-                if not self._take((frame, self._clock.monotonic_ns() - asked_ns)):
+                # A copy, because a source may yield the same frame object twice.
+                if not self._take((replace(frame), self._clock.monotonic_ns() - asked_ns)):
                     break
                 captured += 1
         except SourceError as error:
-            # What it gave before it was lost is still judged.
+            # Frames that arrived before the source was lost are still judged.
             self._error = self._error or error
         finally:
             self._frames.close()
 
     def _take(self, captured: Captured) -> bool:
-        """Pass a frame on; False when the run is ending. One that came after the stop was never captured."""
+        """Queue a frame; return False when the run is ending. A frame that came after the stop was never captured."""
         missed = captured[0].missed
         self._tally.capture(1 + missed)
         self._tally.add_unrecorded(Cause.MISSED, missed)
+        self._in_flight[id(captured[0])] = captured[0]
         if self._settings.policy == "every":
             taken = self._frames.put(captured)
         else:
             taken, displaced = self._frames.put_latest(captured)
-            if displaced is not None:
+            if displaced is not None and self._landed(displaced[0]):
                 self._tally.add_unrecorded(Cause.DISPLACED)
-        if not taken and self._alarmed:
-            self._tally.add_unrecorded(Cause.NOT_BEGUN)
-        elif not taken and self._stop():
-            self._tally.capture(-1)
+        if not taken and self._landed(captured[0]):
+            if self._alarmed:
+                self._tally.add_unrecorded(Cause.NOT_BEGUN)
+            elif self._stop():
+                self._tally.capture(-1)
         return taken
+
+    def _landed(self, frame: Frame) -> bool:
+        """Remove a frame from those in flight; return False if another thread has removed it and accounts for it."""
+        return self._in_flight.pop(id(frame), None) is not None
 
     def _judge_each(self) -> None:
         while (captured := self._frames.get()) is not None:
@@ -231,7 +244,7 @@ class Inspection:
     def _infer(self) -> None:
         under_way: deque[list[Work]] = deque()
         while True:
-            # What is under way is waited for only when nothing else can be given to the engine meanwhile.
+            # Wait for an answer only if there is nothing else to give to the engine meanwhile.
             first = self._prepared.get_waiting() if under_way else self._prepared.get()
             if first is not None:
                 under_way.append(self._start_works(self._with_waiting(first)))
@@ -276,15 +289,29 @@ class Inspection:
         while not self._judged.ended:
             item = self._judged.get(POLL_S)
             if self._at_source and self._stop():
-                # The frame that it waits for would come after the stop.
+                # The frame that the source waits for would come after the stop.
                 self._frames.close()
-            if item is not None and (reason := self._recorder.record(*item)) is not None:
-                self._end(reason)
+            if item is not None and self._landed(item[0]):
+                if (reason := self._recorder.record(*item)) is not None:
+                    self._end(reason)
+            elif item is None and (stall := self._judge.stalled()) is not None:
+                self._give_up(stall)
+                return
+
+    def _give_up(self, stall: EnvironmentMismatchError) -> None:
+        """Record every frame in flight as ERROR, and abandon the thread that waits for the engine."""
+        self._error = self._error or stall
+        self._ending = True
+        self._abort()
+        for frame in list(self._in_flight.values()):
+            if self._landed(frame):
+                self._recorder.record(frame, self._judge.given_up(frame, stall))
 
     def _end(self, reason: OutputError | GateError) -> None:
-        """Take no more frames. Those that wait are still judged, but after an alarm only begun work is finished."""
+        """Take no more frames. Queued ones are still judged; after an alarm, only work that has begun is finished."""
         self._error = self._error or reason
         self._ending = True
         if isinstance(reason, GateError):
             self._alarmed = True
-            self._tally.add_unrecorded(Cause.NOT_BEGUN, self._frames.abort())
+            waiting = [frame for frame, _ in self._frames.abort() if self._landed(frame)]
+            self._tally.add_unrecorded(Cause.NOT_BEGUN, len(waiting))

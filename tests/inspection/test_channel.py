@@ -53,7 +53,7 @@ def test_abort_wakes_who_waits_and_gives_nothing():
     thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
     thread.start()
     time.sleep(0.05)
-    channel.abort()
+    assert channel.abort() == [1]
     thread.join(5)
     assert answers == [False]
     assert channel.get() is None

@@ -26,18 +26,27 @@ class Model:
     engine_sha256: str
 
 
+ENGINE_LIMIT_NS = 60_000_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Limits from the moment of capture; None for no limit.
+    """Time limits of a run; None for no limit.
 
-    ``max_age_ns`` is how old a frame may be when work on it begins, ``takt_ns`` when its verdict is there.
-    Without ``waits`` the time in channels does not count: an image that lay on a disk was captured at no
-    moment of this run, and how far ahead of the engine it was read says nothing about a line.
+    Attributes:
+        max_age_ns: maximum age of a frame, from its capture, when work on it begins.
+        takt_ns: maximum time from the capture to the verdict.
+        waits: count the time in queues too. For stored images it is left out: a file was not captured at any moment of
+            this run, and how far ahead of the engine it was read says nothing about a line.
+        engine_ns: maximum duration of one engine call during the run; after that the engine counts as stalled.
+        warm_up_ns: the same for the calls that make the engine ready.
     """
 
     max_age_ns: int | None = None
     takt_ns: int | None = None
     waits: bool = True
+    engine_ns: int = ENGINE_LIMIT_NS
+    warm_up_ns: int = ENGINE_LIMIT_NS
 
 
 class Stopwatch:

@@ -1,16 +1,18 @@
 """From one frame to one board record: check, place, cut, infer, decide."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import EngineInputError, SjiError
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.preprocess import Image, crops_of_frame
 from sji_edge.core.protocols import Engine, Frame
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.board_records import RecordMaker
 from sji_edge.inspection.judging.engine_path import EnginePath
+from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Judgement, Model, Stopwatch, Work
 from sji_edge.inspection.judging.layout import Layout, Placement
 
@@ -30,6 +32,7 @@ class BoardJudge:
         run: begins every board's name, so that no two runs share one.
         deadlines: how late a verdict may be.
         on_device: let an engine that can do so cut the joints itself; then nobody else sees the crops.
+        watch: stands around the engine's calls; whoever closes the engine passes the one that it closes it by.
 
     Raises:
         EngineInputError: the engine takes other crops, or gives other classes, than the model says.
@@ -45,6 +48,7 @@ class BoardJudge:
         *,
         deadlines: Deadlines | None = None,
         on_device: bool = False,
+        watch: EngineWatch | None = None,
     ) -> None:
         spec = engine.spec
         if spec.crop_shape != model.preprocess.shape or spec.classes != len(model.classes):
@@ -62,6 +66,7 @@ class BoardJudge:
         self._records = RecordMaker(model, layout, clock, run)
         self._deadlines = deadlines or Deadlines()
         self.own_buffer = self.new_buffer()
+        self._watch = watch or EngineWatch(engine, clock)
         self._path = EnginePath(engine, on_device=on_device and self.joints <= spec.max_batch)
 
     @property
@@ -102,13 +107,16 @@ class BoardJudge:
         whole, rest = divmod(self.joints, self.max_batch)
         # An engine that cuts is given frame by frame.
         together = 0 if whole or alone or self._path.on_device else self.span * self.joints
-        self._engine.prepare({self.max_batch if whole else 0, rest, together} - {0})
+        sizes = {self.max_batch if whole else 0, rest, together} - {0}
+        limit_ns = self._deadlines.warm_up_ns
+        self._watch.run(lambda: self._engine.prepare(sizes), limit_ns)
         for start in range(0, self.joints, self.max_batch):
-            self._engine.infer(self.own_buffer[start : start + self.max_batch])
+            crops = self.own_buffer[start : start + self.max_batch]
+            self._watch.run(partial(_infer, self._engine, crops), limit_ns)
         for pixels in frames:
             placement = self._layout.place(pixels)
             if isinstance(placement, Placement) and self._path.on_device:
-                self._path.warm_up(pixels, placement)
+                self._watch.run(partial(self._path.warm_up, pixels, placement), limit_ns)
             elif isinstance(placement, Placement):
                 self._cut(pixels, placement, self.own_buffer)
 
@@ -171,7 +179,8 @@ class BoardJudge:
     def _ask(self, engine: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
         able = [work for work in works if work.fault is None]
         try:
-            engine(able)
+            with self._watch:
+                engine(able)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, the board is on record as ERROR
             found = error.message if isinstance(error, SjiError) else f"{type(error).__name__}: {error}"
             for work in (work for work in able if work.logits is None):
@@ -186,6 +195,15 @@ class BoardJudge:
         judgement = self._records.judged(work, work.placement, work.hidden, work.logits)
         late = self._over(work, self._deadlines.takt_ns, Cause.LATE)
         return self._records.error(work, late) if late else judgement
+
+    def stalled(self) -> EnvironmentMismatchError | None:
+        """Return the error to end the run with if the engine does not return; see ``EngineWatch.stalled``."""
+        return self._watch.stalled(self._deadlines.engine_ns)
+
+    def given_up(self, frame: Frame, error: EnvironmentMismatchError) -> Judgement:
+        """Return the ERROR record of a frame that waits for a stalled engine."""
+        work = Work(frame, Stopwatch(self._clock, frame.captured_ns), self.own_buffer, self.own_buffer[:0])
+        return self._records.error(work, Fault(Cause.STALLED, error.message))
 
     def _cut(self, pixels: Image, placement: Placement, buffer: Image) -> Image:
         maps = placement.maps if placement.inside.all() else placement.maps[placement.inside]
@@ -205,3 +223,7 @@ class BoardJudge:
             return None
         since = f"after capture, {waited_ns / 1e6:.1f} of them waiting" if waits else "of work"
         return Fault(cause, f"{age_ns / 1e6:.1f} ms {since}; {limit_ns / 1e6:g} ms are allowed")
+
+
+def _infer(engine: Engine, crops: Image) -> None:
+    engine.infer(crops)

@@ -15,6 +15,7 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import DataError
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.protocols import BoardRecord, Frame, FrameSource, OwnRecipe, Sink
+from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
@@ -117,6 +118,7 @@ class Inspector:
         self._numbers = count()
         self._single: BoardJudge | None = None
         self._engine = open_engine(self._bundle, threads)
+        self._watch = EngineWatch(self._engine, self._clock)
 
     def __enter__(self) -> Self:
         return self
@@ -125,8 +127,8 @@ class Inspector:
         self.close()
 
     def close(self) -> None:
-        """Release the engine; a second call does nothing."""
-        self._engine.close()
+        """Release the engine, or leave that to a call that is still running; a second call does nothing."""
+        self._watch.close()
 
     @property
     def engine(self) -> EngineFacts:
@@ -285,7 +287,14 @@ class Inspector:
         on_device: bool = True,
     ) -> BoardJudge:
         judge = BoardJudge(
-            self._engine, self.model(), layout, self._clock, run, deadlines=deadlines, on_device=on_device
+            self._engine,
+            self.model(),
+            layout,
+            self._clock,
+            run,
+            deadlines=deadlines,
+            on_device=on_device,
+            watch=self._watch,
         )
         golden = None if recipe is None else recipe.golden
         judge.warm_up([] if golden is None else [golden], alone=alone)
