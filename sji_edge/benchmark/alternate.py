@@ -1,11 +1,10 @@
-"""Timing several predictors in one process, in alternating blocks, so that their ratio stands.
+"""Times several predictors in one process, in alternating blocks, so that their speed can be compared.
 
-Whatever slows the machine for a while slows all of them. What must not happen is that one slows the next:
-a thread pool keeps its cores busy after its last call, waiting for more. CPU time spent so, measured on two
-threads: ONNX Runtime 42 ms, PyTorch (OpenMP) 9 ms, OpenVINO (TBB) 1.2 ms; within that time the next
-predictor's calls took up to 2.6 times as long, and those of a block after it 1.9 times. Hence blocks much
-longer than a call, a pause of 100 ms before each, and a few untimed calls to wake the block's own pool and
-fill its caches.
+Whatever slows the machine for a while then slows all of them alike. But a predictor must not slow the next one: a
+thread pool keeps its cores busy after its last call, waiting for more work. Measured on two threads, that takes 42 ms
+of CPU time in ONNX Runtime, 9 ms in PyTorch (OpenMP) and 1.2 ms in OpenVINO (TBB); during that time the next
+predictor's calls took up to 2.6 times as long, and those of the block after it 1.9 times. Therefore a block is much
+longer than a call, and begins with a pause of 100 ms and a few untimed calls that wake its own pool and fill its caches.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +24,10 @@ class BlockSettings(FrozenModel):
     """How long to measure each predictor at each batch size.
 
     Attributes:
-        seconds: least time spent inside timed calls.
-        min_calls: least number of timed calls.
-        block_s: least length of one block; a block holds at least one call.
-        settle_s: pause before a block, for the other predictors' thread pools to fall asleep.
+        seconds: minimum time spent inside timed calls.
+        min_calls: minimum number of timed calls.
+        block_s: minimum length of one block; a block holds at least one call.
+        settle_s: pause before a block, in which the other predictors' thread pools fall asleep.
         warm_calls: untimed calls at the start of a block.
     """
 
@@ -51,7 +50,7 @@ class Timing:
         return [duration for block in self.blocks for duration in block]
 
     def enough(self, settings: BlockSettings) -> bool:
-        """Tell whether time and number suffice."""
+        """Return whether both the time and the number of calls suffice."""
         durations = self.durations_ns
         return len(durations) >= settings.min_calls and sum(durations) >= settings.seconds * 1e9
 
@@ -66,12 +65,12 @@ def alternate(
     """Time predictors in alternating blocks: A B, then B A, and so on, an even number of rounds.
 
     Args:
-        predictors: each with the crops that every call of it gets.
-        settings: how long.
+        predictors: each with the crops for its calls.
+        settings: how long to measure.
         clock: the clock.
 
     Returns:
-        One timing a predictor, all with the same number of blocks; no call is left out.
+        One timing for each predictor, all with the same number of blocks; no call is left out.
     """
     timings = [Timing() for _ in predictors]
     order = list(range(len(predictors)))
@@ -86,7 +85,7 @@ def alternate(
 
 
 def ratio(base: Timing, other: Timing) -> tuple[float, float, float]:
-    """Say how many times as fast ``other`` is: over all calls, then the least and greatest of a round."""
+    """Return the speed of ``other`` relative to ``base``: over all calls, then the lowest and highest of a round."""
     base_calls, other_calls = base.durations_ns, other.durations_ns
     overall = (sum(base_calls) / len(base_calls)) / (sum(other_calls) / len(other_calls))
     pairs = zip(base.block_means_ns(), other.block_means_ns(), strict=True)

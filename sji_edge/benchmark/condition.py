@@ -1,4 +1,4 @@
-"""``--fail-if``: one metric, one comparison, one number; parsed, never evaluated as code."""
+"""Conditions of a latency gate: one metric, one comparison, one number; parsed, never evaluated as code."""
 
 import operator
 import re
@@ -36,7 +36,7 @@ EXAMPLE = 'METRIC[@BATCH] COMPARISON NUMBER, for example "p99_ms@1>8"'
 
 @dataclass(frozen=True)
 class Condition:
-    """When it holds, the gate fails; ``batch`` None stands for every batch size."""
+    """The gate fails when this condition holds; ``batch`` None stands for every batch size."""
 
     text: str
     metric: str
@@ -58,21 +58,21 @@ class Condition:
         if metric not in METRICS:
             raise UsageError(f"unknown metric {metric!r}", hint=nearest(metric, list(METRICS)))
         if batch is not None and metric in SUBJECT_METRICS:
-            raise UsageError(f"{metric} does not depend on the batch size", hint=f"leave out @{batch}")
+            raise UsageError(f"{metric} does not depend on the batch size", hint=f"leave @{batch} out")
         return cls(text.strip(), metric, int(batch) if batch else None, comparison, float(limit))
 
     def broken_by(self, value: float) -> bool:
-        """Tell whether a measured value makes the gate fail."""
+        """Return whether a measured value makes the gate fail."""
         return COMPARISONS[self.comparison](value, self.limit)
 
 
 def failures(conditions: list[Condition], report: BenchReport, exempt: str = "") -> list[str]:
-    """Say which conditions hold, and where; one that has no measured value at all fails as well.
+    """Say which conditions hold, and where; a condition without any measured value fails as well.
 
     Args:
-        conditions: what must not be.
+        conditions: conditions that must not hold.
         report: what was measured.
-        exempt: a subject that is there for comparison only.
+        exempt: a subject that is measured for comparison only.
     """
     found: list[str] = []
     for condition in conditions:

@@ -1,4 +1,4 @@
-"""Engine bundles as subjects of a benchmark, and the conditions that their figures depend on."""
+"""Makes benchmark subjects of engine bundles, and records the conditions that their figures depend on."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ from sji_edge.runtime.bundle.bundle import Bundle, backend_of, open_engine
 from sji_edge.runtime.host_cpu import cpu_facts
 
 BUSY_LOAD = 0.5
-"""Load average a core above which the machine is said to be busy."""
+"""Load average per core above which the machine counts as busy."""
 
 
 def engine_subject(bundle: Bundle, name: str, *, memory_batch: int = 0, memory_threads: int = 1) -> Subject:
-    """Make a subject of a bundle; its crops are the golden ones.
+    """Make a benchmark subject of a bundle; it judges the bundle's golden crops.
 
     Args:
         bundle: an opened bundle, released or not.
         name: its name in the report.
-        memory_batch: batch for the peak memory, which takes a process of its own; 0: not measured.
-        memory_threads: threads for the peak memory.
+        memory_batch: batch size for measuring peak memory in a process of its own; 0: memory is not measured.
+        memory_threads: number of threads for measuring peak memory.
     """
     manifest = bundle.manifest
     peak = None
@@ -53,7 +53,7 @@ def engine_subject(bundle: Bundle, name: str, *, memory_batch: int = 0, memory_t
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Return short names for bundles: the folder's, with its parent's where two are alike."""
+    """Return short names for bundles: the folder's name, preceded by its parent's if two are equal."""
     plain = [folder.resolve().name for folder in folders]
     return [
         name if plain.count(name) == 1 else f"{folder.resolve().parent.name}/{name}"
@@ -62,7 +62,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def conditions(bundles: Sequence[Bundle]) -> dict[str, str]:
-    """Return versions, CPU, cores and load: what the figures depend on."""
+    """Return what the figures depend on: versions, CPU, cores and load."""
     found = {"sji-edge": version("sji-edge"), **cpu_facts()}
     for bundle in bundles:
         found |= dict(backend_of(bundle.manifest).environment())
@@ -71,8 +71,8 @@ def conditions(bundles: Sequence[Bundle]) -> dict[str, str]:
 
 
 def busy(environment: dict[str, str]) -> str:
-    """Say that the machine was busy before the first call, or return an empty text."""
+    """Say that the machine was busy before the first call, or return an empty string."""
     load, cores = float(environment["load_average"]), int(environment["cores"])
     if load <= BUSY_LOAD * cores:
         return ""
-    return f"load average {load:.1f} on {cores} cores at the start: other programs disturb these figures"
+    return f"load average was {load:.1f} on {cores} cores at the start; other programs disturb these figures"

@@ -1,7 +1,7 @@
-"""Peak memory of one predictor: measured in a process that holds nothing else.
+"""Measures the peak memory of one predictor, in a process that holds nothing else.
 
-Run as ``python -m sji_edge.benchmark.footprint MODULE:FUNCTION WORD…``, it calls the function with the words
-and writes the process's peak resident memory as JSON.
+``python -m sji_edge.benchmark.footprint MODULE:FUNCTION WORD…`` calls the function with the words and writes the
+process's peak resident memory as JSON.
 """
 
 import importlib
@@ -26,13 +26,13 @@ def peak_rss_of(target: str, *words: str) -> int:
         words: its arguments.
 
     Raises:
-        SjiError: the process failed, with the last line that it wrote.
+        SjiError: the process failed; the message quotes the last line that it wrote.
     """
     command = [sys.executable, "-m", "sji_edge.benchmark.footprint", target, *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise SjiError(f"the memory of {target} was not measured within {TIMEOUT_S} s") from error
+        raise SjiError(f"measuring the memory of {target} took longer than {TIMEOUT_S} s") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise SjiError(f"the memory of {target} could not be measured: {last[:200]}")
@@ -56,8 +56,8 @@ def judge_once(folder: str, batch: str, threads: str) -> None:
 def peak_rss_bytes() -> int:
     """Return this process's peak resident memory.
 
-    ``ru_maxrss`` survives ``exec``, so that a child of a big process would report its parent's: Linux's
-    ``VmHWM`` does not.
+    ``ru_maxrss`` survives ``exec``, so a child of a big process would report its parent's peak; Linux's ``VmHWM`` does
+    not.
     """
     if STATUS.is_file():
         found = re.search(r"^VmHWM:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""From the durations of calls to percentiles, with every call counted."""
+"""Turns the durations of calls into percentiles; every call counts."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from sji_edge.core.frozen import FrozenModel
 class Latency(FrozenModel):
     """Durations of one predictor's calls with a batch of crops.
 
-    A percentile is the smallest measured duration that at least that share of the calls did not exceed
-    (the inverse of the empirical distribution): always one that occurred. With fewer than 1000 calls
-    p99.9 is the maximum.
+    A percentile is the smallest measured duration that at least that share of the calls did not exceed (the inverse of
+    the empirical distribution), so it is always a duration that occurred. With fewer than 1000 calls p99.9 is the
+    maximum.
     """
 
     calls: int
@@ -30,14 +30,14 @@ class Latency(FrozenModel):
         """Summarise all durations, none left out.
 
         Args:
-            durations_ns: one a call.
-            batch: crops a call.
+            durations_ns: one for each call.
+            batch: crops in each call.
 
         Raises:
             GateError: there is no call to summarise.
         """
         if not durations_ns:
-            raise GateError("no call was measured: no evidence is a failure")
+            raise GateError("no call was measured, so there is nothing to report")
         spans = np.sort(np.asarray(durations_ns, np.float64) / 1e6)
         # In whole numbers: 0.999 times 1000 is a little more than 999 in floating point.
         ranks = [-(-len(spans) * permille // 1000) - 1 for permille in (500, 900, 990, 999)]

@@ -1,19 +1,19 @@
-"""Names of engines short enough for a table: what they all begin with is said once."""
+"""Shortens engine names for a table: a beginning that all of them share is shown once."""
 
 from collections.abc import Sequence
 
 LEAST = 8
-"""Shared beginnings shorter than this are left where they are."""
+"""Shared beginnings shorter than this are not taken off."""
 
 
 def short_names(names: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Take off what the long names share, up to a hyphen.
+    """Take off the beginning that the long names share, up to a hyphen.
 
     Args:
         names: different names, in order.
 
     Returns:
-        The short name of each, in order, and what was taken off (empty: nothing was).
+        The short name of each, in order, and what was taken off (empty if nothing was).
     """
     long = [name for name in names if "-" in name]
     words = [name.split("-") for name in long]

@@ -1,4 +1,4 @@
-"""The report as a picture: latency and throughput over the batch size."""
+"""Draws the report: latency and throughput over the batch size."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def save_plot(report: BenchReport, path: Path) -> None:
-    """Draw a report: on the left the median latency with p99 above it, on the right joints a second.
+    """Draw a report: on the left the median latency with p99 above it, on the right joints per second.
 
-    A subject keeps its colour, a thread count its line.
+    Each subject has its own colour and each thread count its own line style.
 
     Args:
         report: what was measured.
@@ -29,7 +29,7 @@ def save_plot(report: BenchReport, path: Path) -> None:
         MissingExtraError: matplotlib is not installed.
         OutputError: the picture cannot be written.
     """
-    figure = load("matplotlib.figure", purpose="--plot").Figure(
+    figure = load("matplotlib.figure", purpose="drawing the report").Figure(
         figsize=SIZE_INCHES, dpi=DPI, layout="constrained"
     )
     left, right = figure.subplots(1, 2)
@@ -39,7 +39,7 @@ def save_plot(report: BenchReport, path: Path) -> None:
         place = list(names).index(key[0]), threads.index(key[1])
         label = f"{names[key[0]]}, {_threads(key[1])}"
         _draw(left, right, sorted(_of(report, key), key=lambda row: row.batch), label, place)
-    left.set(yscale="log", title="latency a batch, ms: median, the bar ends at p99")
+    left.set(yscale="log", title="latency per batch, ms: median, bar up to p99")
     right.set(ylim=(0, None), title="joints/s")
     batches = sorted({row.batch for row in report.rows})
     for axes in (left, right):
@@ -77,7 +77,7 @@ def _draw(left: Any, right: Any, rows: list[BenchRow], label: str, place: tuple[
         "marker": MARKERS[count % len(MARKERS)],
         "label": label,
     }
-    # Bars of one batch beside each other, not on top.
+    # Side by side, so that the bars of one batch do not cover each other.
     batches = [row.batch * (1 + 0.03 * subject + 0.015 * count) for row in rows]
     above = [row.p99_ms - row.p50_ms for row in rows]
     left.errorbar(batches, [row.p50_ms for row in rows], yerr=[[0.0] * len(rows), above], capsize=3, **style)

@@ -1,4 +1,4 @@
-"""A benchmark from end to end: thread counts, batch sizes, subjects, and the report."""
+"""Runs a whole benchmark over thread counts, batch sizes and subjects, and reports it."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -23,10 +23,10 @@ class Subject:
     """What is measured.
 
     Attributes:
-        facts: what stands in the report.
-        max_batch: greatest batch that it takes.
-        crops: uint8 ``(n, h, w, c)``, repeated to the batch.
-        open: makes it ready for a number of threads and some batch sizes.
+        facts: its entry in the report.
+        max_batch: largest batch that it takes.
+        crops: uint8 ``(n, h, w, c)``, repeated to fill the batch.
+        open: prepares it for a number of threads and some batch sizes.
     """
 
     facts: "SubjectFacts"
@@ -38,8 +38,8 @@ class Subject:
 class SubjectFacts(FrozenModel):
     """One engine, or PyTorch.
 
-    ``file_bytes`` is the size of the engine file or the weights; ``peak_rss_bytes`` the peak resident memory
-    of a process that holds this subject alone and judges the greatest batch; None where it was not measured.
+    ``file_bytes`` is the size of the engine file or the weights. ``peak_rss_bytes`` is the peak resident memory of a
+    process that holds this subject alone and judges the largest batch; None if it was not measured.
     """
 
     name: str
@@ -54,8 +54,8 @@ class SubjectFacts(FrozenModel):
 class BenchRow(Latency):
     """One subject at one batch size and thread count.
 
-    ``ratio`` is how many times as fast as the baseline it is, over all calls; ``ratio_low`` and
-    ``ratio_high`` are the least and greatest of a round.
+    ``ratio`` is the speed relative to the baseline, over all calls; ``ratio_low`` and ``ratio_high`` are the lowest
+    and highest ratio of a single round.
     """
 
     subject: str
@@ -67,7 +67,7 @@ class BenchRow(Latency):
 
 
 class BenchReport(FrozenModel):
-    """All that was measured, and under which conditions; ``skipped`` says what was not, and why."""
+    """Everything that was measured, and under which conditions; ``skipped`` says what was left out, and why."""
 
     schema_version: Literal[1] = 1
     created_utc: str
@@ -81,7 +81,7 @@ class BenchReport(FrozenModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """Thread counts and batch sizes; ``step`` is told what is being measured."""
+    """Thread counts and batch sizes; ``step`` receives each point that is being measured, in words."""
 
     threads: Sequence[int]
     batches: Sequence[int]
@@ -104,15 +104,16 @@ def bench(
         plan: what to measure.
         clock: the clock.
         environment: versions and machine, for the report.
-        baseline: the subject that the ratios are to; empty: no ratios.
+        baseline: the subject that ratios refer to; empty: no ratios.
 
     Raises:
-        UsageError: no subject, two of one name, an unknown baseline, or no batch size that any takes.
+        UsageError: no subject, two subjects with the same name, an unknown baseline, or no subject takes any of the
+            batch sizes.
     """
     names = [subject.facts.name for subject in subjects]
     if not names or len(set(names)) != len(names) or (baseline and baseline not in names):
         raise UsageError(
-            f"subjects are {names}, baseline {baseline!r}; one or more of different names wanted"
+            f"subjects must have different names, and the baseline must be one of them (got {names}, {baseline!r})"
         )
     skipped = tuple(
         f"{subject.facts.name}: batch {batch} exceeds its max batch {subject.max_batch}"
@@ -180,5 +181,5 @@ def _row(name: str, timing: Timing, point: _Point, base: Timing | None) -> Bench
 
 
 def repeated(crops: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
-    """Return ``batch`` crops, C-contiguous: the given ones, again and again."""
+    """Return ``batch`` crops, C-contiguous: the given ones, repeated."""
     return np.ascontiguousarray(crops[np.arange(batch) % len(crops)])

@@ -1,4 +1,4 @@
-"""The tables of ``sji-edge bench``."""
+"""What ``sji-edge bench`` prints."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,19 +12,21 @@ HEADINGS = ("p50", "p90", "p99", "p99.9", "max")
 
 
 def print_bench(report: BenchReport, warning: str) -> None:
-    """Print a report: the subjects, then one row a point, then what was left out.
+    """Print a report: the subjects, then one row for each point, then what was left out.
 
     Args:
         report: what was measured.
-        warning: what disturbs the figures, or an empty text.
+        warning: what disturbed the figures, or an empty string.
     """
     terminal = console()
     names, shared = short_names([subject.name for subject in report.subjects])
     terminal.print(_subjects(report))
-    terminal.print(_points(report, names, f"latency a batch, ms{f' ({escape(shared)}-…)' if shared else ''}"))
     terminal.print(
-        f"{report.environment['cpu']}, {report.environment['cores']} cores; all calls counted, "
-        f"blocks of {report.settings.block_s:g} s alternating, {report.settings.settle_s * 1e3:g} ms between",
+        _points(report, names, f"latency per batch, ms{f' ({escape(shared)}-…)' if shared else ''}")
+    )
+    terminal.print(
+        f"{report.environment['cpu']}, {report.environment['cores']} cores; every call is counted, "
+        f"alternating blocks of {report.settings.block_s:g} s, {report.settings.settle_s * 1e3:g} ms apart",
         markup=False,
     )
     for line in report.skipped:
@@ -60,7 +62,7 @@ def _points(report: BenchReport, names: dict[str, str], title: str) -> Table:
     for heading in (*HEADINGS, "calls", "joints/s"):
         table.add_column(heading, justify="right")
     if report.baseline:
-        table.add_column(escape(f"times {names[report.baseline]} (rounds)"), justify="right")
+        table.add_column(escape(f"speed vs {names[report.baseline]} (rounds)"), justify="right")
     last: tuple[int, int] | None = None
     for row in report.rows:
         point = (row.threads, row.batch)
@@ -75,7 +77,7 @@ def _points(report: BenchReport, names: dict[str, str], title: str) -> Table:
 
 
 def _milliseconds(value: float) -> str:
-    """Three significant digits, or all before the point."""
+    """Format with three significant digits, or more before the point."""
     decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{decimals}f}"
 
