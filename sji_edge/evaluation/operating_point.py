@@ -75,7 +75,7 @@ def _words(thresholds: Thresholds, rates: DefectRates, max_escape: float) -> lis
         "person decides.",
         f"On the validation split {rates.escapes} of {rates.defects} defects pass: an escape rate of "
         f"{rates.escapes / rates.defects:.1%}, upper limit {at_most:.1%} at 95 % confidence.",
-        f"Of its {rates.goods} good joints, {rates.false_calls} fail and {rates.good_reviews} go to review.",
+        f"Of its {rates.goods} good joints, FAIL is given to {rates.false_calls} and REVIEW to {rates.good_reviews}.",
     ]
     if max_escape > 0.0:
         needed = defects_needed(max_escape)

@@ -11,7 +11,7 @@ def text_with(**changes: object) -> str:
     return json.dumps(json.loads(card().model_dump_json()) | changes)
 
 
-def test_a_card_comes_back_from_its_json_as_it_was():
+def test_a_card_survives_json():
     kept = card(metrics={"test": {"f1": 0.5, "escape_rate": None}}, versions={"torch": "2"})
     assert ModelCard.parse(kept.model_dump_json(), "here") == kept
     assert kept.gates == DEFAULT_GATES

@@ -60,7 +60,7 @@ def test_options_are_read_by_their_written_names():
     assert read_options(Shop, {}, "a shop") == Shop()
 
 
-def test_all_faults_of_options_are_said_at_once_without_their_values():
+def test_all_wrong_options_are_named_at_once_without_their_values():
     with pytest.raises(UsageError) as caught:
         read_options(Shop, {"frame-size": "wide", "rate": "fast"}, "a shop")
     assert "frame-size" in caught.value.message

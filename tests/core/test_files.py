@@ -133,7 +133,7 @@ def test_json_is_read_as_it_was_written(tmp_path):
         (b"", "line 1: not JSON"),
     ],
 )
-def test_json_that_is_none_is_refused_in_one_line(tmp_path, content, wanted):
+def test_invalid_json_is_refused_in_one_line(tmp_path, content, wanted):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=wanted) as caught:
         read_json(tmp_path / "a.json", error=DataError)
@@ -150,7 +150,7 @@ def test_json_that_is_none_is_refused_in_one_line(tmp_path, content, wanted):
         (b"a = " + b"[" * 100_000, "too deeply|not valid"),
     ],
 )
-def test_toml_that_is_none_is_refused_in_one_line(tmp_path, content, wanted):
+def test_invalid_toml_is_refused_in_one_line(tmp_path, content, wanted):
     (tmp_path / "a.toml").write_bytes(content)
     with pytest.raises(UsageError, match=wanted):
         read_toml(tmp_path / "a.toml")
@@ -171,7 +171,7 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path):
         read_bounded(tmp_path / "nul\0")
 
 
-def test_a_place_that_cannot_be_written_is_an_output_error_before_any_work(tmp_path):
+def test_an_unwritable_place_is_an_output_error_before_any_work(tmp_path):
     blocked = tmp_path / "file.txt"
     blocked.write_text("mine")
     with pytest.raises(OutputError, match="cannot create"), new_folder(blocked / "run"):

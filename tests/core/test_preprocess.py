@@ -151,7 +151,7 @@ def test_arguments_are_not_modified():
         assert np.array_equal(value, copy)
 
 
-def test_channels_are_brought_to_the_models():
+def test_channels_are_converted_to_the_models():
     grey, bgr = noise(5, 6), noise(5, 6, 3)
     assert np.array_equal(to_channels(grey, 3), np.repeat(grey[:, :, None], 3, axis=2))
     weights = bgr @ np.array([0.114, 0.587, 0.299])
@@ -236,7 +236,7 @@ def test_a_png_altered_in_the_middle_is_refused(tmp_path):
         read_image(tmp_path / "bad.png")
 
 
-def test_what_is_no_image_is_refused_and_named(tmp_path):
+def test_a_file_that_is_not_an_image_is_refused_and_named(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("not an image\n")
     (tmp_path / "folder.png").mkdir()

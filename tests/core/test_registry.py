@@ -9,7 +9,7 @@ from sji_edge.runtime import BACKENDS
 from sji_edge.streams import SOURCES
 
 
-def test_a_name_is_imported_only_when_asked_for():
+def test_a_name_is_imported_only_on_use():
     registry = Registry("thing", {"good": "collections:OrderedDict", "broken": "no_such_module:thing"})
     assert registry.names() == ["broken", "good"]
     assert "good" in registry
@@ -27,11 +27,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
     assert caught.value.exit_code == 2
 
 
-def test_a_name_like_no_other_lists_them_all():
+def test_an_unknown_name_without_a_near_match_lists_all():
     assert nearest("zzz", ["beta", "alpha"]) == "known: alpha, beta"
 
 
-def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch):
+def test_a_missing_extra_names_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(EXTRA_OF, "sji_no_such_package", "train")
     monkeypatch.setitem(EXTRA_OF, "sji_no_such_driver", "tensorrt")
     with pytest.raises(MissingExtraError, match="sji-edge train needs sji_no_such_package") as caught:

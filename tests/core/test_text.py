@@ -1,7 +1,7 @@
 from sji_edge.core.text import amount, listing, natural_key, readable
 
 
-def test_one_is_said_in_the_singular_and_nothing_else_is():
+def test_only_one_is_singular():
     said = [amount(count, "board") for count in (0, 1, 2, 11)]
     assert said == ["0 boards", "1 board", "2 boards", "11 boards"]
 

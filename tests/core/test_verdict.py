@@ -36,7 +36,7 @@ def test_extreme_logits_give_scores_and_not_nan():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_logit_that_is_not_finite_becomes_error_and_touches_no_other_joint(bad):
+def test_a_non_finite_logit_becomes_error_and_changes_no_other_joint(bad):
     logits = np.array([[1.0, 0.0], [bad, 0.0], [0.0, bad]], np.float32)
     kept = logits.copy()
     scores = defect_scores(logits, 0)
@@ -46,7 +46,7 @@ def test_a_logit_that_is_not_finite_becomes_error_and_touches_no_other_joint(bad
     assert np.array_equal(logits, kept, equal_nan=True)
 
 
-def test_limits_belong_to_the_severer_verdict():
+def test_a_score_at_a_limit_gets_the_severer_verdict():
     limits = Thresholds(lower=0.3, upper=0.7)
     scores = np.array(
         [0.0, np.nextafter(0.3, 0), 0.3, np.nextafter(0.7, 0), 0.7, 1.0, np.nan, np.inf, -np.inf]

@@ -32,7 +32,7 @@ def crop_with_a_bright_corner() -> np.ndarray:
     return crop
 
 
-def test_grad_cam_lights_up_what_speaks_for_a_defect():
+def test_grad_cam_is_bright_where_the_evidence_for_a_defect_lies():
     maps = activation_maps(Toy([[0.0, 0.0], [1.0, 0.0]]).eval(), "toy", 0, crop_with_a_bright_corner())
     assert maps.shape == (1, 12, 12)
     assert maps[0, :4, :4].min() == 1.0
@@ -50,7 +50,7 @@ def test_grad_cam_is_the_naive_formula():
     np.testing.assert_allclose(maps, naive, atol=1e-5)
 
 
-def test_nothing_lights_up_where_all_speaks_for_good():
+def test_a_map_is_dark_without_evidence_for_a_defect():
     assert (
         activation_maps(Toy([[1.0, 1.0], [0.0, 0.0]]).eval(), "toy", 0, crop_with_a_bright_corner()).max()
         == 0

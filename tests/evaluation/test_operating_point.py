@@ -15,7 +15,7 @@ def test_a_rate_is_read_as_a_share(text, share):
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1%", "100%", "1.0", "nan", "%", "1e-320"])
-def test_what_is_no_rate_is_refused(text):
+def test_text_that_is_not_a_rate_is_refused(text):
     with pytest.raises(UsageError, match="share such as"):
         parse_rate(text)
 
@@ -25,7 +25,7 @@ def test_what_is_no_rate_is_refused(text):
     max_escape=st.just(0.0) | st.floats(SMALLEST_RATE, 0.9),
     seed=st.integers(0, 99),
 )
-def test_no_more_defects_pass_than_were_allowed(scores, max_escape, seed):
+def test_no_more_defects_pass_than_allowed(scores, max_escape, seed):
     values = np.array(scores)
     is_defect = np.random.default_rng(seed).permutation(np.arange(values.size) % 2 == 0)
     point = solve_operating_point(values, is_defect, max_escape)

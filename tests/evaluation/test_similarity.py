@@ -21,7 +21,7 @@ def test_overlap_counts_the_brightest_fifth():
     assert top_iou(one, other) == pytest.approx(10 / 30)
 
 
-def test_a_flat_map_is_like_nothing():
+def test_a_flat_map_has_no_similarity():
     flat = np.zeros((4, 4), np.float32)
     assert pearson(flat, RNG.random((4, 4), np.float32)) is None
     assert top_iou(flat, flat) is None

@@ -33,7 +33,7 @@ def by_name(name: str):
     return next(kind for kind in PERTURBATIONS if kind.name == name)
 
 
-def test_noise_has_the_spread_that_it_names():
+def test_noise_has_the_stated_spread():
     flat = [np.full((32, 32), 128, np.uint8)] * 8
     gauss = perturbed(flat, SPEC, by_name("gaussian noise"), 16, 0).astype(float)
     assert gauss.std() == pytest.approx(16, rel=0.05)
@@ -42,7 +42,7 @@ def test_noise_has_the_spread_that_it_names():
     assert shot.std() == pytest.approx(0.05 * 255 * np.sqrt(128 / 255), rel=0.05)
 
 
-def test_a_shift_moves_the_picture_by_the_pixels_that_it_names():
+def test_a_shift_moves_the_picture_by_the_stated_pixels():
     dot = np.zeros((32, 32), np.uint8)
     dot[14:18, 14:18] = 255
     moved = perturbed([dot] * 20, SPEC, by_name("shift"), 6, 0)[..., 0].astype(float)
@@ -58,7 +58,7 @@ def brightness_model(crops: np.ndarray) -> np.ndarray:
     return np.stack([np.zeros_like(odds), odds], axis=1)
 
 
-def test_a_model_that_hangs_on_brightness_fails_under_offset_and_not_under_blur():
+def test_a_model_that_depends_on_brightness_fails_under_offset_but_not_under_blur():
     points = list(
         stress_points(
             IMAGES,

@@ -34,7 +34,7 @@ def _bisect(reference: Path, candidate: Path, **settings: float) -> Bisection:
     return bisect(reference, candidate, crops(8), engine=engine, **settings)
 
 
-def test_equal_graphs_part_nowhere(reference: Path) -> None:
+def test_equal_graphs_do_not_differ(reference: Path) -> None:
     found = _bisect(reference, _changed(reference))
     assert found.first is None
     assert {layer.error for layer in found.layers} == {0.0}

@@ -97,7 +97,7 @@ def test_the_worst_joints_are_escapes_then_other_flips_then_the_greatest_differe
     assert [joint.index for joint in found.worst] == sorted(range(50), key=place)[:8]
 
 
-def test_a_logit_that_is_not_finite_is_counted_an_error_verdict_and_kept_out_of_the_differences() -> None:
+def test_a_non_finite_logit_is_counted_as_error_and_left_out_of_the_differences() -> None:
     reference, _, labels = _logits(20, 2, 0)
     candidate = reference.copy()
     candidate[3, 0], candidate[7, 1] = np.nan, np.inf

@@ -50,7 +50,7 @@ def test_a_colour_crop_and_one_that_is_not_square_fit_their_tiles() -> None:
     assert contact_sheet(comparison, wide, CLASSES).shape[1] == 4 * (TILE + 2 * MARGIN)
 
 
-def test_no_crop_to_show_is_an_error_and_so_is_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_no_crop_to_show_and_an_unwritable_folder_are_errors(tmp_path: Path) -> None:
     nothing = _comparison(np.full((20, 2), np.nan))
     with pytest.raises(GateError, match="no crop to show"):
         save_worst(tmp_path, "x", nothing, BATCH, CLASSES)

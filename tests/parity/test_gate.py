@@ -77,13 +77,13 @@ def test_a_reference_that_passes_every_joint_cannot_show_that_no_escape_is_added
     assert gate(_of_scores([0.1, 0.9], [0.1, 0.9]), lax)
 
 
-def test_logits_that_are_not_finite_fail_even_a_gate_that_allows_everything() -> None:
+def test_non_finite_logits_fail_even_the_laxest_gate() -> None:
     lax = ParityGate(max_escape_flips=9, min_agreement=0.0, max_f1_change=1.0)
     assert not gate(_of_scores([0.1, 0.9], [0.1, float("nan")]), lax)
     assert not gate(_of_scores([0.1, float("nan")], [0.1, 0.9]), lax)
 
 
-def test_the_gate_is_the_cards_and_else_the_default() -> None:
+def test_the_cards_gate_is_used_before_the_default() -> None:
     own = ParityGate(min_agreement=0.9)
     assert gate_for(card(gates={"int8": own}), "int8") is own
     assert gate_for(card(gates={}), "bf16") == DEFAULT_GATES["bf16"]

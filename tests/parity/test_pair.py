@@ -83,7 +83,7 @@ def test_each_side_decides_at_its_own_limits() -> None:
     assert not report
 
 
-def test_an_engine_is_held_against_another_engine(engine: Bundle, tmp_path: Path) -> None:
+def test_an_engine_is_compared_with_another_engine(engine: Bundle, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, engine_head=-HEAD, name="two").folder
     result = _run(
         other, engine.folder, "--against", engine.folder, "--json-file", tmp_path / "out" / "p.json"
@@ -96,7 +96,7 @@ def test_an_engine_is_held_against_another_engine(engine: Bundle, tmp_path: Path
     assert not json.loads((tmp_path / "out" / "p.json").read_text())["passed"]
 
 
-def test_an_engine_is_held_against_a_graph_and_a_graph_against_recorded_logits(
+def test_an_engine_is_compared_with_a_graph_and_a_graph_with_recorded_logits(
     engine: Bundle, tmp_path: Path
 ) -> None:
     graph = write_graph(tmp_path / "model.onnx", head=HEAD * 1.5)
@@ -124,7 +124,7 @@ def test_the_json_holds_the_figures_of_the_formula(engine: Bundle, tmp_path: Pat
     assert document["proofs"][0]["reference"]["sha256"] == engine.engine_sha256
 
 
-def test_a_run_is_judged_by_pytorch_and_held_to_its_recorded_logits(run: Path, tmp_path: Path) -> None:
+def test_a_run_is_judged_by_pytorch_and_compared_with_its_recorded_logits(run: Path, tmp_path: Path) -> None:
     result = _run(run, "--json-file", tmp_path / "p.json", "--threads", 1)
     assert result.exit_code == 0, result.exception
     assert _pairs(tmp_path / "p.json") == [("PyTorch", "PyTorch", "golden crops")]
@@ -133,7 +133,7 @@ def test_a_run_is_judged_by_pytorch_and_held_to_its_recorded_logits(run: Path, t
     assert judged["logits"]["max"] < 1e-4
 
 
-def test_weights_that_changed_since_fail_against_the_recorded_logits(run: Path, tmp_path: Path) -> None:
+def test_changed_weights_fail_against_the_recorded_logits(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     own = ModelCard.parse((copy / "card.json").read_text(), copy)
     torch.manual_seed(1)
@@ -141,14 +141,14 @@ def test_weights_that_changed_since_fail_against_the_recorded_logits(run: Path, 
     assert isinstance(_run(copy).exception, GateError)
 
 
-def test_two_that_take_other_crops_are_not_compared(engine: Bundle, run: Path) -> None:
+def test_models_with_different_crops_are_not_compared(engine: Bundle, run: Path) -> None:
     result = _run(engine.folder, "--against", run)
     assert isinstance(result.exception, UsageError)
     assert "16x16x1" in str(result.exception)
     assert "32x32x1" in str(result.exception)
 
 
-def test_other_classes_are_not_compared(engine: Bundle, tmp_path: Path) -> None:
+def test_models_with_different_classes_are_not_compared(engine: Bundle, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, name="two")
     text = (other.folder / "model.onnx").read_bytes().replace(b'"defective"', b'"different"')
     graph = tmp_path / "other.onnx"
@@ -158,7 +158,9 @@ def test_other_classes_are_not_compared(engine: Bundle, tmp_path: Path) -> None:
     assert "normal, different" in str(result.exception)
 
 
-def test_what_cannot_be_compared_is_said(engine: Bundle, run: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused_with_the_reason(
+    engine: Bundle, run: Path, tmp_path: Path
+) -> None:
     (tmp_path / "test" / "normal").mkdir(parents=True)
     (tmp_path / "test" / "defective").mkdir()
     for name in ("normal", "defective"):

@@ -32,7 +32,7 @@ def test_any_number_of_crops_is_predicted_in_batches_the_engine_takes(bundle: Bu
         np.testing.assert_allclose(predict(engine, crops(n)), formula(crops(n)), atol=2e-5)
 
 
-def test_golden_crops_hold_the_engine_against_pytorch(bundle: Bundle) -> None:
+def test_on_golden_crops_the_engine_is_compared_with_pytorch(bundle: Bundle) -> None:
     report = run_parity(bundle, golden_joints(bundle), threads=1)
     assert report
     assert report.gated == "pytorch-engine"
@@ -42,7 +42,7 @@ def test_golden_crops_hold_the_engine_against_pytorch(bundle: Bundle) -> None:
     assert bundle.parity.comparisons["pytorch-engine"]["joints"] == 40
 
 
-def test_an_engine_that_decides_otherwise_fails(tmp_path: Path) -> None:
+def test_an_engine_that_decides_differently_fails(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, engine_head=-HEAD)
     report = run_parity(bundle, golden_joints(bundle), threads=1)
     assert not report
@@ -51,7 +51,7 @@ def test_an_engine_that_decides_otherwise_fails(tmp_path: Path) -> None:
     assert report.result.failures == bundle.parity.failures
 
 
-def test_a_dataset_holds_the_engine_against_the_reference_graph(bundle: Bundle, tmp_path: Path) -> None:
+def test_on_a_dataset_the_engine_is_compared_with_the_reference_graph(bundle: Bundle, tmp_path: Path) -> None:
     joints = folder_joints(_dataset(tmp_path, "defective", "normal"), "test", card())
     for label, name in enumerate(card().classes):
         np.testing.assert_array_equal(joints.crops[joints.labels == label], crops(5, seed=len(name)))

@@ -193,7 +193,7 @@ def test_what_is_left_out_of_the_dataset_is_printed_and_in_the_report(bundle, da
     assert ".txt" in json.loads((tmp_path / "report" / "report.json").read_text())["facts"]["left out"]
 
 
-def test_limits_can_be_made_a_runs_own_and_not_an_engines(bundle, data, tmp_path, capsys):
+def test_limits_can_be_applied_to_a_run_but_not_to_an_engine(bundle, data, tmp_path, capsys):
     card_file = small_run(tmp_path / "run") / "card.json"
     before = json.loads(card_file.read_text())
     words = ("--max-escape", "10%", "--apply", "--output", tmp_path / "report")

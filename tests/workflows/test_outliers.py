@@ -113,7 +113,7 @@ def test_joints_that_are_all_alike_do_not_stand_out(tmp_path, capsys):
         assert answer(capsys, "candidates", "--database", path, "--by", by)["standing_out"] == []
 
 
-def test_pareto_by_package_adds_its_joints_up(database, capsys):
+def test_pareto_by_package_adds_up_its_joints(database, capsys):
     rows = answer(capsys, "pareto", "--by", "package", "--database", database)
     assert [(row["package"], row["judged"], row["fails"], row["reviews"], row["errors"]) for row in rows] == [
         ("rect", 8 * BOARDS - 2, 10, 7, 2),
@@ -128,7 +128,7 @@ def test_packages_belong_to_their_recipe(tmp_path, capsys):
     assert {row["package"]: row["judged"] for row in rows} == {"rect": 8, "": 15}
 
 
-def test_unknown_packages_are_said_with_what_to_do(tmp_path, capsys):
+def test_without_known_packages_the_hint_says_what_to_do(tmp_path, capsys):
     path = database_of(tmp_path / "a.db", map(board, range(3)), packages={})
     for command in ("pareto", "candidates"):
         with pytest.raises(SystemExit) as stop:

@@ -20,7 +20,7 @@ def _run(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
 
 
-def test_the_newest_engine_is_proven_on_its_golden_crops(tmp_path: Path) -> None:
+def test_the_newest_engine_is_compared_on_its_golden_crops(tmp_path: Path) -> None:
     make_bundle(tmp_path, name="one")
     result = _run("--engines", tmp_path, "--threads", 1)
     assert result.exit_code == 0
