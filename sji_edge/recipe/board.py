@@ -1,11 +1,10 @@
 """The description of a board: its frame, its fiducials, and where its joints are.
 
-A recipe is a folder with ``board.json``, ``joints.csv`` and, where there is one, ``golden.png``: the image of
-a faultless board that all coordinates refer to. Pixel centres lie at whole numbers.
+A recipe is a folder with ``board.json``, ``joints.csv`` and optionally ``golden.png``: the image of a faultless board
+that all coordinates refer to. Pixel centres lie at whole numbers.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -16,25 +15,30 @@ from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
+from sji_edge.core.files import parse_json, read_bounded
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image
+from sji_edge.core.text import amount, readable
 from sji_edge.recipe.fiducials.find import pattern_of
 from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
+from sji_edge.recipe.names import OptionalName
 from sji_edge.recipe.problem import Problem
 
 BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = run_files.BOARD, run_files.JOINTS, run_files.GOLDEN_IMAGE
 MAX_LISTED = 20
+MAX_BYTES = 64 << 20
+"""Size limit of ``board.json`` and ``joints.csv``: about a million joints."""
 
 
 class AlignmentLimits(FrozenModel):
-    """The transform that is fitted, and what it may not exceed; shift is that of the fiducials' middle.
+    """The transform to fit and its limits; the shift is that of the fiducials' centre.
 
-    ``max_lost`` is how many of three or four fiducials may be covered; by default a lost one is an ERROR,
-    because nothing then checks what the others say.
+    ``max_lost`` is how many of three or four fiducials may be covered. By default a lost one is an ERROR, because
+    nothing is left to check the others.
     """
 
     model: Literal["similarity", "affine"] = "similarity"
@@ -46,11 +50,11 @@ class AlignmentLimits(FrozenModel):
 
 
 class FrameLimits(FrozenModel):
-    """What a frame must show before anything is looked for in it.
+    """What a frame must show before it is inspected.
 
     ``max_saturated_share`` bounds the share of white pixels beyond golden's own; ``min_contrast`` and
-    ``min_sharpness`` are the shares of golden's contrast and of its fine detail that a frame must keep (0 asks
-    for none). A lamp at half its light turned 6 escapes of 59 defects into 10, at 80 % into 7.
+    ``min_sharpness`` are the shares of golden's contrast and fine detail that a frame must keep (0 switches the check
+    off). With the lamp at half its light, escapes rose from 6 to 10 of 59 defects; at 80 %, to 7.
     """
 
     max_saturated_share: float = Field(default=0.2, gt=0.0, le=1.0)
@@ -59,7 +63,7 @@ class FrameLimits(FrozenModel):
 
 
 class Refinement(FrozenModel):
-    """How far a joint may lie from where the fiducials put it, when each is looked for by itself."""
+    """How far each joint is searched around the place where the fiducials put it."""
 
     max_shift_px: float = Field(default=3.0, gt=0.0, le=10.0)
 
@@ -67,7 +71,7 @@ class Refinement(FrozenModel):
 class Board(FrozenModel):
     """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
 
-    name: str = ""
+    name: OptionalName = ""
     frame: tuple[int, int]
     fiducials: tuple[Fiducial, ...] = Field(min_length=2, max_length=4)
     alignment: AlignmentLimits = AlignmentLimits()
@@ -85,7 +89,7 @@ class Board(FrozenModel):
         width, height = self.frame
         faults = []
         if width < 16 or height < 16:
-            faults.append(f"a frame of {width}x{height} px; 16x16 at least was wanted")
+            faults.append(f"the frame must be at least 16x16 px (got {width}x{height})")
         faults += [
             f"fiducial {number} at ({mark.x:g}, {mark.y:g}) lies outside the frame"
             for number, mark in enumerate(self.fiducials)
@@ -95,15 +99,15 @@ class Board(FrozenModel):
             faults.append("two fiducials lie at the same place")
         needed = 3 if self.alignment.model == "affine" else 2
         if len(self.fiducials) < needed:
-            faults.append("an affine alignment needs three fiducials")
+            faults.append(f"an affine alignment needs three fiducials (got {len(self.fiducials)})")
         elif len(self.fiducials) - self.alignment.max_lost < needed:
             left = len(self.fiducials) - self.alignment.max_lost
-            faults.append(f"max_lost 1 leaves {left} fiducials, and {self.alignment.model} needs {needed}")
+            faults.append(f"max_lost 1 leaves {left} fiducials, but {self.alignment.model} needs {needed}")
         return faults
 
     @property
     def uses_golden(self) -> bool:
-        """Tell whether where a joint is found depends on the golden image."""
+        """Tell whether the places of joints depend on the golden image."""
         return self.refine is not None or any(mark.shape == "template" for mark in self.fiducials)
 
 
@@ -126,21 +130,24 @@ class Recipe:
         """Read a recipe folder.
 
         Raises:
-            RoiOutsideFrameError: the joints that leave the frame are its only fault; names them.
+            RoiOutsideFrameError: joints leave the frame, and nothing else is wrong; names them.
             RecipeError: a file is missing or wrong; names every fault with its line.
         """
         if not folder.is_dir():
-            raise RecipeError(f"no recipe folder {folder}", hint=f"it holds {BOARD_FILE} and {JOINTS_FILE}")
+            raise RecipeError(
+                f"recipe folder {folder} does not exist",
+                hint=f"give a folder with {BOARD_FILE} and {JOINTS_FILE}",
+            )
         board_text, joints_text = _read(folder / BOARD_FILE), _read(folder / JOINTS_FILE)
-        board, findings = _parse_board(board_text)
-        joints, joint_findings = read_joints(joints_text, JOINTS_FILE)
+        board, problems = _parse_board(board_text)
+        joints, joint_problems = read_joints(joints_text, JOINTS_FILE)
         if board is not None:
-            joint_findings += leaves_frame(joints, board.frame, JOINTS_FILE)
-        findings += sorted(joint_findings, key=lambda finding: finding.line)
-        golden, golden_findings = _read_golden(folder / GOLDEN_FILE, board)
-        findings += golden_findings or _golden_uses(board, golden)
-        if findings or board is None:
-            raise _refusal(folder, findings)
+            joint_problems += leaves_frame(joints, board.frame, JOINTS_FILE)
+        problems += sorted(joint_problems, key=lambda problem: problem.line)
+        golden, golden_problems = _read_golden(folder / GOLDEN_FILE, board)
+        problems += golden_problems or _golden_uses(board, golden)
+        if problems or board is None:
+            raise _refusal(folder, problems)
         digest = hashlib.sha256(board_text).hexdigest() + hashlib.sha256(joints_text).hexdigest()
         if board.uses_golden and golden is not None:
             digest += hashlib.sha256(golden.tobytes()).hexdigest()
@@ -154,7 +161,7 @@ class Recipe:
 
     @property
     def golden_path(self) -> Path:
-        """Where the golden image is, if there is one."""
+        """Where the golden image belongs; the file need not exist."""
         return self.folder / GOLDEN_FILE
 
     @property
@@ -170,66 +177,65 @@ class Recipe:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_bounded(path, MAX_BYTES, error=RecipeError)
+    except RecipeError as error:
         raise RecipeError(
-            f"cannot read {path}: {error.strerror}",
-            hint=f"a recipe is {BOARD_FILE} and {JOINTS_FILE} in one folder",
+            error.message, hint=f"a recipe is a folder with {BOARD_FILE} and {JOINTS_FILE}"
         ) from error
 
 
 def _parse_board(data: bytes) -> tuple[Board | None, list[Problem]]:
     try:
-        text = data.decode("utf-8-sig")
-        return Board.model_validate(json.loads(text)), []
-    except json.JSONDecodeError as error:
-        return None, [Problem(f"{BOARD_FILE} line {error.lineno}: {error.msg}")]
-    except UnicodeDecodeError:
-        return None, [Problem(f"{BOARD_FILE}: not UTF-8 text")]
+        return Board.model_validate(parse_json(data, BOARD_FILE, error=RecipeError)), []
+    except RecipeError as error:
+        return None, [Problem(error.message)]
     except ValidationError as error:
-        return None, [_board_finding(text, found["loc"], in_words(found["msg"])) for found in error.errors()]
+        text = data.decode("utf-8-sig")
+        return None, [_board_problem(text, found["loc"], in_words(found["msg"])) for found in error.errors()]
 
 
-def _board_finding(text: str, loc: tuple[int | str, ...], message: str) -> Problem:
+def _board_problem(text: str, loc: tuple[int | str, ...], message: str) -> Problem:
     # Between a fiducial's number and its field, pydantic names the shape that it was read as.
     path = [part for place, part in enumerate(loc) if not (place == 2 and part in SHAPES)]
-    name = ".".join(map(str, path)) or "board"
-    return Problem(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {message}")
+    name = readable(".".join(map(str, path))) or "board"
+    return Problem(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {readable(message)}")
 
 
 def _golden_uses(board: Board | None, golden: Image | None) -> list[Problem]:
     if board is None:
         return []
-    findings = []
+    problems = []
     if board.refine is not None and golden is None:
-        findings.append(Problem(f"{BOARD_FILE}: refine compares with {GOLDEN_FILE}, and there is none"))
+        problems.append(Problem(f"{BOARD_FILE}: refine needs {GOLDEN_FILE}, which is missing"))
     for number, mark in enumerate(board.fiducials):
         pattern = "" if mark.shape == "circle" else pattern_of(mark, golden)
         if isinstance(pattern, str) and pattern:
-            findings.append(Problem(f"{BOARD_FILE} fiducials.{number}: {pattern}"))
-    return findings
+            problems.append(Problem(f"{BOARD_FILE} fiducials.{number}: {pattern}"))
+    return problems
 
 
 def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Problem]]:
     if not path.exists():
         return None, []
     try:
-        golden = read_image(path)
+        golden = read_image(path, bit_depth=None)
     except DataError as error:
-        return None, [Problem(error.message)]
+        return None, [Problem(f"{error.message} ({error.hint})" if error.hint else error.message)]
     size = (golden.shape[1], golden.shape[0])
     if board is not None and size != board.frame:
         return None, [
-            Problem(f"{GOLDEN_FILE} is {size[0]}x{size[1]}, the frame {board.frame[0]}x{board.frame[1]}")
+            Problem(
+                f"{GOLDEN_FILE} is {size[0]}x{size[1]} px, but the frame is {board.frame[0]}x{board.frame[1]}"
+            )
         ]
     return golden, []
 
 
-def _refusal(folder: Path, findings: list[Problem]) -> RecipeError:
-    listed = "; ".join(finding.text for finding in findings[:MAX_LISTED])
-    more = f"; and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
-    count = "1 fault" if len(findings) == 1 else f"{len(findings)} faults"
-    kind = RoiOutsideFrameError if all(finding.outside for finding in findings) else RecipeError
+def _refusal(folder: Path, problems: list[Problem]) -> RecipeError:
+    listed = "; ".join(problem.text for problem in problems[:MAX_LISTED])
+    more = f"; and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
+    kind = RoiOutsideFrameError if all(problem.outside for problem in problems) else RecipeError
     return kind(
-        f"recipe {folder} has {count}: {listed}{more}", hint="correct the lines named and run it again"
+        f"recipe {readable(str(folder))} has {amount(len(problems), 'fault')}: {listed}{more}",
+        hint="correct the lines named and run it again",
     )

@@ -1,34 +1,40 @@
-"""The CSV tables of a recipe: columns by name, a fault with its line."""
+"""The CSV tables of a recipe: columns by name, each fault with its line."""
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
 
 from sji_edge.core.registry import nearest
+from sji_edge.core.text import readable
+from sji_edge.recipe.coding import coding_fault
 from sji_edge.recipe.problem import Problem
 
+DELIMITERS = ",;\t"
+
 Cells = dict[str, str]
-"""One line's cells by column, without empty ones of columns that may be left out."""
+"""One line's cells by column; empty cells of optional columns are dropped."""
 
 
 def csv_rows(
     data: bytes, name: str, required: Sequence[str], optional: Sequence[str]
 ) -> Iterator[tuple[int, Cells | Problem]]:
-    """Yield the lines of a table that are not blank, or what is wrong with one, each with its number.
+    """Yield each line that is not blank, or what is wrong with it, with its number.
 
-    A table that is no CSV, or has other columns, yields nothing but its faults.
+    A file that is not a table, or has other columns, yields only its faults.
 
     Args:
-        data: the file's content, UTF-8 with or without a byte order mark.
-        name: how findings call the file.
+        data: the file's content, UTF-8 with or without a byte order mark; cells are separated by commas,
+            semicolons or tabs.
+        name: what messages call the file.
         required: columns that must be there.
         optional: columns that may be.
     """
-    try:
-        rows = csv.reader(io.StringIO(data.decode("utf-8-sig")), skipinitialspace=True)
-    except UnicodeDecodeError:
-        yield 1, Problem(f"{name}: not UTF-8 text")
+    if fault := coding_fault(data):
+        yield 1, Problem(f"{name}: {fault}")
         return
+    text = data.decode("utf-8-sig")
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     try:
         header = [cell.strip() for cell in next(rows, [])]
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
@@ -43,8 +49,8 @@ def csv_rows(
         if not any(cells):
             continue
         if len(cells) != len(header):
-            found = f"{len(cells)} cells, {len(header)} were wanted"
-            yield line, Problem(f"{name} line {line}: {found}", line=line)
+            fault = f"{len(cells)} cells, but the header has {len(header)}"
+            yield line, Problem(f"{name} line {line}: {fault}", line=line)
             continue
         pairs = zip(header, cells, strict=True)
         yield line, {column: cell for column, cell in pairs if cell or column not in optional}
@@ -53,8 +59,9 @@ def csv_rows(
 def _header_faults(header: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:
     known = [*required, *optional]
     doubled = sorted({column for column in header if header.count(column) > 1})
+    unknown = [column for column in header if column not in known]
     return [
         *(f"no column {column!r}" for column in required if column not in header),
-        *(f"unknown column {column!r}, {nearest(column, known)}" for column in header if column not in known),
-        *(f"column {column!r} stands twice" for column in doubled),
+        *(f"unknown column {readable(column)!r}, {nearest(column, known)}" for column in unknown),
+        *(f"duplicate column {column!r}" for column in doubled),
     ]

@@ -1,4 +1,4 @@
-"""``joints.csv``: one joint a line, in pixels of the golden image."""
+"""``joints.csv``: one joint per line, in pixels of the golden image."""
 
 import math
 from typing import Self
@@ -7,7 +7,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.text import readable
 from sji_edge.recipe.csv_rows import Cells, csv_rows
+from sji_edge.recipe.names import Name, OptionalName, folded
 from sji_edge.recipe.problem import Problem
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
@@ -15,17 +17,18 @@ OPTIONAL = ("rotation", "lower", "upper")
 
 
 class Joint(FrozenModel):
-    """One solder joint: its box's centre and size in recipe pixels, rotation in degrees (x towards y).
+    """One solder joint: centre and size of its box in recipe pixels, rotation in degrees (x towards y).
 
-    ``lower`` and ``upper`` replace the engine's thresholds for this joint; both are given, or neither.
+    ``lower`` and ``upper`` replace the engine's thresholds for this joint; give both or neither, with
+    0 < lower <= upper <= 1.
     """
 
-    refdes: str = Field(min_length=1)
+    refdes: Name
     x: float
     y: float
     width: float = Field(ge=2.0)
     height: float = Field(ge=2.0)
-    package: str
+    package: OptionalName
     rotation: float = Field(default=0.0, ge=-360.0, le=360.0)
     lower: float | None = Field(default=None, gt=0.0, le=1.0)
     upper: float | None = Field(default=None, gt=0.0, le=1.0)
@@ -33,7 +36,7 @@ class Joint(FrozenModel):
     @model_validator(mode="after")
     def _thresholds_in_pairs(self) -> Self:
         if (self.lower is None) != (self.upper is None):
-            raise ValueError("lower and upper are given both, or neither")
+            raise ValueError("give both lower and upper, or neither")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}")
         return self
@@ -53,31 +56,36 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Probl
 
     Args:
         data: the file's content, UTF-8 with or without a byte order mark.
-        name: how findings call the file.
+        name: what messages call the file.
 
     Returns:
-        The joints that are right, and what is wrong with the others, each with its line.
+        The valid joints, and what is wrong with the others, each with its line. Designators that differ only in
+        case, blanks or Unicode form count as duplicates.
     """
     joints: list[NumberedJoint] = []
-    findings: list[Problem] = []
-    first_line: dict[str, int] = {}
+    problems: list[Problem] = []
+    first: dict[str, NumberedJoint] = {}
     for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
         if isinstance(cells, Problem):
-            findings.append(cells)
+            problems.append(cells)
             continue
         joint, faults = _parse_joint(cells)
-        findings += [Problem(f"{name} line {line}: {fault}", line=line) for fault in faults]
+        problems += [Problem(f"{name} line {line}: {fault}", line=line) for fault in faults]
         if joint is None:
             continue
-        if joint.refdes in first_line:
-            twice = f"{joint.refdes} stands on line {first_line[joint.refdes]} already"
-            findings.append(Problem(f"{name} line {line}: {twice}", line=line))
+        earlier = first.setdefault(folded(joint.refdes), (line, joint))
+        if earlier[1] is not joint:
+            same = earlier[1].refdes == joint.refdes
+            how = (
+                "" if same else f"; {earlier[1].refdes} differs from it only in case, blanks or Unicode form"
+            )
+            text = f"duplicate {joint.refdes} (first on line {earlier[0]}{how})"
+            problems.append(Problem(f"{name} line {line}: {text}", line=line))
             continue
-        first_line[joint.refdes] = line
         joints.append((line, joint))
-    if not joints and not findings:
-        findings.append(Problem(f"{name}: no joint"))
-    return joints, findings
+    if not joints and not problems:
+        problems.append(Problem(f"{name}: the table lists no joint"))
+    return joints, problems
 
 
 def _parse_joint(cells: Cells) -> tuple[Joint | None, list[str]]:
@@ -91,12 +99,12 @@ def _parse_joint(cells: Cells) -> tuple[Joint | None, list[str]]:
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else "the whole line"
+    return repr(readable(value)) if isinstance(value, str) else "the whole line"
 
 
 def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str) -> list[Problem]:
-    """Find the joints whose box leaves a ``(width, height)`` frame; a box may reach half a pixel out."""
-    findings = []
+    """Find the joints whose box leaves a ``(width, height)`` frame; the outer pixels reach half a pixel out."""
+    problems = []
     for line, joint in joints:
         x, y, width, height, angle = joint.roi
         half_x = (abs(math.cos(angle)) * width + abs(math.sin(angle)) * height) / 2
@@ -106,5 +114,5 @@ def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str)
         inside_y = y - half_y >= -0.5 - slack and y + half_y <= frame[1] - 0.5 + slack
         if not (inside_x and inside_y):
             text = f"{name} line {line}: joint {joint.refdes} leaves the {frame[0]}x{frame[1]} frame"
-            findings.append(Problem(text, outside=True, line=line))
-    return findings
+            problems.append(Problem(text, outside=True, line=line))
+    return problems

@@ -1,4 +1,4 @@
-"""On which line of a JSON text a value stands."""
+"""Find the line of a JSON text that holds a value."""
 
 import json
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ BLANKS = " \t\r\n"
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
-    """Return the line, from 1, of the value under ``path``, or of the innermost value that is there.
+    """Return the line, from 1, of the value at ``path``, or of the innermost value on the way that exists.
 
     Args:
         text: valid JSON.
-        path: keys of objects and indices of arrays; parts that name nothing are passed over.
+        path: keys of objects and indices of arrays; parts that name nothing are skipped.
     """
     decoder = json.JSONDecoder()
     place = _skip(text, 0)

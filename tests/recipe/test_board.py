@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import cv2
@@ -56,7 +57,13 @@ def test_all_faults_are_told_at_once_with_their_lines(recipe_folder):
     message = caught.value.message
     assert "\n" not in message
     assert "fiducials.1.radius" in message
-    for line, what in ((3, "x"), (4, "width"), (5, "J1 stands on line 2"), (6, "3 cells"), (7, "x")):
+    for line, what in (
+        (3, "x"),
+        (4, "width"),
+        (5, "duplicate J1 (first on line 2"),
+        (6, "3 cells"),
+        (7, "x"),
+    ):
         assert f"line {line}: {what}" in message
     assert "line 8: joint" in message
     assert "line 9: joint" in message
@@ -97,7 +104,7 @@ def test_box_may_reach_the_border_pixels_outer_edge_and_no_further(recipe_folder
         (None, "", "no column 'refdes'"),
         (None, "refdes,x,y,width,height,package\n", "no joint"),
         (None, JOINTS.replace("package", "package,rotaton"), "'rotaton', did you mean 'rotation'"),
-        (None, JOINTS.replace("package", "package,x"), "'x' stands twice"),
+        (None, JOINTS.replace("package", "package,x"), "duplicate column 'x'"),
         (None, b"refdes,\xff\xfe", "not UTF-8"),
         (None, "refdes,x,y,width,height,package\n,1,2,3,4,bar\n", "line 2: refdes"),
     ],
@@ -110,7 +117,7 @@ def test_faults_are_recipe_errors(recipe_folder, board, joints, wanted):
 
 
 def test_missing_folder_and_missing_file_are_said(tmp_path, recipe_folder):
-    with pytest.raises(RecipeError, match="no recipe folder"):
+    with pytest.raises(RecipeError, match="none does not exist"):
         Recipe.load(tmp_path / "none")
     folder = recipe_folder()
     (folder / "joints.csv").unlink()
@@ -124,7 +131,7 @@ def test_golden_image_is_loaded_and_held_to_the_frame(recipe_folder):
     cv2.imwrite(str(folder / "golden.png"), golden)
     np.testing.assert_array_equal(Recipe.load(folder).golden, golden)
     cv2.imwrite(str(folder / "golden.png"), golden[:-1])
-    with pytest.raises(RecipeError, match="640x519, the frame 640x520"):
+    with pytest.raises(RecipeError, match="640x519 px, but the frame is 640x520"):
         Recipe.load(folder)
     (folder / "golden.png").write_bytes(b"no image")
     with pytest.raises(RecipeError, match=r"golden\.png"):
@@ -137,6 +144,57 @@ def test_only_a_joint_outside_makes_a_roi_error_when_there_are_other_faults_too(
         Recipe.load(recipe_folder(joints=joints))
     assert not isinstance(caught.value, RoiOutsideFrameError)
     assert "J3" in caught.value.message
+
+
+@pytest.mark.parametrize("other", ["j1", "J 1", "Ｊ1"])
+def test_designators_that_differ_only_in_spelling_are_duplicates(recipe_folder, other):
+    joints = JOINTS + f"{other},300,150,10,40,bar\n"
+    with pytest.raises(
+        RecipeError, match="first on line 2; J1 differs from it only in case, blanks or Unicode form"
+    ):
+        Recipe.load(recipe_folder(joints=joints))
+
+
+@pytest.mark.parametrize("name", ["J3\x1b[2J", "J3\u202e"])
+def test_names_with_control_characters_are_refused_in_printable_words(recipe_folder, name):
+    for joints in (f"{name},300,150,10,40,bar\n", f"J3,300,150,10,40,{name}\n"):
+        with pytest.raises(RecipeError, match=r"line 4: .* holds a control character") as caught:
+            Recipe.load(recipe_folder(joints=JOINTS + joints))
+        assert caught.value.message.isprintable()
+    with pytest.raises(RecipeError, match="holds a control character") as caught:
+        Recipe.load(recipe_folder(board_settings(name=name)))
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("limits", ["0,0.5", "-0.1,0.5", "0.5,1.1", "0.6,0.5", "nan,0.5", "0.5,"])
+def test_limits_of_a_joint_lie_in_order_between_0_and_1(recipe_folder, limits):
+    joints = f"refdes,x,y,width,height,package,lower,upper\nJ1,200,150,40,40,circle,{limits}\n"
+    with pytest.raises(RecipeError, match="line 2"):
+        Recipe.load(recipe_folder(joints=joints))
+
+
+def test_files_that_never_end_or_nest_without_end_are_refused(recipe_folder):
+    folder = recipe_folder("[" * 100_000)
+    with pytest.raises(RecipeError, match="nested too deeply"):
+        Recipe.load(folder)
+    for name in ("joints.csv", "board.json"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(RecipeError, match=f"{name}: not a regular file"):
+            Recipe.load(folder)
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+        with pytest.raises(RecipeError, match=f"{name}: not a regular file"):
+            Recipe.load(folder)
+        (folder / name).unlink()
+        (folder / name).write_text(JOINTS)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_tables_of_other_spreadsheets_are_read(recipe_folder, delimiter):
+    assert Recipe.load(recipe_folder(joints=JOINTS.replace(",", delimiter))).names == ["J1", "J2"]
+    with pytest.raises(RecipeError, match="UTF-16 text; save it as CSV in UTF-8"):
+        Recipe.load(recipe_folder(joints=JOINTS.encode("utf-16")))
 
 
 def test_real_recipe_loads(real_boards):

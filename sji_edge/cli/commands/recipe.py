@@ -1,47 +1,42 @@
-"""``sji-edge recipe``: board descriptions checked, drawn, and made from pick-and-place data."""
+"""``sji-edge recipe``: check board descriptions, draw them, and make them from pick-and-place data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sji_edge.cli.options import RecipeFolder
+
 recipe = typer.Typer(
     name="recipe",
     no_args_is_help=True,
-    help="Check and draw board descriptions, and make them from pick-and-place data.",
+    help="Check and draw board descriptions, or make them from pick-and-place data.",
 )
 
-Folder = Annotated[Path, typer.Argument(metavar="RECIPE", help="Folder of board.json and joints.csv.")]
+WHERE, LOOK, TABLE, SAFETY = "Where the board lies", "What the camera sees", "How the table counts", "Checks"
 
 
 @recipe.command()
-def check(folder: Folder) -> None:
+def check(folder: RecipeFolder) -> None:
     """Check a recipe: its files, its fiducials in golden.png, and boxes that overlap or show nothing.
 
-    Exit 2 with every fault and its line, or when golden.png cannot be aligned to the recipe. Boxes that
-    overlap or are flat are listed and are no fault.
+    Exits with 2 and lists every fault with its line, or says that golden.png cannot be aligned to the recipe.
+    Boxes that overlap or show nothing are listed but are not faults.
 
     Example: `sji-edge recipe check boards/amplifier`
     """
     from sji_edge.cli.render.recipe import print_review
-    from sji_edge.core.errors import RecipeError
-    from sji_edge.recipe.board import Recipe
-    from sji_edge.recipe.checking.check import review
+    from sji_edge.workflows.check_recipe import check_recipe
 
-    loaded = Recipe.load(folder)
-    found = review(loaded)
-    print_review(loaded, found)
-    if found.faults:
-        raise RecipeError(
-            f"recipe {folder} does not fit its golden.png: {'; '.join(found.faults)}",
-            hint="see where they are searched: sji-edge recipe draw",
-        )
+    checked = check_recipe(folder)
+    print_review(checked.recipe, checked.review)
+    checked.require()
 
 
 @recipe.command()
 def draw(
-    folder: Folder,
-    output: Annotated[Path, typer.Option(help="Picture to write (.png or .jpg); replaced if it is there.")],
+    folder: RecipeFolder,
+    output: Annotated[Path, typer.Option(help="Picture to write (.png or .jpg); replaced if it exists.")],
 ) -> None:
     """Paint joints, fiducials and their search windows on golden.png.
 
@@ -49,81 +44,116 @@ def draw(
 
     Example: `sji-edge recipe draw boards/amplifier --output recipe.png`
     """
-    import cv2
+    from sji_edge.cli.render.recipe import print_drawn
+    from sji_edge.workflows.check_recipe import draw_recipe
 
-    from sji_edge.cli.render.console import console
-    from sji_edge.core.errors import RecipeError, UsageError
-    from sji_edge.core.files import write_atomic
-    from sji_edge.recipe.board import GOLDEN_FILE, Recipe
-    from sji_edge.recipe.checking.check import flat_joints, overlapping
-    from sji_edge.recipe.checking.drawing import paint_recipe
-
-    suffix = output.suffix.lower()
-    if suffix not in (".png", ".jpg", ".jpeg"):
-        raise UsageError(f"--output {output} is no picture", hint="name it .png or .jpg")
-    loaded = Recipe.load(folder)
-    if loaded.golden is None:
-        raise RecipeError(
-            f"{folder} has no {GOLDEN_FILE} to draw on", hint="put a faultless board's image there"
-        )
-    if output.resolve() == loaded.golden_path.resolve():
-        raise UsageError(f"--output {output} is the golden image itself", hint="name another file")
-    doubtful = {name for pair in overlapping(loaded.names, loaded.rois) for name in (pair.first, pair.second)}
-    doubtful |= set(flat_joints(loaded, loaded.golden))
-    picture = paint_recipe(loaded.golden, loaded.board, loaded.joints, doubtful)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(output, cv2.imencode(suffix, picture)[1].tobytes())
-    console().print(f"drawn: {output} ({len(loaded.joints)} joints)", markup=False)
+    print_drawn(draw_recipe(folder, output))
 
 
 @recipe.command("import")
-def import_recipe(
+def import_(
     centroids: Annotated[
-        Path, typer.Argument(metavar="CENTROID.csv", help="Pick-and-place table (KiCad, Altium).")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="Pick-and-place table: KiCad (.csv, .pos) or Altium (.csv, .txt)."
+        ),
     ],
     packages: Annotated[
-        Path, typer.Option(help="package,width,height in mm; with pin,dx,dy one line and one box a pin.")
+        Path,
+        typer.Option(
+            help="Table with package,width,height in mm; with pin,dx,dy one line and one box per pin."
+        ),
     ],
-    output: Annotated[Path, typer.Option(help="Recipe folder to make; nothing is overwritten.")],
+    output: Annotated[Path, typer.Option(help="Recipe folder to make; must not exist yet.")],
     fiducial: Annotated[
         list[str],
-        typer.Option(help="FID1=24,2024 or X,Y=24,2024: board's mm = pixels. With --origin, without pixels."),
+        typer.Option(
+            help="Fiducial and its pixel: FID1=24,2024, or X,Y=24,2024 in the board's mm. Two to four; three tell the "
+            "board from its mirror image.",
+            rich_help_panel=WHERE,
+        ),
     ],
-    golden: Annotated[
-        Path | None, typer.Option(help="Image of a faultless board; becomes golden.png.")
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pixel of any part, R5=340,180: proves the import, becomes no fiducial.",
+            rich_help_panel=WHERE,
+        ),
     ] = None,
-    frame: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels; without --golden.")] = "",
+    origin: Annotated[
+        str,
+        typer.Option(
+            help="X,Y: pixel of the board's 0,0, instead of the fiducials' pixels; needs --scale.",
+            rich_help_panel=WHERE,
+        ),
+    ] = "",
     scale: Annotated[
-        float | None, typer.Option(min=0.001, help="Pixels a mm; else the fiducials say.")
+        float | None,
+        typer.Option(
+            min=0.001, help="Pixels per mm; default: fitted to the fiducials.", rich_help_panel=WHERE
+        ),
     ] = None,
-    origin: Annotated[str, typer.Option(help="X,Y: the pixel of the board's 0,0.")] = "",
-    side: Annotated[str, typer.Option(help="top, or bottom (seen from below: x is mirrored).")] = "top",
-    fiducial_mm: Annotated[float, typer.Option(min=0.01, help="Diameter of the fiducial discs.")] = 1.0,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="Image of a faultless board; becomes golden.png.", rich_help_panel=LOOK),
+    ] = None,
+    frame: Annotated[
+        str, typer.Option(help="Frame size WIDTHxHEIGHT in pixels, without --golden.", rich_help_panel=LOOK)
+    ] = "",
+    side: Annotated[
+        str, typer.Option(help="Side that the camera sees: top or bottom.", rich_help_panel=LOOK)
+    ] = "top",
+    fiducial_mm: Annotated[
+        float, typer.Option(min=0.01, help="Diameter of the fiducial discs in mm.", rich_help_panel=LOOK)
+    ] = 1.0,
     dark_fiducials: Annotated[
-        bool, typer.Option("--dark-fiducials", help="Dark discs on a bright board.")
+        bool,
+        typer.Option(
+            "--dark-fiducials", help="Fiducials are dark discs on a bright board.", rich_help_panel=LOOK
+        ),
+    ] = False,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=16, help="Bits that a 16-bit golden image uses, such as 12.", rich_help_panel=LOOK
+        ),
+    ] = None,
+    units: Annotated[
+        str,
+        typer.Option(
+            help="Unit of lengths where the table declares none: mm, mil or inch; default: mm.",
+            rich_help_panel=TABLE,
+        ),
+    ] = "",
+    bottom_rotation: Annotated[
+        str,
+        typer.Option(
+            help="How rotations of the bottom count: from-above, from-below, or auto (from above for KiCad).",
+            rich_help_panel=TABLE,
+        ),
+    ] = "auto",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse a table with parts that would not be inspected.", rich_help_panel=SAFETY
+        ),
     ] = False,
 ) -> None:
-    """Make a recipe from pick-and-place data in mm and the sizes of its packages.
+    """Make a recipe from pick-and-place data and the sizes of its packages.
 
-    Rotations count counter-clockwise as the camera of the part's side sees it. A package of width and height 0
-    is left out; one that packages.csv lacks is refused, all at once.
+    A package of width and height 0 is not inspected; packages that are not listed are refused, all at once.
+    The import is refused if golden.png, a --point or the fiducials support a mirrored or turned board.
 
     Example: `sji-edge recipe import pos.csv --packages packages.csv --golden good.png
     --fiducial FID1=24,2024 --fiducial FID2=2424,24 --output boards/amplifier`
     """
-    from sji_edge.cli.render.console import console
-    from sji_edge.workflows.import_recipe import import_folder
+    from sji_edge.cli.render.recipe import print_imported
+    from sji_edge.workflows.import_recipe import import_recipe
 
-    made = import_folder(
+    made = import_recipe(
         centroids, packages, output,
-        fiducials=fiducial, golden=golden, frame=frame, scale=scale, origin=origin, side=side,
-        fiducial_mm=fiducial_mm, bright=not dark_fiducials,
+        fiducials=fiducial, points=point or (), golden=golden, frame=frame, scale=scale, origin=origin, side=side,
+        units=units, bottom_rotation=bottom_rotation, fiducial_mm=fiducial_mm, bright=not dark_fiducials,
+        bit_depth=bit_depth, strict=strict,
     )  # fmt: skip
-    left_out = f", {made.left_out} parts left out" if made.left_out else ""
-    terminal = console()
-    terminal.print(f"recipe: {output} ({made.joints} joints{left_out})", markup=False)
-    terminal.print(
-        f"{made.scale:.4g} px/mm, turned by {made.turn_deg:.2f}°, fiducials agree to {made.residual_px:.2f} px",
-        markup=False,
-    )
-    terminal.print(f"next: sji-edge recipe draw {output} --output recipe.png", markup=False)
+    print_imported(made)

@@ -1,12 +1,16 @@
-"""The tables of ``sji-edge recipe``."""
+"""What ``sji-edge recipe`` prints."""
 
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from sji_edge.cli.render.console import console
+from sji_edge.core.left_out import in_one_line
+from sji_edge.core.text import amount
 from sji_edge.recipe.board import GOLDEN_FILE, Recipe
 from sji_edge.recipe.checking.check import RecipeReview
+from sji_edge.workflows.check_recipe import DrawnRecipe
+from sji_edge.workflows.import_recipe import ImportedRecipe
 
 MAX_NAMED = 20
 
@@ -22,19 +26,17 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
         markup=False,
     )
     if recipe.golden is None:
-        terminal.print(
-            f"no {GOLDEN_FILE}: whether fiducials and boxes lie right was not looked at", markup=False
-        )
+        terminal.print(f"no {GOLDEN_FILE}: cannot check where fiducials and boxes lie", markup=False)
     else:
         terminal.print(_fiducials(found))
     pairs = [f"{one.first} and {one.second} ({one.share:.0%})" for one in found.overlaps]
-    _print_some("boxes that overlap", pairs)
+    _print_some("overlapping boxes", pairs)
     if recipe.golden is not None:
-        _print_some(f"boxes that are flat in {GOLDEN_FILE}", found.flat)
+        _print_some(f"boxes that show nothing in {GOLDEN_FILE}", found.flat)
     if found.confused:
         terminal.print(
-            f"a board that is {' or '.join(found.confused)} aligns as well and would be judged at the wrong joints: "
-            "choose fiducials that lie otherwise then, or a template for one of them",
+            f"warning: a board that is {' or '.join(found.confused)} aligns as well, and its joints would be judged at "
+            "the wrong places: choose fiducials that are not symmetric, or a template for one of them",
             markup=False,
         )
     for fault in found.faults:
@@ -43,7 +45,7 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
 
 def _fiducials(found: RecipeReview) -> Table:
     table = Table(title=f"fiducials in {GOLDEN_FILE}")
-    for column in ("", "shape", "off its place (px)", "residual (px)", "contrast (grey levels)"):
+    for column in ("", "shape", "offset (px)", "residual (px)", "contrast (grey levels)"):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for number, one in enumerate(found.fiducials):
         offset = "not found" if one.offset_px is None else f"{one.offset_px:.3f}"
@@ -59,3 +61,29 @@ def _print_some(what: str, found: Sequence[str]) -> None:
     more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     listed = ", ".join(found[:MAX_NAMED])
     console().print(f"{what}: {f'{len(found)}: {listed}{more}' if found else 'none'}", markup=False)
+
+
+def print_drawn(drawn: DrawnRecipe) -> None:
+    """Say what was drawn."""
+    doubtful = f", {len(drawn.doubtful)} of them doubtful" if drawn.doubtful else ""
+    console().print(f"drawn: {drawn.picture} ({amount(drawn.joints, 'joint')}{doubtful})", markup=False)
+
+
+def print_imported(made: ImportedRecipe) -> None:
+    """Say what was imported, how well it fits, and what was left out."""
+    board, table = made.board, made.table
+    read_as = [f"lengths in {table.unit}"]
+    if table.turned_bottom:
+        read_as.append("rotations of the bottom counted from above")
+    lines = [
+        f"recipe: {made.folder} ({amount(board.joints, 'joint')})",
+        f"{table.program or 'pick-and-place'} table: {', '.join(read_as)}",
+        f"{board.scale:.4g} px/mm, turned by {board.turn_deg:.2f}°, fiducials agree to {board.residual_px:.2f} px",
+        board.proof,
+        in_one_line(board.left_out),
+        f"{amount(board.other_side, 'part')} on the other side" if board.other_side else "",
+        *(f"warning: {warning}" for warning in board.warnings),
+        f"next: sji-edge recipe draw {made.folder} --output recipe.png",
+    ]
+    for line in filter(None, lines):
+        console().print(line, markup=False)

@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.preprocess import Image, to_channels
+from sji_edge.core.preprocess import Image
 from sji_edge.recipe.align.alignment import Aligner, AlignmentFailure, apply
 from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.box_evidence import FLAT_LEVELS, contrasts
 from sji_edge.recipe.fiducials.find import FiducialFinder
 from sji_edge.recipe.fiducials.marks import Mark
 
-FLAT_LEVELS = 12.0
-"""Grey levels between a box's 2nd and 98th percentile, noise smoothed away, below which it shows no joint."""
-SMOOTHING_PX = 1.5
 LEAST_SHARE = 0.01
 """Boxes that share less of the smaller one only touch."""
 
@@ -144,22 +142,5 @@ def _rectangle(roi: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[flo
 
 def flat_joints(recipe: Recipe, golden: Image) -> tuple[str, ...]:
     """Name the joints whose box shows nothing in golden: most likely it is not where the joint is."""
-    smooth = cv2.GaussianBlur(to_channels(golden, 1), (0, 0), SMOOTHING_PX)
-    flat = []
-    for name, roi in zip(recipe.names, recipe.rois, strict=True):
-        x, y, width, height, angle = roi.tolist()
-        cos, sin = np.cos(angle), np.sin(angle)
-        size = (max(1, round(width)), max(1, round(height)))
-        turn = np.array([[cos, -sin], [sin, cos]])
-        corner = np.array([x, y]) - turn @ ((np.array(size) - 1) / 2)
-        box = cv2.warpAffine(
-            smooth,
-            np.column_stack([turn, corner]),
-            size,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        low, high = np.percentile(box, [2, 98])
-        if high - low < FLAT_LEVELS:
-            flat.append(name)
-    return tuple(flat)
+    shown = contrasts(golden, recipe.rois) >= FLAT_LEVELS
+    return tuple(name for name, is_shown in zip(recipe.names, shown.tolist(), strict=True) if not is_shown)

@@ -1,41 +1,37 @@
 """Pick-and-place (centroid) tables, as layout programs write them: which part stands where.
 
-Headers of the KiCad and Altium kind are known, in any case and spelling of their signs; lines before the
-header are passed over, other columns ignored. Lengths are millimetres unless a cell or the header says mil.
+Tables of KiCad (CSV and ASCII ``.pos``) and Altium (CSV and text report) are read, and others with the same
+columns. Lines before the header are skipped, other columns ignored. A length without a unit counts in the unit
+that the table declares, else in the unit that the caller names, else in millimetres.
 """
 
-import csv
-import io
 import math
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sji_edge.core.text import is_control, readable
+from sji_edge.recipe.coding import decode_table
+from sji_edge.recipe.importing.table import UNIT_NAMES, UNITS_MM, CellTable, Program, read_cells
 from sji_edge.recipe.problem import Problem
 
 Side = Literal["top", "bottom"]
+Unit = Literal["mm", "mil", "inch"]
+BottomRotation = Literal["auto", "from-above", "from-below"]
 
-COLUMNS = {
-    "refdes": ("ref", "refdes", "reference", "designator"),
-    "x": ("posx", "midx", "centerx", "x"),
-    "y": ("posy", "midy", "centery", "y"),
-    "rotation": ("rot", "rotation", "angle"),
-    "side": ("side", "layer"),
-    "package": ("package", "footprint"),
-}
 SIDES: dict[str, Side] = {
-    "top": "top", "t": "top", "toplayer": "top", "fcu": "top",
-    "bottom": "bottom", "b": "bottom", "bottomlayer": "bottom", "bcu": "bottom",
+    "top": "top", "t": "top", "toplayer": "top", "fcu": "top", "f": "top", "front": "top",
+    "bottom": "bottom", "b": "bottom", "bottomlayer": "bottom", "bcu": "bottom", "back": "bottom",
 }  # fmt: skip
-DELIMITERS = ",;\t"
-MAX_PREAMBLE = 50
-MM = {"": 1.0, "mm": 1.0, "mil": 0.0254}
-LENGTH = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(mm|mil)?", re.IGNORECASE)
+LENGTH = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(mm|mils?|inch(?:es)?|in)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part and the line it stands on: centre in mm with y upwards, rotation in degrees, counter-clockwise."""
+    """A part and the line it stands on: centre in mm with y upwards.
+
+    ``rotation_deg`` counts counter-clockwise as the camera of the part's own side sees it.
+    """
 
     line: int
     refdes: str
@@ -47,130 +43,121 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
-    """Where each field stands, the sign between cells, and a plain length's unit in mm."""
+class Centroids:
+    """The parts of both sides, what is wrong with the other lines, and how the table was read.
 
-    line: int
-    fields: dict[str, int]
-    delimiter: str
-    unit: dict[str, float]
+    ``unit`` is that of plain lengths, ``declared`` whether the table says so itself. ``turned_bottom`` tells that
+    rotations of the bottom side were converted from the view from above.
+    """
+
+    parts: tuple[Part, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    program: Program = ""
+    unit: Unit = "mm"
+    declared: bool = False
+    turned_bottom: bool = False
 
 
-def read_centroids(data: bytes, name: str) -> tuple[list[Part], list[Problem]]:
+def read_centroids(
+    data: bytes, name: str, *, unit: Unit | None = None, bottom_rotation: BottomRotation = "auto"
+) -> Centroids:
     """Parse a pick-and-place table.
 
     Args:
-        data: the file's content, UTF-8 with or without a byte order mark.
-        name: how findings call the file.
-
-    Returns:
-        The parts of both sides, and what is wrong with the other lines.
+        data: the file's content, in UTF-8 or UTF-16; in another coding only its ASCII cells are used.
+        name: what messages call the file.
+        unit: of lengths that carry none, where the table declares none.
+        bottom_rotation: how the table counts rotations of the bottom side: as seen from above or from below.
+            ``auto``: from above for KiCad, whose exporter writes the footprint's own orientation; else from below.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return [], [Problem(f"{name}: not UTF-8 text")]
-    lines = text.splitlines()
-    header = _find_header(lines)
-    if header is None:
-        wanted = ", ".join("/".join(names[:3]) for names in COLUMNS.values())
-        return [], [
-            Problem(f"{name}: no header line in the first {MAX_PREAMBLE}; one column each of {wanted}")
-        ]
-    doubled = _doubled(lines[header.line - 1], header)
-    if doubled:
-        return [], [Problem(f"{name} line {header.line}: two columns for {field}") for field in doubled]
-    rows = csv.reader(
-        io.StringIO("\n".join(lines[header.line :])), delimiter=header.delimiter, skipinitialspace=True
+    text, sure = decode_table(data)
+    table = read_cells(text)
+    if table.fault:
+        return Centroids(problems=(Problem(f"{name}: {table.fault}"),))
+    declared: Unit | None = table.unit or None  # type: ignore[assignment]
+    if unit and declared and unit != declared:
+        said = f"it declares lengths in {declared}, the setting says {unit}"
+        return Centroids(problems=(Problem(f"{name}: {said}; leave the units out"),))
+    chosen: Unit = declared or unit or "mm"
+    from_above = bottom_rotation == "from-above" or (bottom_rotation == "auto" and table.program == "KiCad")
+    parts, problems = _parse_rows(table, name, UNITS_MM[chosen], sure, from_above)
+    return Centroids(
+        parts=tuple(parts),
+        problems=tuple(problems),
+        program=table.program,
+        unit=chosen,
+        declared=declared is not None,
+        turned_bottom=from_above and any(part.side == "bottom" for part in parts),
     )
-    try:
-        return _parse_rows([(header.line + rows.line_num, row) for row in rows], header, name)
-    except csv.Error as error:
-        return [], [Problem(f"{name} line {header.line + rows.line_num}: {error}")]
-
-
-def _find_header(lines: list[str]) -> _Header | None:
-    for number, line in enumerate(lines[:MAX_PREAMBLE], 1):
-        for delimiter in DELIMITERS:
-            fields: dict[str, int] = {}
-            unit: dict[str, float] = {}
-            for place, cell in enumerate(next(csv.reader([line], delimiter=delimiter), [])):
-                field, mm = _field_of(cell)
-                if field and field not in fields:
-                    fields[field], unit[field] = place, mm
-            if len(fields) == len(COLUMNS):
-                return _Header(number, fields, delimiter, unit)
-    return None
-
-
-def _field_of(cell: str) -> tuple[str, float]:
-    """Which field a header's cell names, or none, and the unit that it states."""
-    word = re.sub(r"[^a-z0-9]", "", cell.lower())
-    for field, names in COLUMNS.items():
-        for unit, mm in MM.items():
-            if word in {known + unit for known in names}:
-                return field, mm
-    return "", 1.0
-
-
-def _doubled(line: str, header: _Header) -> list[str]:
-    named = [_field_of(cell)[0] for cell in next(csv.reader([line], delimiter=header.delimiter))]
-    return [field for field in COLUMNS if named.count(field) > 1]
 
 
 def _parse_rows(
-    rows: list[tuple[int, list[str]]], header: _Header, name: str
+    table: CellTable, name: str, plain_mm: float, sure: bool, from_above: bool
 ) -> tuple[list[Part], list[Problem]]:
     parts: list[Part] = []
-    findings: list[Problem] = []
-    first_line: dict[str, int] = {}
-    for line, row in rows:
+    problems: list[Problem] = []
+    fields = table.fields or {}
+    for line, row in table.rows:
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) <= max(header.fields.values()):
-            findings.append(Problem(f"{name} line {line}: {len(row)} cells are too few"))
+        if len(row) <= max(fields.values()):
+            problems.append(Problem(f"{name} line {line}: {len(row)} cells are too few"))
             continue
-        cells = {field: row[place].strip() for field, place in header.fields.items()}
-        part, faults = _parse_part(line, cells, header.unit)
-        findings += [Problem(f"{name} line {line}: {fault}") for fault in faults]
-        if part is None:
-            continue
-        if part.refdes in first_line:
-            text = f"{part.refdes} stands on line {first_line[part.refdes]} already"
-            findings.append(Problem(f"{name} line {line}: {text}"))
-            continue
-        first_line[part.refdes] = line
-        parts.append(part)
-    if not parts and not findings:
-        findings.append(Problem(f"{name}: no part"))
-    return parts, findings
+        cells = {field: row[place].strip() for field, place in fields.items()}
+        if table.decimal_comma:
+            cells |= {field: cells[field].replace(",", ".") for field in ("x", "y", "rotation")}
+        part, faults = _parse_part(line, cells, plain_mm, sure, from_above)
+        problems += [Problem(f"{name} line {line}: {fault}") for fault in faults]
+        if part is not None:
+            parts.append(part)
+    if not parts and not problems:
+        problems.append(Problem(f"{name}: the table lists no part"))
+    return parts, problems
 
 
-def _parse_part(line: int, cells: dict[str, str], unit: dict[str, float]) -> tuple[Part | None, list[str]]:
-    faults = [f"{field} is empty" for field in ("refdes", "package") if not cells[field]]
-    x, y = (length_mm(cells[field], unit[field]) for field in ("x", "y"))
+def _parse_part(
+    line: int, cells: dict[str, str], plain_mm: float, sure: bool, from_above: bool
+) -> tuple[Part | None, list[str]]:
+    faults = [fault for field in ("refdes", "package") if (fault := _name_fault(field, cells[field], sure))]
+    x, y = (length_mm(cells[field], plain_mm) for field in ("x", "y"))
     faults += [
-        f"{field}: {cells[field]!r} is no length; 12.7 or 12.7mm was wanted"
+        f"{field}: {readable(cells[field])!r} is not a length such as 12.7 or 12.7mm"
         for field, value in (("x", x), ("y", y))
         if value is None
     ]
     rotation = _number(cells["rotation"] or "0")
     if rotation is None:
-        faults.append(f"rotation: {cells['rotation']!r} is no number")
+        faults.append(f"rotation: {readable(cells['rotation'])!r} is not a number")
     side = SIDES.get(re.sub(r"[^a-z]", "", cells["side"].lower()))
     if side is None:
-        faults.append(f"side: {cells['side']!r}; top or bottom was wanted")
+        faults.append(f"side: {readable(cells['side'])!r} is neither top nor bottom")
     if faults or x is None or y is None or rotation is None or side is None:
         return None, faults
+    if side == "bottom" and from_above:
+        # A footprint on the bottom is flipped across its x axis, then turned; seen from below, across the y axis.
+        rotation = math.remainder(180.0 - rotation, 360.0)
     return Part(line, cells["refdes"], cells["package"], x, y, rotation, side), []
 
 
+def _name_fault(field: str, cell: str, sure: bool) -> str:
+    if not cell:
+        return f"{field} is empty"
+    if any(map(is_control, cell)):
+        return f"{field}: {readable(cell)} holds a control character"
+    if not sure and not cell.isascii():
+        return f"{field}: {cell!r} is not UTF-8 text (perhaps Windows-1252); save the table in UTF-8"
+    return ""
+
+
 def length_mm(text: str, plain_mm: float = 1.0) -> float | None:
-    """Read ``12.7``, ``12.7mm`` or ``500mil`` as mm; a plain number counts ``plain_mm`` each. None: no length."""
+    """Read ``12.7``, ``12.7mm``, ``500mil`` or ``0.5in`` as mm; a plain number counts ``plain_mm`` each.
+
+    Returns None for what is not a length.
+    """
     found = LENGTH.fullmatch(text)
     if found is None:
         return None
-    value = float(found[1]) * (MM[found[2].lower()] if found[2] else plain_mm)
+    value = float(found[1]) * (UNITS_MM[UNIT_NAMES[found[2].lower()]] if found[2] else plain_mm)
     return value if math.isfinite(value) else None
 
 

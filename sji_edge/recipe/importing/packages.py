@@ -1,4 +1,4 @@
-"""``packages.csv``: what is looked at of a package, in mm: one box around it, or one box a pin."""
+"""``packages.csv``: what is inspected of each package, in mm: one box around it, or one box per pin."""
 
 from typing import Self
 
@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.recipe.csv_rows import Cells, csv_rows
+from sji_edge.recipe.names import Name, OptionalName
 from sji_edge.recipe.problem import Problem
 
 REQUIRED = ("package", "width", "height")
@@ -14,27 +15,27 @@ OPTIONAL = ("pin", "dx", "dy")
 
 
 class PackageBox(FrozenModel):
-    """A box of a package that is not turned: its size, and its centre from the part's, y upwards.
+    """A box of an unrotated package: its size, and its centre relative to the part's, y upwards.
 
-    Width and height 0 say that nothing of the package is looked at.
+    Width and height 0 mean that the package is not inspected.
     """
 
-    package: str = Field(min_length=1)
+    package: Name
     width: float = Field(ge=0.0, le=500.0)
     height: float = Field(ge=0.0, le=500.0)
-    pin: str = ""
+    pin: OptionalName = ""
     dx: float = Field(default=0.0, ge=-500.0, le=500.0)
     dy: float = Field(default=0.0, ge=-500.0, le=500.0)
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.width == 0) != (self.height == 0):
-            raise ValueError("width and height are both 0, or neither")
+            raise ValueError("width and height must both be 0, or neither")
         return self
 
     @property
     def empty(self) -> bool:
-        """Tell whether it says that nothing is looked at."""
+        """Tell whether the package is not inspected."""
         return self.width == 0
 
 
@@ -47,29 +48,29 @@ def read_packages(data: bytes, name: str) -> tuple[Packages, list[Problem]]:
 
     Args:
         data: the file's content, UTF-8 with or without a byte order mark.
-        name: how findings call the file.
+        name: what messages call the file.
 
     Returns:
-        The packages that are right, and what is wrong with the others, each with its line.
+        The valid packages, and what is wrong with the others, each with its line.
     """
     boxes: dict[str, list[PackageBox]] = {}
-    findings: list[Problem] = []
+    problems: list[Problem] = []
     for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
         if isinstance(cells, Problem):
-            findings.append(cells)
+            problems.append(cells)
             continue
         box = _parse_box(cells)
         if isinstance(box, list):
-            findings += [Problem(f"{name} line {line}: {fault}") for fault in box]
+            problems += [Problem(f"{name} line {line}: {fault}") for fault in box]
             continue
         earlier = boxes.setdefault(box.package, [])
         if clash := _clash(box, earlier):
-            findings.append(Problem(f"{name} line {line}: {box.package}: {clash}"))
+            problems.append(Problem(f"{name} line {line}: {box.package}: {clash}"))
         else:
             earlier.append(box)
-    if not boxes and not findings:
-        findings.append(Problem(f"{name}: no package"))
-    return {package: tuple(those) for package, those in boxes.items()}, findings
+    if not boxes and not problems:
+        problems.append(Problem(f"{name}: the table lists no package"))
+    return {package: tuple(those) for package, those in boxes.items()}, problems
 
 
 def _parse_box(cells: Cells) -> PackageBox | list[str]:
@@ -83,11 +84,11 @@ def _parse_box(cells: Cells) -> PackageBox | list[str]:
 
 
 def _clash(box: PackageBox, earlier: list[PackageBox]) -> str:
-    """Say why a further box of a package cannot be; empty if it can."""
+    """Say why a further box of a package is wrong; empty if it is not."""
     if not earlier:
         return ""
     if box.empty or any(other.empty for other in earlier):
-        return "one line says that nothing of it is looked at, another what"
+        return "one line says that it is not inspected, another gives a box"
     if not box.pin or any(not other.pin for other in earlier):
-        return "several lines need a pin each"
-    return f"pin {box.pin} stands twice" if any(other.pin == box.pin for other in earlier) else ""
+        return "each of several lines needs a pin"
+    return f"duplicate pin {box.pin}" if any(other.pin == box.pin for other in earlier) else ""

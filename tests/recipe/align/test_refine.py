@@ -109,7 +109,7 @@ def test_layout_moves_the_crops_only_when_the_recipe_asks(tmp_path):
 
 def test_refinement_needs_golden_and_its_hash_covers_it(tmp_path):
     write_recipe(tmp_path, refine={})
-    with pytest.raises(RecipeError, match=r"refine compares with golden\.png"):
+    with pytest.raises(RecipeError, match=r"refine needs golden\.png"):
         Recipe.load(tmp_path)
     cv2.imwrite(str(tmp_path / "golden.png"), GOLDEN)
     first = Recipe.load(tmp_path).sha256

@@ -99,7 +99,7 @@ def test_overlaps_agree_with_counting_points_in_both_boxes():
 def test_check_exits_2_on_faults_and_0_without(golden_recipe, recipe_folder, capsys):
     folder = golden_recipe()
     assert _exit_code(["recipe", "check", str(folder)], debug=False) == 0
-    assert "flat in golden.png: 1: J2" in capsys.readouterr().out
+    assert "show nothing in golden.png: 1: J2" in capsys.readouterr().out
     assert _exit_code(["recipe", "check", str(golden_recipe(shift=(5, 0)))], debug=False) == 2
     recipe_folder(joints=JOINTS.replace("150", "x"))
     assert _exit_code(["recipe", "check", str(folder)], debug=False) == 2
@@ -110,5 +110,5 @@ def test_check_without_golden_says_nothing_of_flat_boxes(recipe_folder, capsys):
     assert _exit_code(["recipe", "check", str(recipe_folder())], debug=False) == 0
     shown = capsys.readouterr().out
     assert "no golden.png: " in shown
-    assert "flat" not in shown
-    assert "boxes that overlap: none" in shown
+    assert "show nothing" not in shown
+    assert "overlapping boxes: none" in shown

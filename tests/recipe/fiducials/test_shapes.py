@@ -144,7 +144,7 @@ def test_inconsistencies_are_told_together(recipe_folder):
     with pytest.raises(RecipeError) as caught:
         Recipe.load(recipe_folder(settings))
     assert "fiducial 0 at (700, 80) lies outside" in caught.value.message
-    assert "leaves 2 fiducials, and affine needs 3" in caught.value.message
+    assert "leaves 2 fiducials, but affine needs 3" in caught.value.message
 
 
 def test_golden_counts_for_the_hash_where_places_depend_on_it(recipe_folder):

@@ -11,7 +11,7 @@ from sji_edge.cli.main import _exit_code
 from sji_edge.core.errors import RecipeError
 from sji_edge.recipe.board import Recipe
 from sji_edge.recipe.importing.camera_view import Anchor, CameraView
-from sji_edge.recipe.importing.centroid import Part
+from sji_edge.recipe.importing.centroid import Centroids, Part
 from sji_edge.recipe.importing.convert import import_board
 from sji_edge.recipe.importing.packages import read_packages
 
@@ -26,7 +26,8 @@ def part(refdes, package, x, y, rotation=0.0, side="top", line=2):
 def made(parts, anchors=("5,5", "25,15"), **view):
     given = {"scale": 20.0, "origin": (50.0, 500.0)} | view
     settings = CameraView(FRAME, tuple(map(Anchor.parse, anchors)), **given)
-    board = import_board(parts, read_packages(PACKAGES.encode(), "p.csv")[0], settings, "pos.csv")
+    packages = read_packages(PACKAGES.encode(), "p.csv")[0]
+    board = import_board(Centroids(tuple(parts)), packages, settings, "pos.csv")
     rows = csv.DictReader(io.StringIO(board.joints_csv))
     return board, {
         row["refdes"]: [float(row[key]) for key in ("x", "y", "width", "height", "rotation")] for row in rows
@@ -38,7 +39,8 @@ def test_y_goes_up_in_mm_and_down_in_pixels():
     assert joints == {"C1": [250, 420, 40, 20, 0]}  # 50 + 20·10, 500 − 20·4
     fiducials = json.loads(board.board_json)["fiducials"]
     assert [(mark["x"], mark["y"], mark["radius"]) for mark in fiducials] == [(150, 400, 10), (550, 200, 10)]
-    assert (board.joints, board.left_out) == (1, 1)
+    assert board.joints == 1
+    assert [str(one) for one in board.left_out] == ["1 parts of package HOLE (H1)"]
 
 
 def test_a_part_turned_by_90_carries_its_pins_counter_clockwise():
@@ -90,10 +92,11 @@ def test_all_that_does_not_fit_is_told_at_once():
 
 @pytest.mark.parametrize(
     ("anchors", "view", "wanted"),
-    [(("1,1",), {}, "1 fiducials"), (("F9", "1,1"), {}, "no part F9"), (("1,1", "1,1"), {}, "same place"),
-     (("1,1=5,5", "2,2=9,9"), {}, "one of them was wanted"), (("1,1", "2,2"), {"origin": None}, "need an origin"),
+    [(("1,1",), {}, r"two to four fiducials \(got 1\)"), (("F9", "1,1"), {}, "no part F9"),
+     (("1,1", "1,1"), {}, "same place"),
+     (("1,1=5,5", "2,2=9,9"), {}, "not both"), (("1,1", "2,2"), {"origin": None}, "need an origin"),
      (("1,1", "2,2"), {"scale": None}, "an origin needs a scale"),
-     (("0,0=100,400", "10,0=300,400"), {"origin": None, "scale": 25.0}, "say 20 px/mm, --scale 25"),
+     (("0,0=100,400", "10,0=300,400"), {"origin": None, "scale": 25.0}, "give 20 px/mm, but the scale is set to 25"),
      (("0,0=100,400", "10,0=300,400", "0,10=100,600"), {"origin": None}, "disagree by"),
      (("0,0", "200,0"), {}, "outside the frame")],
 )  # fmt: skip
@@ -103,8 +106,8 @@ def test_fiducials_that_do_not_fit_are_refused(anchors, view, wanted):
 
 
 @pytest.mark.parametrize("text", ["", "=1,2", "F1=", "F1=x", "1,x", "1,2=3", "1,nan"])
-def test_what_is_no_fiducial_is_refused(text):
-    with pytest.raises(RecipeError, match="no fiducial"):
+def test_a_point_that_cannot_be_read_is_refused(text):
+    with pytest.raises(RecipeError, match="cannot read the point"):
         Anchor.parse(text)
 
 

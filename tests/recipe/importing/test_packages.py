@@ -20,11 +20,11 @@ def test_optional_columns_may_be_missing():
 
 @pytest.mark.parametrize(
     ("line", "wanted"),
-    [("SOT,0.6,0.8,2,0,0", "line 6: SOT: pin 2 stands twice"),
-     ("C_0402,1,1,,,", "line 6: C_0402: several lines need a pin each"),
+    [("SOT,0.6,0.8,2,0,0", "line 6: SOT: duplicate pin 2"),
+     ("C_0402,1,1,,,", "line 6: C_0402: each of several lines needs a pin"),
      ("HOLE,1,1,3,,", "line 6: HOLE: one line says"),
-     ("X,1,0,,,", "both 0, or neither"), ("X,-1,1,,,", "line 6: width"), ("X,nan,1,,,", "line 6: width"),
-     (",1,1,,,", "line 6: package"), ("X,1", "line 6: 2 cells, 6 were wanted")],
+     ("X,1,0,,,", "must both be 0, or neither"), ("X,-1,1,,,", "line 6: width"), ("X,nan,1,,,", "line 6: width"),
+     (",1,1,,,", "line 6: package"), ("X,1", "line 6: 2 cells, but the header has 6")],
 )  # fmt: skip
 def test_what_contradicts_is_told_with_its_line(line, wanted):
     packages, findings = read_packages(f"{GOOD}{line}\n".encode(), "p.csv")
@@ -36,7 +36,7 @@ def test_what_contradicts_is_told_with_its_line(line, wanted):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [("", "no column 'package'"), ("package,width,hight\nA,1,1\n", "unknown column 'hight'"),
-     ("package,width,height,height\nA,1,1,1\n", "stands twice"), ("package,width,height\n", "no package")],
+     ("package,width,height,height\nA,1,1,1\n", "duplicate column 'height'"), ("package,width,height\n", "no package")],
 )  # fmt: skip
 def test_a_table_that_is_none_is_refused(text, wanted):
     packages, findings = read_packages(text.encode(), "p.csv")
