@@ -17,8 +17,8 @@ test-all: lint types imports
 	$(PYTEST) -n 2 -m "not gpu"
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check sji_edge tests benchmarks scripts
-	$(BIN)/ruff check sji_edge tests benchmarks scripts
+	$(BIN)/ruff format --check sji_edge tests benchmarks scripts examples
+	$(BIN)/ruff check sji_edge tests benchmarks scripts examples
 
 types: $(STAMP)
 	$(BIN)/mypy

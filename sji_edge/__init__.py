@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from sji_edge.records.write.csv import CsvSink as CsvSink
     from sji_edge.records.write.jsonl import JsonlSink as JsonlSink
     from sji_edge.records.write.sqlite import SqliteSink as SqliteSink
+    from sji_edge.workflows.audit import audit as audit
     from sji_edge.workflows.engines.open import open_engine as open_engine
+    from sji_edge.workflows.evaluate import evaluate as evaluate
+    from sji_edge.workflows.inspect.inspector import Inspector as Inspector
+    from sji_edge.workflows.train import train as train
 
     __version__: str
 
@@ -45,6 +49,7 @@ __all__ = [
     "EngineSpec",
     "Frame",
     "FrameSource",
+    "Inspector",
     "JointRecord",
     "JsonlSink",
     "Sink",
@@ -53,8 +58,11 @@ __all__ = [
     "Thresholds",
     "Verdict",
     "__version__",
+    "audit",
     "errors",
+    "evaluate",
     "open_engine",
+    "train",
 ]
 
 _HOME = {
@@ -64,6 +72,7 @@ _HOME = {
     "EngineSpec": "core.protocols",
     "Frame": "core.protocols",
     "FrameSource": "core.protocols",
+    "Inspector": "workflows.inspect.inspector",
     "JointRecord": "core.protocols",
     "JsonlSink": "records.write.jsonl",
     "Sink": "core.protocols",
@@ -71,7 +80,10 @@ _HOME = {
     "SqliteSink": "records.write.sqlite",
     "Thresholds": "core.verdict",
     "Verdict": "core.verdict",
+    "audit": "workflows.audit",
+    "evaluate": "workflows.evaluate",
     "open_engine": "workflows.engines.open",
+    "train": "workflows.train",
 }
 """The module of each lazily resolved name, relative to this package."""
 

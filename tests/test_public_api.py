@@ -15,6 +15,7 @@ import sji_edge as sji
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "python-api.md"
 HEAVY = ("torch", "cv2", "numpy", "openvino", "onnxruntime", "onnx", "pydantic", "typer", "rich", "lightning")
+NEEDS_PYTORCH = {"train", "export", "study"}
 PLAIN = {"__version__", "errors"}
 """Public names that are neither a function nor a class."""
 
@@ -35,7 +36,7 @@ def test_an_error_class_is_resolved_without_loading_a_library():
 
 
 def test_the_names_of_the_edge_are_resolved_without_pytorch():
-    names = [name for name in sji.__all__ if name not in ("train", "export", "study")]
+    names = [name for name in sji.__all__ if name not in NEEDS_PYTORCH]
     loaded = loaded_by(f"import sji_edge\nfor name in {names!r}: getattr(sji_edge, name)")
     assert loaded.isdisjoint({"torch", "lightning", "openvino", "typer", "rich"})
 

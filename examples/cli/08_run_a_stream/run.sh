@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Judge a camera stream (a generated one: 20 frames a second), then summarize what was recorded.
+set -euo pipefail
+
+sji-edge infer --stream 'synthetic://?joints=12&frames=20&fps=20' --output stream --csv
+sji-edge inspections runs --output stream
+sji-edge inspections pareto --output stream
