@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all lint types imports docs reference install clean
+.PHONY: demo examples test test-all lint types imports docs reference install clean
 
 demo: $(STAMP)
 	$(BIN)/sji-edge demo $(if $(DATA),--data $(DATA)) $(if $(BOARDS),--boards $(BOARDS))
@@ -19,6 +19,10 @@ test-all: lint types imports
 lint: $(STAMP)
 	$(BIN)/ruff format --check sji_edge tests benchmarks scripts examples
 	$(BIN)/ruff check sji_edge tests benchmarks scripts examples
+
+# Every example in order, training included: minutes.
+examples: $(STAMP)
+	$(PYTEST) tests/test_examples.py
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -239,7 +239,11 @@ class BoardRecord:
 
 
 class Sink(Protocol):
-    """Takes board records and stores them."""
+    """Takes board records and stores them.
+
+    ``infer --sink NAME`` calls what the entry point NAME of the group ``sji_edge.sinks`` refers to with one path,
+    ``OUTPUT/RUN.NAME``; a sink that writes no file ignores it.
+    """
 
     def write(self, record: BoardRecord) -> None:
         """Store one board with all its joints; on failure raise ``OutputError`` and store nothing of it."""

@@ -22,6 +22,7 @@ from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Thresholds, Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.records import SINKS
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
 from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.inspect.request import EngineFacts, RunPaths, RunResult
@@ -179,3 +180,24 @@ def test_a_boards_counts_stand_in_the_order_of_verdicts():
     )
     record = BoardRecord("run-0", 0, "a.png", "2025-01-31T08:09:10+00:00", Verdict.ERROR, joints, "", "")
     assert board_line(record) == "ERROR  a.png  2 PASS, 1 REVIEW, 1 FAIL, 1 ERROR"
+
+
+def test_a_named_sink_gets_every_record_and_a_path_of_its_own(tmp_path, crops, engines, monkeypatch):
+    class Names:
+        def __init__(self, path):
+            self.file = path.open("x")
+
+        def write(self, record):
+            self.file.write(f"{record.frame_name} {record.verdict}\n")
+
+        def close(self):
+            self.file.close()
+
+    monkeypatch.setitem(SINKS._entries, "names", Names)
+    words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
+    run(*words, "--sink", "names")
+    (written,) = (tmp_path / "out").glob("*.names")
+    lines = written.read_text().splitlines()
+    assert [line.split()[0] for line in lines] == [f"pad{number}.png" for number in range(6)]
+    with pytest.raises(UsageError, match="unknown sink 'name'"):
+        run(*words, "--sink", "name")

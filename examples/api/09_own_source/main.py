@@ -9,7 +9,7 @@ import sji_edge as sji
 
 
 class Replay:
-    """Yields each picture of a list a number of times; a real source would wait for the camera's trigger."""
+    """Yields the pictures of a list; a real source would wait for the camera's trigger."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -20,7 +20,7 @@ class Replay:
             if self._closed:
                 return
             pixels = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
-            error = "" if pixels is not None else "unreadable"
+            error = "" if pixels is not None else f"cannot read {path}"
             yield sji.Frame(index, path, time.perf_counter_ns(), pixels, error)
 
     def close(self) -> None:
@@ -29,7 +29,7 @@ class Replay:
 
 with sji.Inspector(recipe="boards/") as inspector:
     summary = inspector.run(
-        Replay(["boards/board00.png", "boards/board01.png", "boards/no-such-file.png"]),
+        Replay(["boards/board00.png", "boards/board01.png"]),
         on_board=lambda record: print(record.frame_name, record.verdict, record.cause),
     )
 print(f"{summary.captured} frames, {summary.judged} judged")

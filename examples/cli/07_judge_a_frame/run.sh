@@ -3,4 +3,4 @@
 set -euo pipefail
 
 sji-edge infer --stream boards/board01.png --recipe boards/ --output one-frame --save-images one-frame/pictures
-sji-edge inspections joints --output one-frame
+sji-edge inspections joints --database one-frame/inspections.db

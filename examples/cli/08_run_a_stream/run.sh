@@ -3,5 +3,5 @@
 set -euo pipefail
 
 sji-edge infer --stream 'synthetic://?joints=12&frames=20&fps=20' --output stream --csv
-sji-edge inspections runs --output stream
-sji-edge inspections pareto --output stream
+sji-edge inspections runs --database stream/inspections.db
+sji-edge inspections pareto --database stream/inspections.db

@@ -116,6 +116,13 @@ def infer(
     csv: Annotated[
         bool, typer.Option("--csv", help="Also write a CSV table of the run.", rich_help_panel=RECORDS)
     ] = False,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also send every record to this sink, a name from an installed package; repeat it for more.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
     rotate_mb: Annotated[
         float,
         typer.Option(
@@ -226,6 +233,7 @@ def infer(
         save_crops=save_crops,
         quota_mb=quota_mb,
         csv=csv,
+        sinks=tuple(sink or ()),
         rotate_mb=rotate_mb,
         reserve_mb=reserve_mb,
     )

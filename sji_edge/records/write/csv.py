@@ -42,8 +42,8 @@ class CsvSink:
         OutputError: it exists already, or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = AppendedFile(path)
+    def __init__(self, path: str | Path) -> None:
+        self._file = AppendedFile(Path(path))
         self._append(_text([COLUMNS]), "the header")
 
     def write(self, record: BoardRecord) -> None:

@@ -24,11 +24,11 @@ class JsonlSink:
         OutputError: it exists already, or cannot be made.
     """
 
-    def __init__(self, path: Path, rotate_bytes: int = 0) -> None:
-        self._path = path
+    def __init__(self, path: str | Path, rotate_bytes: int = 0) -> None:
+        self._path = Path(path)
         self._rotate_bytes = rotate_bytes
         self._pieces = 1
-        self._file = AppendedFile(path)
+        self._file = AppendedFile(self._path)
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""

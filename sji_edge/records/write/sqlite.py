@@ -83,8 +83,8 @@ class SqliteSink:
         OutputError: it cannot be opened, is no database of ours, or is of a newer schema.
     """
 
-    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self._path = path
+    def __init__(self, path: str | Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self._path = Path(path)
         self._waits_s = busy_timeout_s
         self._open = True
         try:

@@ -164,7 +164,7 @@ class Inspector:
 
     def run(
         self,
-        source: str | FrameSource,
+        source: str | Path | FrameSource,
         *,
         sinks: Sequence[Sink] = (),
         policy: str | None = None,
@@ -221,7 +221,7 @@ class Inspector:
     @contextmanager
     def open_stream(
         self,
-        source: str | FrameSource,
+        source: str | Path | FrameSource,
         settings: RunSettings,
         *,
         run: str = "",
@@ -235,11 +235,11 @@ class Inspector:
             run: name of the run, with which every board's name begins; empty takes the time.
             ignore_existing: skip the files that a watched folder already holds.
         """
-        if not isinstance(source, str):
+        if not isinstance(source, str | Path):
             yield self._stream(source, settings, run)
             return
         skip = [self._recipe.golden_path] if self._recipe else []
-        opened = open_source(source, self._clock, skip=skip, ignore_existing=ignore_existing)
+        opened = open_source(str(source), self._clock, skip=skip, ignore_existing=ignore_existing)
         with closing(opened):
             yield self._stream(opened, settings, run)
 

@@ -58,6 +58,8 @@ def open_sinks(stack: ExitStack, request: RunRequest, paths: RunPaths, recipe: R
     ]
     if request.csv:
         opened.append(stack.enter_context(closing(SINKS.get("csv")(paths.table))))
+    for name in request.sinks:
+        opened.append(stack.enter_context(closing(SINKS.get(name)(paths.output / f"{paths.run}.{name}"))))
     return opened
 
 

@@ -45,6 +45,7 @@ class RunRequest:
         save_crops: folder for the crops of joints that did not pass; None for no crops.
         quota_mb: size limit of each of these two folders, in megabytes; None for no limit.
         csv: also write a CSV table.
+        sinks: further sinks by their registered names; each is opened with the path ``OUTPUT/RUN.NAME``.
         rotate_mb: size at which a new JSONL file is started, in megabytes; 0 for never.
         reserve_mb: the run ends when a disk has less free space than this, in megabytes; 0 switches the check off.
     """
@@ -64,6 +65,7 @@ class RunRequest:
     save_crops: Path | None = None
     quota_mb: float | None = None
     csv: bool = False
+    sinks: tuple[str, ...] = ()
     rotate_mb: float = 0.0
     reserve_mb: float = RESERVE_MB
 

@@ -1,3 +1,6 @@
+from contextlib import closing
+
+import cv2
 import numpy as np
 import pytest
 from support import tiny_bundle
@@ -104,3 +107,14 @@ def test_the_engine_says_what_it_is_and_why_it_was_chosen(engines):
     assert (engine.name, engine.backend, engine.precision) == ("tiny", "onnxruntime", "fp32")
     assert "newest released" in engine.why
     assert engine.thresholds.lower == pytest.approx(0.4)
+
+
+def test_a_folder_and_a_sink_are_named_by_path_or_by_text(engines, recipe, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "a.png"), board_image(dict.fromkeys(PLACES, 120)))
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        for name, source in (("one.jsonl", frames), ("two.jsonl", str(frames))):
+            with closing(JsonlSink(str(tmp_path / name))) as sink:
+                assert inspector.run(source, sinks=[sink]).captured == 1
+            assert '"a.png"' in (tmp_path / name).read_text()
