@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from sji_edge.records.write.jsonl import JsonlSink as JsonlSink
     from sji_edge.records.write.sqlite import SqliteSink as SqliteSink
     from sji_edge.workflows.audit import audit as audit
+    from sji_edge.workflows.build.pipeline import build_engine as build_engine
+    from sji_edge.workflows.calibrate import calibrate as calibrate
+    from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.engines.open import open_engine as open_engine
     from sji_edge.workflows.evaluate import evaluate as evaluate
+    from sji_edge.workflows.export import export as export
     from sji_edge.workflows.inspect.inspector import Inspector as Inspector
     from sji_edge.workflows.train import train as train
 
@@ -59,8 +63,12 @@ __all__ = [
     "Verdict",
     "__version__",
     "audit",
+    "build_engine",
+    "calibrate",
+    "compare",
     "errors",
     "evaluate",
+    "export",
     "open_engine",
     "train",
 ]
@@ -81,7 +89,11 @@ _HOME = {
     "Thresholds": "core.verdict",
     "Verdict": "core.verdict",
     "audit": "workflows.audit",
+    "build_engine": "workflows.build.pipeline",
+    "calibrate": "workflows.calibrate",
+    "compare": "workflows.compare.compare",
     "evaluate": "workflows.evaluate",
+    "export": "workflows.export",
     "open_engine": "workflows.engines.open",
     "train": "workflows.train",
 }

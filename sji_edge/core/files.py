@@ -11,10 +11,14 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
 from sji_edge.core.errors import OutputError, SjiError, UsageError
+
+StrPath = str | PathLike[str]
+"""A path as text, as a ``Path``, or as a result that names a folder, such as a run."""
 
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a settings file, a manifest or a table: far above any real one, far below the memory of a machine."""

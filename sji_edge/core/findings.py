@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -70,18 +72,23 @@ def in_one_sentence(finding: ErrorDetails, spell: Spell = plain_name) -> str:
     return f"{name} must be {rule} (got {finding['input']!r})"
 
 
+def _plain(value: Any) -> Any:
+    return Path(value) if isinstance(value, PathLike) else value
+
+
 def parse_settings(model: type[Settings], values: dict[str, Any], spell: Spell = plain_name) -> Settings:
     """Build a settings model from plain values.
 
     Args:
         model: names, types and bounds of the settings.
-        values: one entry a field; fields that are missing take their defaults.
+        values: one entry for each field; missing fields take their defaults. A result that stands for a folder
+            (``os.PathLike``) becomes a ``Path``.
         spell: how the caller's user knows a setting, given the field's name.
 
     Raises:
         UsageError: names every wrong setting, on one line.
     """
     try:
-        return model(**values)
+        return model(**{name: _plain(value) for name, value in values.items()})
     except ValidationError as error:
         raise UsageError("; ".join(in_one_sentence(one, spell) for one in error.errors())) from error

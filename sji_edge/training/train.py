@@ -60,6 +60,9 @@ class Run:
     folder: Path
     card: ModelCard
 
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
 
 @quiet()
 def train(

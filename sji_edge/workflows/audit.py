@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sji_edge.core.errors import GateError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_file, write_json
+from sji_edge.core.files import StrPath, check_writable_file, write_json
 from sji_edge.data.audit import Audit
 from sji_edge.data.audit import audit as look
 from sji_edge.data.folder import FolderDataset
@@ -12,11 +12,11 @@ from sji_edge.data.listing import splits_present
 
 
 def audit(
-    data: Path | str,
+    data: StrPath,
     *,
     good_class: str = "normal",
     bit_depth: int | None = None,
-    json_file: Path | str | None = None,
+    json_file: StrPath | None = None,
 ) -> Audit:
     """Look at every image of a dataset.
 
@@ -45,7 +45,7 @@ def audit(
     return found
 
 
-def require_sound(found: Audit, data: Path | str) -> None:
+def require_sound(found: Audit, data: StrPath) -> None:
     """Raise ``GateError`` when an audit holds a serious finding; names all of them."""
     if not found:
         serious = [finding.text for finding in found.findings if finding.serious]

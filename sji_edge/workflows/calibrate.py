@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_new_folder, fresh_name
+from sji_edge.core.files import StrPath, check_new_folder, fresh_name
 from sji_edge.data.folder import FolderDataset
 from sji_edge.data.listing import SPLIT_FOLDERS
 from sji_edge.quantization.calibration.manifest import CalibrationManifest
@@ -34,11 +34,11 @@ class CalibrationResult:
 
 
 def calibrate(
-    data: str | Path,
+    data: StrPath,
     *,
-    run: str | Path | None = None,
-    runs: str | Path = "runs",
-    calibration: str | Path = "calibration",
+    run: StrPath | None = None,
+    runs: StrPath = "runs",
+    calibration: StrPath = "calibration",
     count: int = COUNT,
     name: str = "",
     seed: int = 0,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import fresh_name, new_folder, write_atomic
+from sji_edge.core.files import StrPath, fresh_name, new_folder, write_atomic
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.text import readable
@@ -40,7 +39,6 @@ NO_MAPS_OF_ENGINES = (
 )
 
 Step = Callable[[str], None]
-StrPath = str | PathLike[str]
 
 
 class EvaluationSettings(FrozenModel):
@@ -167,7 +165,7 @@ def evaluate(
             "attention": attention,
             "explain": explain,
             "stress": stress,
-            "against": tuple(against),
+            "against": tuple(Path(other) for other in against),
             "shown": shown,
             "threads": threads,
             "replicates": replicates,

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from sji_edge.core import run_files
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_file
+from sji_edge.core.files import StrPath, check_writable_file
 from sji_edge.workflows.artifacts import newest_run
 
 
 def export(
-    run: str | Path | None = None,
+    run: StrPath | None = None,
     *,
-    runs: str | Path = "runs",
+    runs: StrPath = "runs",
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Export a run to ``RUN/model.onnx`` and compare the graph with PyTorch on the golden crops.

@@ -2,11 +2,11 @@
 
 from contextlib import closing
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import UsageError
+from sji_edge.core.files import StrPath
 from sji_edge.records.read.history import JOINT_COLUMNS, CloseCall, Filter, History
 from sji_edge.records.read.ranking import By, ParetoRow
 from sji_edge.records.read.ranking import pareto as ranked
@@ -19,7 +19,6 @@ from sji_edge.workflows.outliers import (
     outlying_packages,
 )
 
-StrPath = str | PathLike[str]
 Row = dict[str, Any]
 """One row of a table: column name to value."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sji_edge.core.card import LossCard
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_folder
+from sji_edge.core.files import StrPath, check_writable_folder
 from sji_edge.core.findings import parse_settings
 from sji_edge.data.audit import Finding, short_audit
 from sji_edge.data.folder import FolderDataset
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Path | str | None = None,
+    data: StrPath | None = None,
     *,
-    runs: Path | str = "runs",
+    runs: StrPath = "runs",
     name: str = "",
     good_class: str = "normal",
     bit_depth: int | None = None,
     model: str = "efficientnet_lite0",
-    weights: Path | str = "auto",
+    weights: StrPath = "auto",
     image_size: int = 84,
     channels: str = "auto",
     attention: str = "none",

@@ -3,4 +3,4 @@
 import sji_edge as sji
 
 result = sji.calibrate("joints/", run="runs/tuned", count=48)
-print(f"{result.folder}: {len(result.crops)} crops")
+print(f"{result.folder}: {len(result.manifest.crops)} crops", *result.warnings, sep="\n")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sji_edge.core.errors import UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_new_folder, fresh_name
+from sji_edge.core.files import StrPath, check_new_folder, fresh_name
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
@@ -64,12 +64,12 @@ class BuildSettings(FrozenModel):
 
 
 def build_engine(
-    model: str | Path | None = None,
+    model: StrPath | None = None,
     *,
-    runs: str | Path = "runs",
-    engines: str | Path = "engines",
-    calibration: str | Path | None = None,
-    calibrations: str | Path = "calibration",
+    runs: StrPath = "runs",
+    engines: StrPath = "engines",
+    calibration: StrPath | None = None,
+    calibrations: StrPath = "calibration",
     precision: str = "auto",
     backend: str = "openvino",
     method: str = "auto",
@@ -78,7 +78,7 @@ def build_engine(
     name: str = "",
     threads: int = 0,
     tensorrt: TensorRtOptions | None = None,
-    qat: str | Path | None = None,
+    qat: StrPath | None = None,
     qat_epochs: int = QAT_EPOCHS,
     progress: Step | None = None,
 ) -> Built:

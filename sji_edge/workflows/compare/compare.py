@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
-from sji_edge.core.files import check_writable_file, check_writable_folder, sha256_of
+from sji_edge.core.files import StrPath, check_writable_file, check_writable_folder, sha256_of
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import check_split_name
@@ -28,8 +28,6 @@ from sji_edge.workflows.compare.subjects import OpenSide, is_bundle, open_side
 
 RECORDED = "PyTorch, recorded"
 GOLDEN_CROPS = "golden crops"
-
-StrPath = str | PathLike[str]
 
 
 class CompareSettings(FrozenModel):

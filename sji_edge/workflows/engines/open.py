@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sji_edge.core.errors import RecipeError
+from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import Engine
 from sji_edge.core.text import listing
 from sji_edge.recipe.board import Recipe
@@ -74,11 +75,11 @@ def choose_bundle(
 
 
 def open_engine(
-    folder: str | Path | None = None,
+    folder: StrPath | None = None,
     *,
-    engines: str | Path = ENGINES,
+    engines: StrPath = ENGINES,
     threads: int = 0,
-    require_signature: str | Path | None = None,
+    require_signature: StrPath | None = None,
 ) -> Engine:
     """Open a released engine, ready to judge crops; the caller closes it.
 

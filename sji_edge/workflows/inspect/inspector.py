@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import DataError
+from sji_edge.core.files import StrPath
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.protocols import BoardRecord, Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.judging.engine_watch import EngineWatch
@@ -96,16 +98,16 @@ class Inspector:
 
     def __init__(
         self,
-        engine: str | Path | ChosenBundle | None = None,
+        engine: StrPath | ChosenBundle | None = None,
         *,
-        recipe: str | Path | Recipe | None = None,
-        engines: str | Path = "engines",
+        recipe: StrPath | Recipe | None = None,
+        engines: StrPath = "engines",
         threads: int = 0,
-        require_signature: str | Path | None = None,
+        require_signature: StrPath | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._recipe = Recipe.load(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+        self._recipe = Recipe.load(Path(recipe)) if isinstance(recipe, str | PathLike) else recipe
         chosen = engine
         if not isinstance(chosen, ChosenBundle):
             chosen = choose_bundle(
@@ -164,7 +166,7 @@ class Inspector:
 
     def run(
         self,
-        source: str | Path | FrameSource,
+        source: StrPath | FrameSource,
         *,
         sinks: Sequence[Sink] = (),
         policy: str | None = None,
@@ -221,7 +223,7 @@ class Inspector:
     @contextmanager
     def open_stream(
         self,
-        source: str | Path | FrameSource,
+        source: StrPath | FrameSource,
         settings: RunSettings,
         *,
         run: str = "",
@@ -235,11 +237,11 @@ class Inspector:
             run: name of the run, with which every board's name begins; empty takes the time.
             ignore_existing: skip the files that a watched folder already holds.
         """
-        if not isinstance(source, str | Path):
+        if not isinstance(source, str | PathLike):
             yield self._stream(source, settings, run)
             return
         skip = [self._recipe.golden_path] if self._recipe else []
-        opened = open_source(str(source), self._clock, skip=skip, ignore_existing=ignore_existing)
+        opened = open_source(fspath(source), self._clock, skip=skip, ignore_existing=ignore_existing)
         with closing(opened):
             yield self._stream(opened, settings, run)
 
