@@ -4,7 +4,8 @@ Whatever slows the machine for a while then slows all of them alike. But a predi
 thread pool keeps its cores busy after its last call, waiting for more work. Measured on two threads, that takes 42 ms
 of CPU time in ONNX Runtime, 9 ms in PyTorch (OpenMP) and 1.2 ms in OpenVINO (TBB); during that time the next
 predictor's calls took up to 2.6 times as long, and those of the block after it 1.9 times. Therefore a block is much
-longer than a call, and begins with a pause of 100 ms and a few untimed calls that wake its own pool and fill its caches.
+longer than a call. It starts with a pause of 100 ms and a few untimed calls, which wake its own pool and fill the
+caches.
 """
 
 from collections.abc import Callable, Sequence

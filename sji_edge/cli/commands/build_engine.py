@@ -140,7 +140,7 @@ def build_engine(
     from sji_edge.cli.render.tensorrt import say_targets
     from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.runtime.tensorrt.options import TensorRtOptions
-    from sji_edge.workflows.build import pipeline
+    from sji_edge.workflows.build.build_engine import build_engine as build
     from sji_edge.workflows.build.tensorrt import ahead_of_time, tuned_batches
 
     tuned, greatest = tuned_batches(batch, max_batch)
@@ -158,7 +158,7 @@ def build_engine(
     if targets is not None:
         say_targets(targets)
     with console().status("building") as status:
-        built = pipeline.build_engine(
+        built = build(
             model,
             runs=runs,
             engines=engines,

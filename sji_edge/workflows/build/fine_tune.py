@@ -19,7 +19,6 @@ from sji_edge.quantization.int8.quantizer import Quantizer, Scheme
 from sji_edge.quantization.ladder import Candidate, Ladder
 
 LABEL = "int8, QAT"
-QAT_EPOCHS = 4
 Step = Callable[[str], None]
 
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from sji_edge.core.errors import UsageError
-from sji_edge.core.extras import require
-from sji_edge.core.files import StrPath, check_new_folder, fresh_name
-from sji_edge.core.findings import parse_settings
+from sji_edge.core.files import check_new_folder, fresh_name
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
 from sji_edge.quantization.calibration.dataset import read_calibration_set
@@ -24,11 +22,10 @@ from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.runtime.host_cpu import saturates_int8
 from sji_edge.runtime.onnxruntime import card_in_graph
 from sji_edge.runtime.tensorrt.options import DEFAULTS, TensorRtOptions
-from sji_edge.workflows.artifacts import exported_model, fitting_calibration
-from sji_edge.workflows.build.fine_tune import QAT_EPOCHS, QatJob, QatSettings, with_fine_tuning
+from sji_edge.workflows.artifacts import fitting_calibration
+from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, with_fine_tuning
 from sji_edge.workflows.build.trial import EngineTrial, Workbench, best
-from sji_edge.workflows.build.write_bundle import Built as Built
-from sji_edge.workflows.build.write_bundle import release
+from sji_edge.workflows.build.write_bundle import Built, release
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
 CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}
@@ -38,7 +35,7 @@ Step = Callable[[str], None]
 
 
 class BuildSettings(FrozenModel):
-    """What to build; see ``build_engine``."""
+    """What to build; see ``workflows.build.build_engine``."""
 
     model: Path
     calibration: Path | None
@@ -63,81 +60,8 @@ class BuildSettings(FrozenModel):
         return self
 
 
-def build_engine(
-    model: StrPath | None = None,
-    *,
-    runs: StrPath = "runs",
-    engines: StrPath = "engines",
-    calibration: StrPath | None = None,
-    calibrations: StrPath = "calibration",
-    precision: str = "auto",
-    backend: str = "openvino",
-    method: str = "auto",
-    weight_bits: int = 0,
-    max_batch: int = 128,
-    name: str = "",
-    threads: int = 0,
-    tensorrt: TensorRtOptions | None = None,
-    qat: StrPath | None = None,
-    qat_epochs: int = QAT_EPOCHS,
-    progress: Step | None = None,
-) -> Built:
-    """Build an engine, prove that it decides as PyTorch does, and write it as a bundle.
-
-    Candidates are built from INT8 to FP32 and compared with PyTorch on the golden crops. The fastest one that passes
-    its parity gate is released. If none passes, the fastest is kept for inspection and not released.
-
-    Args:
-        model: a run, or its ``model.onnx``; None: the run exported last.
-        runs: folder of all runs.
-        engines: folder of all engines; the bundle is written there.
-        calibration: calibration set for INT8; None: the newest in ``calibrations`` that fits the run.
-        calibrations: folder of all calibration sets.
-        precision: ``auto``, ``int8``, ``fp16``, ``bf16`` or ``fp32``.
-        backend: ``openvino``, ``onnxruntime``, ``tensorrt``, ``tensorrt-rtx``, or an installed one.
-        method: how INT8 ranges are taken: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto``.
-        weight_bits: bits of INT8 weights, 7 or 8; 0: what this CPU needs.
-        max_batch: largest number of crops in one batch.
-        name: name of the bundle; empty: model, backend and precision.
-        threads: CPU threads while measuring; 0 leaves the choice to the backend.
-        tensorrt: options for the TensorRT builder.
-        qat: dataset on whose training split an INT8 graph is fine-tuned; None: no fine-tuning.
-        qat_epochs: number of passes over that split.
-        progress: receives each step in words.
-
-    Returns:
-        The bundle; false in a condition when it was not released.
-
-    Raises:
-        UsageError: a name or a value that is not known, or INT8 without a calibration set that fits.
-        GateError: the calibration set is unfit.
-        OutputError: the bundle exists, or its folder cannot be written.
-        MissingExtraError: a package is not installed.
-    """
-    require("onnx", purpose="building an engine")
-    settings = parse_settings(
-        BuildSettings,
-        {
-            "model": exported_model(None if model is None else Path(model), Path(runs)),
-            "calibration": calibration,
-            "calibrations": calibrations,
-            "precision": precision,
-            "backend": backend,
-            "method": method,
-            "weight_bits": weight_bits,
-            "max_batch": max_batch,
-            "name": name,
-            "threads": threads,
-            "engines": engines,
-            "tensorrt": tensorrt,
-            "qat": None if qat is None else {"data": qat, "epochs": qat_epochs},
-        },
-    )
-    return build(settings, progress or (lambda _: None))
-
-
 def build(settings: BuildSettings, step: Step) -> Built:
-    """Build from parsed settings; see ``build_engine``."""
+    """Build from parsed settings; see ``workflows.build.build_engine``."""
     backend = _backend(settings, step)
     card = card_in_graph(settings.model)
     golden = read_golden(settings.model.parent / GOLDEN, card)
