@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sji_edge.records.write.jsonl import JsonlSink as JsonlSink
     from sji_edge.records.write.sqlite import SqliteSink as SqliteSink
     from sji_edge.workflows.audit import audit as audit
-    from sji_edge.workflows.build.pipeline import build_engine as build_engine
+    from sji_edge.workflows.build.build_engine import build_engine as build_engine
     from sji_edge.workflows.calibrate import calibrate as calibrate
     from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.engines.open import open_engine as open_engine
@@ -89,7 +89,7 @@ _HOME = {
     "Thresholds": "core.verdict",
     "Verdict": "core.verdict",
     "audit": "workflows.audit",
-    "build_engine": "workflows.build.pipeline",
+    "build_engine": "workflows.build.build_engine",
     "calibrate": "workflows.calibrate",
     "compare": "workflows.compare.compare",
     "evaluate": "workflows.evaluate",
