@@ -1,142 +1,261 @@
-"""The demo: every command of the way, one after the other, on one folder."""
+"""The demo: every step from labelled crops to judged boards, in one folder."""
 
-import time
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from sji_edge.cli.commands.build_engine import build_engine
-from sji_edge.cli.commands.calibrate import calibrate
-from sji_edge.cli.commands.export import export
-from sji_edge.cli.commands.infer import infer
-from sji_edge.cli.render.console import console
-from sji_edge.cli.render.figures import figure, rate
+from sji_edge.core.clock import SystemClock
+from sji_edge.core.extras import require
+from sji_edge.core.files import check_new_folder, fresh_name
 from sji_edge.core.verdict import decide, defect_scores
+from sji_edge.data.audit import Finding
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.data.synthetic.dataset import write_dataset
 from sji_edge.evaluation.truth import rates_against_truth
-from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.inspection.settings import RunSettings
 from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
-from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
-from sji_edge.workflows.artifacts import released_engine
+from sji_edge.runtime.bundle.bundle import Bundle, open_engine
+from sji_edge.workflows.build.pipeline import Built, build_engine
+from sji_edge.workflows.calibrate import CalibrationResult, calibrate
+from sji_edge.workflows.export import export
+from sji_edge.workflows.inspect.request import RunListener, RunRequest, RunResult
+from sji_edge.workflows.inspect.run import run_inference
 from sji_edge.workflows.train import train
 
-COUNTS = {"train": (420, 210), "validation": (160, 60), "test": (200, 80)}
+if TYPE_CHECKING:
+    from sji_edge.training.train import Run
+
+NAME = "demo"
 BATCH = 16
-"""Small, so that a short training has steps enough."""
+"""Small, so that a short training has enough steps."""
+
+COUNTS = {"train": (420, 210), "validation": (160, 60), "test": (200, 80)}
+"""Good and defective joints of the synthetic dataset."""
 
 FRAMES, JOINTS, DEFECT_RATE = 6, 36, 0.1
 BOARD_SEED = 1000
 """Added to the seed, so that no joint of the boards is one of the dataset."""
 
+EXTRAS = ("torch", "lightning", "onnx", "onnxscript", "matplotlib")
 
-class Rehearsal:
-    """One demo in a folder of its own.
 
-    Args:
-        folder: made here; must not exist yet.
-        good_class: the class that means *no defect*.
-        epochs: at most so many.
-        seed: of the synthetic images and the training.
+@dataclass(frozen=True)
+class DemoStep:
+    """One step of the demo.
+
+    Attributes:
+        title: the command's name.
+        values: what its workflow is called with.
+        command: the command line that does exactly the same, ready for a shell.
     """
 
-    def __init__(self, folder: Path, *, good_class: str, epochs: int, seed: int) -> None:
-        self._folder = folder
-        self._good_class = good_class
-        self._epochs = epochs
-        self._seed = seed
-        self._started = time.perf_counter()
-
-    def run(self, data: Path | None, boards: Path | None) -> None:
-        """Run every step and print the closing table.
-
-        Raises:
-            GateError: the engine did not pass its gate.
-        """
-        folder = self._folder
-        if data is None:
-            data, boards = self._synthetic()
-        runs, engines = folder / "runs", folder / "engines"
-        self._say("train", f"sji-edge train {data}")
-        train(
-            data,
-            name="demo",
-            good_class=self._good_class,
-            epochs=self._epochs,
-            seed=self._seed,
-            runs=runs,
-            batch_size=BATCH,
-            progress=console().print,
-        )
-        self._say("export", f"sji-edge export {runs / 'demo'}")
-        export(runs / "demo", runs=runs)
-        self._say("calibrate", f"sji-edge calibrate {data}")
-        calibrate(data, run=runs / "demo", calibrations=folder / "calibration", runs=runs)
-        self._say("build-engine", f"sji-edge build-engine {runs / 'demo'}")
-        build_engine(runs / "demo", engines=engines, calibrations=folder / "calibration", runs=runs)
-        engine = released_engine(None, engines).folder
-        bundle = open_bundle(engine)
-        stream, recipe = (boards, boards) if boards else (_one_class(data, self._good_class), None)
-        self._say("infer", f"sji-edge infer --stream {stream}" + (f" --recipe {recipe}" if recipe else ""))
-        summary = infer(
-            str(stream),
-            recipe=recipe,
-            engine=engine,
-            output=folder / "inspections",
-            save_images=folder / "pictures" if recipe else None,
-        )
-        self._close(bundle, data, boards, summary)
-
-    def _synthetic(self) -> tuple[Path, Path]:
-        self._say("data", f"synthetic joints and {FRAMES} boards of {JOINTS} joints")
-        data, boards = self._folder / "data", self._folder / "boards"
-        write_dataset(data, seed=self._seed, counts=COUNTS)
-        write_boards(
-            boards, seed=self._seed + BOARD_SEED, frames=FRAMES, joints=JOINTS, defect_rate=DEFECT_RATE
-        )
-        return data, boards
-
-    def _say(self, step: str, what: str) -> None:
-        console().rule(
-            f"[bold]{step}[/bold]  {what}  ({time.perf_counter() - self._started:.0f} s)", align="left"
-        )
-
-    def _close(self, bundle: Bundle, data: Path, boards: Path | None, summary: RunSummary) -> None:
-        rates = {"test split": _test_rates(bundle, data)}
-        if boards is not None and (boards / "truth.csv").is_file():
-            records = max((self._folder / "inspections").glob("*.jsonl"))
-            rates["boards"] = rates_against_truth(records, boards / "truth.csv")
-        table = Table(
-            title=f"{bundle.manifest.name} ({bundle.manifest.backend}, {bundle.manifest.precision})"
-        )
-        table.add_column("")
-        for name in rates:
-            table.add_column(name, justify="right")
-        for row, cells in _rows(rates).items():
-            table.add_row(row, *cells)
-        judged = bundle.parity.comparisons[bundle.parity.gated]
-        table.add_section()
-        table.add_row(
-            "parity with PyTorch",
-            f"{judged['flips']} flips, {judged['escape_flips']} of them to PASS, in {bundle.parity.joints} crops",
-        )
-        latency = summary.latency.get("end to end")
-        table.add_row("throughput", f"{summary.joints_per_s:.0f} joints/s, reading included")
-        if latency is not None:
-            table.add_row("latency a frame", f"p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms")
-        console().rule()
-        console().print(table)
-        console().print(f"everything is in {self._folder}/ ({time.perf_counter() - self._started:.0f} s)")
+    title: str
+    values: Mapping[str, Any]
+    command: str
 
 
-def _one_class(data: Path, good_class: str) -> Path:
-    """Return the test folder of the good class, as a stream of single joints."""
-    return data / "test" / good_class
+@dataclass(frozen=True)
+class DemoPlan:
+    """The steps of a demo, in their order."""
+
+    train: DemoStep
+    export: DemoStep
+    calibrate: DemoStep
+    build_engine: DemoStep
+    infer: DemoStep
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo made.
+
+    Attributes:
+        folder: holds everything.
+        run: the trained run.
+        calibration: the calibration set.
+        built: the engine that was released.
+        inference: counts and latencies of the judged frames.
+        rates: escapes and false calls of the engine, on the test split and, where the truth is known, on the boards.
+    """
+
+    folder: Path
+    run: "Run"
+    calibration: CalibrationResult
+    built: Built
+    inference: RunResult
+    rates: Mapping[str, DefectRates]
+
+
+class DemoListener:
+    """Hears what happens during a demo; every method does nothing until it is overridden."""
+
+    def data_written(self, folder: Path, boards: Path) -> None:
+        """Synthetic joints and boards are written."""
+
+    def began(self, step: DemoStep) -> None:
+        """A step begins."""
+
+    def progressed(self, text: str) -> None:
+        """A step says what it is doing."""
+
+    def found(self, finding: Finding) -> None:
+        """The dataset has a fault."""
+
+    def epoch(self, line: str) -> None:
+        """An epoch of the training has ended."""
+
+    def trained(self, run: "Run") -> None:
+        """The run is written."""
+
+    def exported(self, model: Path) -> None:
+        """The ONNX file is written, and agrees with PyTorch."""
+
+    def calibrated(self, made: CalibrationResult) -> None:
+        """The calibration set is written."""
+
+    def built(self, built: Built) -> None:
+        """The engine is written, released or not."""
+
+    def judging(self) -> AbstractContextManager[RunListener]:
+        """Return what hears the run over the frames."""
+        return nullcontext(RunListener())
+
+
+def demo(
+    output: Path | str = "demo",
+    *,
+    data: Path | str | None = None,
+    boards: Path | str | None = None,
+    good_class: str = "normal",
+    epochs: int = 12,
+    seed: int = 0,
+    listener: DemoListener | None = None,
+) -> DemoResult:
+    """Train, export, calibrate, build an engine and judge frames, in a new folder.
+
+    Args:
+        output: the folder; a number is added when it exists.
+        data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``; None for synthetic joints and boards.
+        boards: folder of frames that is also their recipe, for ``data``; None to judge the good joints of its test
+            split, one per image.
+        good_class: class that means *no defect*.
+        epochs: maximum number of epochs.
+        seed: seed of the synthetic images and the training.
+        listener: hears what happens.
+
+    Raises:
+        UsageError: a setting is wrong, or the dataset cannot be used.
+        GateError: no engine passed its gate.
+        OutputError: the folder cannot be written; checked first.
+        MissingExtraError: PyTorch or another package of the train extra is not installed.
+    """
+    require(*EXTRAS, purpose="the demo")
+    heard = listener or DemoListener()
+    given = Path(output)
+    folder = given.parent / fresh_name(given.parent, given.name)
+    check_new_folder(folder)
+    if data is None:
+        data, boards = folder / "data", folder / "boards"
+        write_dataset(data, seed=seed, counts=COUNTS)
+        write_boards(boards, seed=seed + BOARD_SEED, frames=FRAMES, joints=JOINTS, defect_rate=DEFECT_RATE)
+        heard.data_written(data, boards)
+    frames = None if boards is None else Path(boards)
+    plan = plan_demo(folder, Path(data), frames, good_class=good_class, epochs=epochs, seed=seed)
+
+    heard.began(plan.train)
+    run = train(**plan.train.values, progress=heard.epoch, on_finding=heard.found)
+    heard.trained(run)
+    heard.began(plan.export)
+    heard.exported(export(**plan.export.values, progress=heard.progressed))
+    heard.began(plan.calibrate)
+    calibration = calibrate(**plan.calibrate.values, progress=heard.progressed)
+    heard.calibrated(calibration)
+    heard.began(plan.build_engine)
+    built = build_engine(**plan.build_engine.values, progress=heard.progressed)
+    heard.built(built)
+    built.require_release()
+    heard.began(plan.infer)
+    with heard.judging() as run_listener:
+        request = RunRequest(settings=RunSettings(), **plan.infer.values)
+        inference = run_inference(request, SystemClock(), run_listener)
+    rates = {"test split": _test_rates(built.bundle, Path(data))}
+    if frames is not None and (frames / "truth.csv").is_file():
+        rates["boards"] = rates_against_truth(inference.paths.lines, frames / "truth.csv")
+    return DemoResult(folder, run, calibration, built, inference, rates)
+
+
+def plan_demo(
+    folder: Path, data: Path, boards: Path | None, *, good_class: str, epochs: int, seed: int
+) -> DemoPlan:
+    """Return the steps of a demo: what each workflow is called with, and the command line for it."""
+    run, engine = folder / "runs" / NAME, folder / "engines" / NAME
+    training = {
+        "data": data,
+        "runs": folder / "runs",
+        "name": NAME,
+        "good_class": good_class,
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "seed": seed,
+    }
+    choosing = {"data": data, "run": run, "calibration": folder / "calibration"}
+    building = {
+        "model": run,
+        "engines": folder / "engines",
+        "calibrations": folder / "calibration",
+        "name": NAME,
+    }
+    judging = {
+        "stream": str(boards or data / "test" / good_class),
+        "recipe": boards,
+        "engine": engine,
+        "output": folder / "inspections",
+        "save_images": folder / "pictures" if boards else None,
+    }
+    return DemoPlan(
+        train=_step("train", training, train, argument="data"),
+        export=_step("export", {"run": run}, export, argument="run"),
+        calibrate=_step(
+            "calibrate", choosing, calibrate, argument="data", options={"calibration": "calibrations"}
+        ),
+        build_engine=_step("build-engine", building, build_engine, argument="model"),
+        infer=_step("infer", judging, RunRequest),
+    )
+
+
+def _step(
+    title: str,
+    values: Mapping[str, Any],
+    workflow: Callable[..., Any],
+    *,
+    argument: str = "",
+    options: Mapping[str, str] | None = None,
+) -> DemoStep:
+    """Return a step whose command names every value that differs from the workflow's default.
+
+    Args:
+        title: the command's name.
+        values: what the workflow is called with.
+        workflow: gives the defaults.
+        argument: the value that the command takes as its argument.
+        options: names of options that differ from the value's.
+    """
+    parameters = inspect.signature(workflow).parameters
+    words: list[str] = ["sji-edge", title, *([str(values[argument])] if argument else [])]
+    for name, value in values.items():
+        if name != argument and str(value) != str(parameters[name].default):
+            words += ["--" + (options or {}).get(name, name).replace("_", "-"), str(value)]
+    return DemoStep(title, values, shlex.join(words))
 
 
 def _test_rates(bundle: Bundle, data: Path) -> DefectRates:
+    """Measure the engine on the test split."""
     joints = folder_joints(data, "test", bundle.card)
     engine = open_engine(bundle)
     try:
@@ -144,15 +263,3 @@ def _test_rates(bundle: Bundle, data: Path) -> DefectRates:
     finally:
         engine.close()
     return defect_rates(decide(scores, bundle.thresholds), joints.labels != bundle.card.good_index)
-
-
-def _rows(rates: dict[str, DefectRates]) -> dict[str, list[str]]:
-    columns = list(rates.values())
-    return {
-        "good / defective joints": [f"{item.goods} / {item.defects}" for item in columns],
-        "F1 (defect)": [figure(item.f1) for item in columns],
-        "escape rate [95 %]": [rate(item.escape_rate, item.escape_interval) for item in columns],
-        "false-call rate [95 %]": [rate(item.false_call_rate, item.false_call_interval) for item in columns],
-        "sent to REVIEW": [str(item.reviews) for item in columns],
-        "ERROR": [str(item.errors) for item in columns],
-    }

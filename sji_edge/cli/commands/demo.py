@@ -5,28 +5,45 @@ from typing import Annotated
 
 import typer
 
+from sji_edge.cli.options import GOOD_CLASS, GoodClass, Seed
+
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="A dataset of yours; default: synthetic joints and boards.")
+        Path | None, typer.Option(help="Your own dataset; default: synthetic joints and boards.")
     ] = None,
-    good_class: Annotated[str, typer.Option(help="The class that means: no defect.")] = "normal",
+    good_class: GoodClass = GOOD_CLASS,
     boards: Annotated[
-        Path | None, typer.Option(help="Folder of frames with their recipe; with --data.")
+        Path | None, typer.Option(help="Folder of frames with their recipe, to be judged; with --data.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs.")] = 12,
-    output: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic images and the training.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 12,
+    output: Annotated[
+        Path, typer.Option(help="Folder for everything that the demo makes; a number is added if it exists.")
+    ] = Path("demo"),
+    seed: Seed = 0,
 ) -> None:
-    """Run the whole way: data, train, export, calibrate, build-engine, parity, infer, and one closing table.
+    """Run every step once: data, train, export, calibrate, build-engine and infer, with one closing table.
+
+    Each step shows the command that does the same.
 
     Example: `sji-edge demo --data data/solder-joints`
     """
     from sji_edge.core.extras import require
-    from sji_edge.core.files import fresh_name
-    from sji_edge.workflows.demo import Rehearsal
+    from sji_edge.workflows.demo import EXTRAS
+    from sji_edge.workflows.demo import demo as run_demo
 
-    require("torch", "lightning", "onnx", "onnxscript", "matplotlib", purpose="sji-edge demo")
-    folder = output.parent / fresh_name(output.parent, output.name)
-    rehearsal = Rehearsal(folder, good_class=good_class, epochs=epochs, seed=seed)
-    rehearsal.run(data, boards)
+    require(*EXTRAS, purpose="sji-edge demo")
+    from sji_edge.cli.render.demo import DemoScreen
+
+    screen = DemoScreen()
+    screen.close(
+        run_demo(
+            output,
+            data=data,
+            boards=boards,
+            good_class=good_class,
+            epochs=epochs,
+            seed=seed,
+            listener=screen,
+        )
+    )
