@@ -156,6 +156,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Raise ``OutputError`` for every ``OSError`` of the block, which writes ``path``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(
+            f"cannot write {path}: {reason}", hint="free some space, or choose another folder"
+        ) from error
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that appears under its name only when the block ends without an exception.
 

@@ -1,4 +1,4 @@
-"""A run as one ONNX file: uint8 crops in, logits out, the card inside."""
+"""Exports a run as one ONNX file: uint8 crops in, logits out, the model card inside."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import GateError
-from sji_edge.core.files import write_atomic
+from sji_edge.core.files import output_errors, write_atomic
 from sji_edge.exporting.surgery import fold_input_scale
 from sji_edge.models.checkpoint import load_run
 from sji_edge.runtime.bundle.golden import Golden, read_golden
@@ -30,7 +30,7 @@ def export_run(run: Path) -> Path:
     transposition and the mean of the crops, so that the engine takes camera bytes.
 
     Args:
-        run: a folder that ``sji-edge train`` made.
+        run: a run folder.
 
     Returns:
         Path of the ONNX file.
@@ -38,6 +38,7 @@ def export_run(run: Path) -> Path:
     Raises:
         UsageError: not a run.
         GateError: the graph gives other logits than PyTorch did; nothing is written.
+        OutputError: the file cannot be written.
     """
     model, card = load_run(run)
     golden = read_golden(run / GOLDEN, card)
@@ -45,7 +46,8 @@ def export_run(run: Path) -> Path:
     data = proto.SerializeToString()
     _check(data, golden)
     target = run / REFERENCE
-    write_atomic(target, data)
+    with output_errors(target):
+        write_atomic(target, data)
     return target
 
 
@@ -88,7 +90,6 @@ def _check(data: bytes, golden: Golden) -> None:
     scale = max(1.0, float(np.abs(golden.logits).max()))
     if not error <= MAX_LOGIT_ERROR * scale:
         raise GateError(
-            f"the exported graph differs from PyTorch by {error:.3g} in a logit; "
-            f"at most {MAX_LOGIT_ERROR * scale:.3g} was wanted",
-            hint="report this model: its graph does not compute what PyTorch does",
+            f"the exported graph differs from PyTorch by {error:.3g} in a logit, limit {MAX_LOGIT_ERROR * scale:.3g}",
+            hint="please report this model: its graph does not compute what PyTorch does",
         )

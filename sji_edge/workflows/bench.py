@@ -16,7 +16,7 @@ from sji_edge.benchmark.report import bench as measure
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import LatencyGateError, UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_file, sha256_of, write_json
+from sji_edge.core.files import check_writable_file, output_errors, sha256_of, write_json
 from sji_edge.core.findings import parse_settings
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle
 from sji_edge.workflows.artifacts import released_engine
@@ -118,7 +118,8 @@ def bench(
     plan = Plan(counts, sizes, settings, progress or (lambda _: None))
     report = measure(subjects, plan, clock=SystemClock(), environment=environment, baseline=baseline)
     if json_file is not None:
-        write_json(json_file, report.model_dump(mode="json"))
+        with output_errors(json_file):
+            write_json(json_file, report.model_dump(mode="json"))
     if plot is not None:
         from sji_edge.benchmark.plot import save_plot
 

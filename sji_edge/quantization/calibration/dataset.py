@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard, PreprocessSpec
-from sji_edge.core.errors import DataError, GateError, OutputError
-from sji_edge.core.files import new_folder, sha256_of, write_json
+from sji_edge.core.errors import DataError, GateError
+from sji_edge.core.files import new_folder, output_errors, sha256_of, write_json
 from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
 from sji_edge.quantization.calibration.audit import MAX_FLAT_SHARE, CalibrationAudit, audit, flat
 from sji_edge.quantization.calibration.coverage import cover
@@ -70,26 +70,23 @@ def make_calibration_set(
             f"the audit found these calibration crops unfit: {'; '.join(found.findings)}",
             hint="correct the training split, or force the set to be written all the same",
         )
-    try:
-        with new_folder(folder) as partial:
-            (partial / CROPS).mkdir()
-            manifest = CalibrationManifest(
-                dataset_sha256=_hash_for(dataset, card),
-                run=card.name,
-                run_created_utc=card.created_utc,
-                preprocess=card.preprocess,
-                method="one of each group, then k-centre on the model's features, half of it at random",
-                seed=seed,
-                crops=tuple(
-                    _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
-                ),
-                audit=found,
-                forced=bool(found.findings),
-                bit_depth=dataset.bit_depth,
-            )
-            write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}", hint="choose another folder") from error
+    with output_errors(folder), new_folder(folder) as partial:
+        (partial / CROPS).mkdir()
+        manifest = CalibrationManifest(
+            dataset_sha256=_hash_for(dataset, card),
+            run=card.name,
+            run_created_utc=card.created_utc,
+            preprocess=card.preprocess,
+            method="one of each group, then k-centre on the model's features, half of it at random",
+            seed=seed,
+            crops=tuple(
+                _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
+            ),
+            audit=found,
+            forced=bool(found.findings),
+            bit_depth=dataset.bit_depth,
+        )
+        write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import BundleError, GateError, UsageError
-from sji_edge.core.files import new_folder, read_bounded, sha256_of, write_atomic
+from sji_edge.core.files import new_folder, output_errors, read_bounded, sha256_of, write_atomic
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds
 from sji_edge.runtime import BACKENDS
@@ -125,12 +125,12 @@ def write_bundle(
         clock: for ``created_utc``.
 
     Raises:
-        OutputError: ``folder`` exists.
+        OutputError: ``folder`` exists, or cannot be written.
         BundleError: the parity record belongs to other files or thresholds.
     """
     engine_file = f"engine{engine.suffix}"
     sources = {REFERENCE: reference, engine_file: engine, GOLDEN: golden, **(extras or {})}
-    with new_folder(folder) as partial:
+    with output_errors(folder), new_folder(folder) as partial:
         for name, source in sources.items():
             shutil.copyfile(source, partial / name)
         write_atomic(partial / PARITY, parity.model_dump_json(indent=2) + "\n")

@@ -1,5 +1,8 @@
+import errno
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,3 +304,66 @@ def test_golden_crops_return_as_written_and_pickles_are_refused(tmp_path: Path) 
         path.write_bytes(content)
         with pytest.raises(BundleError, match="not a file of golden crops"):
             read_golden(path, card())
+
+
+def _npz(**entries: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(f"{name}.npy", content)
+    return stream.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def _header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+ODD = {
+    "empty": b"",
+    "not a zip": b"x" * 100,
+    "a bare array": _npy(np.zeros(3)),
+    "an entry without a header": _npz(crops=b"abc", logits=b"abc", labels=b"abc"),
+    "a scalar": _npz(crops=_npy(np.array(1)), logits=_npy(np.array(1)), labels=_npy(np.array(1))),
+    "a header that is no Python": _npz(crops=_header("{{{{"), logits=b"", labels=b""),
+    "a header nested without end": _npz(crops=_header("(" * 3000), logits=b"", labels=b""),
+    "more data than there is memory": _npz(
+        crops=_header("{'descr': '|u1', 'fortran_order': False, 'shape': (1152921504606846976,)}"),
+        logits=b"",
+        labels=b"",
+    ),
+    "a negative shape": _npz(
+        crops=_header("{'descr': '|u1', 'fortran_order': False, 'shape': (-5, 3)}"), logits=b"", labels=b""
+    ),
+    "an unknown type": _npz(
+        crops=_header("{'descr': 'q99', 'fortran_order': False, 'shape': (1,)}"), logits=b"", labels=b""
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_an_odd_golden_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "golden.npz"
+    path.write_bytes(ODD[name])
+    with pytest.raises(BundleError, match=r"golden\.npz") as caught:
+        read_golden(path, card())
+    assert "\n" not in caught.value.message
+
+
+def test_a_bundle_that_cannot_be_written_is_an_output_error(made: Path, tmp_path: Path, monkeypatch) -> None:
+    bundle = open_bundle(made)
+    facts = BundleFacts(**{name: getattr(bundle.manifest, name) for name in BundleFacts.model_fields})
+    files = {"reference": bundle.reference_path, "engine": bundle.engine_path, "golden": made / "golden.npz"}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_bundle(tmp_path / "new", facts, parity=bundle.parity, **files)
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """What is verified is what is loaded, whatever happens to the files meanwhile."""
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -122,8 +123,6 @@ def test_everything_that_changes_a_verdict_is_signed(tmp_path: Path, field: str)
 
 @pytest.mark.parametrize("kind", ["pipe", "deep", "huge", "device"])
 def test_an_odd_manifest_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
-    import os
-
     folder = make_bundle(tmp_path).folder
     path = folder / "manifest.json"
     path.unlink()
