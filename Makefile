@@ -22,7 +22,7 @@ lint: $(STAMP)
 
 # Every example in order, training included: minutes.
 examples: $(STAMP)
-	$(PYTEST) tests/test_examples.py
+	$(PYTEST) tests/test_examples.py -m slow
 
 types: $(STAMP)
 	$(BIN)/mypy
