@@ -1,28 +1,35 @@
-"""A fake engine, source and clock for tests of code that uses sji-edge; nothing here needs a model or a camera.
+"""A fake engine, source, clock and inspector for tests of code that uses sji-edge; no model or camera is needed.
 
 Example:
     A sink of your own, tested without hardware::
 
-        from sji_edge.testing import FakeClock, FakeEngine, FakeSource
+        from sji_edge.testing import FakeEngine, FakeInspector, FakeSource
 
-        clock = FakeClock()
         engine = FakeEngine(lambda crops: crops.mean(axis=(1, 2, 3)) / 255, crop_shape=(32, 32, 1))
-        source = FakeSource([frame, None, frame], clock=clock, lost_after=3)   # None: an unreadable frame
+        with FakeInspector(engine, recipe="boards/amplifier") as inspector:
+            inspector.run(FakeSource([frame, None, frame]), sinks=[MySink()])   # None: an unreadable frame
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SourceError, UsageError
-from sji_edge.core.protocols import EngineSpec, Frame
-from sji_edge.core.verdict import logit
+from sji_edge.core.files import StrPath
+from sji_edge.core.protocols import Engine, EngineSpec, Frame
+from sji_edge.core.verdict import Thresholds, logit
+from sji_edge.inspection.judging.frame_job import Model
+from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
+from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.onnx_graph import check_crops
+from sji_edge.workflows.inspect.inspector import Inspector
 
 START = "2025-01-31T08:09:10.123456+00:00"
 
@@ -258,3 +265,51 @@ class FakeSource:
             "unreadable" if item is None else "",
             missed=self._missed.get(index, 0),
         )
+
+
+class FakeInspector(Inspector):
+    """An ``Inspector`` around any engine: it judges as the real one does, but has no bundle and proves nothing.
+
+    Args:
+        engine: such as a ``FakeEngine``; closed with the inspector.
+        recipe: recipe folder, or a loaded recipe; None: each frame shows a single joint.
+        classes: names of the engine's classes.
+        good_index: index of the good class.
+        thresholds: PASS below ``lower``, FAIL from ``upper`` on.
+        clock: for captures, latencies and records.
+
+    Raises:
+        UsageError: the recipe cannot be used, or there is not one name for each class.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        recipe: StrPath | Recipe | None = None,
+        classes: tuple[str, ...] = ("normal", "defective"),
+        good_index: int = 0,
+        thresholds: Thresholds | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if len(classes) != engine.spec.classes:
+            raise UsageError(f"the engine has {engine.spec.classes} classes; {len(classes)} names were given")
+        height, width, channels = engine.spec.crop_shape
+        self._preprocess = PreprocessSpec(height=height, width=width, channels=channels)
+        self._names, self._good_index = classes, good_index
+        self._thresholds = thresholds or Thresholds(lower=0.4, upper=0.6)
+        self._judge_with(
+            engine,
+            recipe if recipe is None or isinstance(recipe, Recipe) else Recipe.load(Path(recipe)),
+            clock or SystemClock(),
+        )
+
+    def model(self) -> Model:
+        """What a judge must know of the model; its hash is 64 zeros."""
+        return Model(self._names, self._good_index, self._preprocess, "0" * 64)
+
+    def _layout(self, recipe: Recipe | None, *, reference: bool = False) -> Layout:
+        del reference
+        if recipe is None:
+            return ImageLayout(self._preprocess, self._thresholds)
+        return RecipeLayout(recipe, self._preprocess, self._thresholds)

@@ -130,7 +130,7 @@ def test_the_reference_page_shows_every_parameter(name):
 
 def test_the_reference_page_documents_the_fakes():
     testing = importlib.import_module("sji_edge.testing")
-    for name in ("FakeClock", "FakeEngine", "FakeSource"):
+    for name in ("FakeClock", "FakeEngine", "FakeInspector", "FakeSource"):
         text = sections()[f"testing.{name}"]
         for parameter in inspect.signature(getattr(testing, name)).parameters:
             assert re.search(rf"\b{parameter}\b", text), f"{name}: {parameter} is not on the page"

@@ -4,11 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+from support.bright_model import PLACES, board_image, write_recipe
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.core.protocols import Frame
-from sji_edge.core.verdict import defect_scores
-from sji_edge.testing import FakeClock, FakeEngine, FakeSource
+from sji_edge.core.verdict import Verdict, defect_scores
+from sji_edge.testing import FakeClock, FakeEngine, FakeInspector, FakeSource
 
 SHAPE = (6, 5, 1)
 
@@ -139,3 +140,23 @@ def test_time_passes_only_when_someone_waits():
     assert clock.waits == [61.5]
     assert clock.monotonic_ns() == 62_500_000_000
     assert clock.utc() == "2025-01-01T00:01:02.500000+00:00"
+
+
+def test_the_inspector_judges_a_stream_with_a_fake_engine(tmp_path):
+    write_recipe(tmp_path)
+    engine = FakeEngine(lambda batch: np.where(mean(batch) > 0.4, 0.9, 0.1), crop_shape=(16, 16, 1))
+    good = board_image(dict.fromkeys(PLACES, 60))
+    bad = board_image(dict.fromkeys(PLACES, 60) | {"J3": 200})
+    boards = []
+    with FakeInspector(engine, recipe=tmp_path, clock=FakeClock(step_s=0.001)) as inspector:
+        summary = inspector.run(FakeSource([good, None, bad]), on_board=boards.append)
+        assert inspector.judge(bad).verdict is Verdict.FAIL
+    assert [board.verdict for board in boards] == [Verdict.PASS, Verdict.ERROR, Verdict.FAIL]
+    assert [joint.refdes for joint in boards[2].joints if joint.verdict is Verdict.FAIL] == ["J3"]
+    assert (summary.captured, summary.judged) == (3, 2)
+    assert engine.closed
+
+
+def test_the_inspector_refuses_names_that_do_not_fit_the_engine():
+    with pytest.raises(UsageError, match="the engine has 3 classes; 2 names"):
+        FakeInspector(FakeEngine(classes=3))

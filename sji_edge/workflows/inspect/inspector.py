@@ -16,7 +16,7 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import DataError
 from sji_edge.core.files import StrPath
 from sji_edge.core.findings import parse_settings
-from sji_edge.core.protocols import BoardRecord, Frame, FrameSource, OwnRecipe, Sink
+from sji_edge.core.protocols import BoardRecord, Engine, Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
@@ -106,8 +106,6 @@ class Inspector:
         require_signature: StrPath | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._clock = clock or SystemClock()
-        self._recipe = Recipe.load(Path(recipe)) if isinstance(recipe, str | PathLike) else recipe
         chosen = engine
         if not isinstance(chosen, ChosenBundle):
             chosen = choose_bundle(
@@ -117,10 +115,14 @@ class Inspector:
             )
         self._chosen, self._bundle = chosen, chosen.bundle
         self._facts = _facts(chosen)
+        loaded = Recipe.load(Path(recipe)) if isinstance(recipe, str | PathLike) else recipe
+        self._judge_with(open_engine(self._bundle, threads), loaded, clock or SystemClock())
+
+    def _judge_with(self, engine: Engine, recipe: Recipe | None, clock: Clock) -> None:
+        self._engine, self._recipe, self._clock = engine, recipe, clock
         self._numbers = count()
         self._single: BoardJudge | None = None
-        self._engine = open_engine(self._bundle, threads)
-        self._watch = EngineWatch(self._engine, self._clock)
+        self._watch = EngineWatch(engine, clock)
 
     def __enter__(self) -> Self:
         return self
