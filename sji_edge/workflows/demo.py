@@ -21,7 +21,8 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
-from sji_edge.workflows.build.pipeline import Built, build_engine
+from sji_edge.workflows.build.build_engine import build_engine
+from sji_edge.workflows.build.write_bundle import Built
 from sji_edge.workflows.calibrate import CalibrationResult, calibrate
 from sji_edge.workflows.export import export
 from sji_edge.workflows.inspect.request import RunListener, RunRequest, RunResult

@@ -23,7 +23,7 @@ from sji_edge.workflows.demo import DemoListener, DemoResult, DemoStep
 
 if TYPE_CHECKING:
     from sji_edge.training.train import Run
-    from sji_edge.workflows.build.pipeline import Built
+    from sji_edge.workflows.build.write_bundle import Built
     from sji_edge.workflows.calibrate import CalibrationResult
 
 
