@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from sji_edge.cli.guarded_output import GuardedOutput, guarded_output
 from sji_edge.cli.interrupt import Interrupt, RunInterruptedError
 from sji_edge.core.errors import EXIT_INTERRUPTED, OutputError, SjiError
-from sji_edge.core.text import readable
+from sji_edge.core.text import one_line, readable
 
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
@@ -105,7 +105,7 @@ def _report(error: SjiError, debug: bool) -> int:
 def _report_internal(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    _say(f"internal error: {type(error).__name__}: {error}")
+    _say(f"internal error: {type(error).__name__}: {one_line(error)}")
     _say("hint: run the command again with --debug and report the traceback")
     return 1
 

@@ -88,7 +88,7 @@ def infer(
     max_age_ms: Annotated[
         float | None,
         typer.Option(
-            help="Oldest frame that is still judged: one that is older when its processing starts becomes ERROR. "
+            help="Age limit of a frame in ms: a frame that is older when its processing starts becomes ERROR. "
             "For files, see --takt-ms.",
             rich_help_panel=TIMING,
         ),
@@ -96,8 +96,8 @@ def infer(
     takt_ms: Annotated[
         float | None,
         typer.Option(
-            help="Longest time from capture to verdict; a later verdict becomes ERROR. Image and video files have no "
-            "capture time: for them, only processing counts. With --policy latest, a file counts as captured when "
+            help="Time limit in ms from capture to verdict; a later verdict becomes ERROR. Image and video files have "
+            "no capture time: for them, only processing counts. With --policy latest, a file counts as captured when "
             "it is read.",
             rich_help_panel=TIMING,
         ),
