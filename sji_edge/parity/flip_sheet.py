@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.errors import GateError, OutputError
-from sji_edge.core.files import write_atomic
+from sji_edge.core.errors import GateError
+from sji_edge.core.files import output_errors, write_atomic
 from sji_edge.parity.comparison import UNLABELLED, Comparison, WorstJoint
 
 COLUMNS = 4
@@ -43,11 +43,9 @@ def save_worst(
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".-")
     path = folder / f"worst-{plain}.png"
     _, data = cv2.imencode(".png", contact_sheet(comparison, crops, classes))
-    try:
+    with output_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data.tobytes())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another folder") from error
     return path
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from sji_edge.core.clock import Clock, SystemClock
-from sji_edge.core.errors import OutputError
-from sji_edge.core.files import write_json
+from sji_edge.core.files import output_errors, write_json
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.parity.bisect import Bisection
 from sji_edge.parity.run import ParityReport
@@ -97,8 +96,6 @@ class ParityResult(FrozenModel):
 
     def write(self, path: Path) -> None:
         """Write everything as JSON, in one step; raises ``OutputError`` if that is not possible."""
-        try:
+        with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, self.model_dump(mode="json"))
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}", hint="choose another file") from error

@@ -13,7 +13,14 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import StrPath, fresh_name, new_folder, write_atomic
+from sji_edge.core.files import (
+    StrPath,
+    check_writable_file,
+    fresh_name,
+    new_folder,
+    output_errors,
+    write_atomic,
+)
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.text import readable
@@ -148,7 +155,8 @@ def evaluate(
     Raises:
         UsageError: a setting is wrong, or a subject is neither run, graph nor engine.
         DataError: a split cannot be read, or there is no validation split to choose limits on.
-        OutputError: the output folder exists or cannot be written; raised before anything is judged.
+        OutputError: the output folder exists, or it or the run's card cannot be written; raised before anything is
+            judged.
         MissingExtraError: the packages for reports are not installed.
     """
     require("matplotlib", "jinja2", purpose="an evaluation report")
@@ -202,6 +210,8 @@ def _check(settings: EvaluationSettings) -> None:
     ):
         if path is not None and not (path / run_files.CARD).is_file():
             raise UsageError(f"{path} is not a run (no {run_files.CARD}): {why}", hint="name its run")
+    if settings.apply:
+        check_writable_file(settings.subject / run_files.CARD)
 
 
 def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
@@ -234,24 +244,28 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
             stress=points,
         )
         step("drawing")
-        write_report(
-            folder,
-            document,
-            model=side.name,
-            card=side.card,
-            split=judged.split,
-            logits=judged.answers.logits,
-            look=attention.look,
-            note=attention.note,
-            shown=settings.shown,
-        )
+        with output_errors(settings.output):
+            write_report(
+                folder,
+                document,
+                model=side.name,
+                card=side.card,
+                split=judged.split,
+                logits=judged.answers.logits,
+                look=attention.look,
+                note=attention.note,
+                shown=settings.shown,
+            )
     return document
 
 
 def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
     path = run / run_files.CARD
-    card = ModelCard.parse(path.read_text(), path)
-    write_atomic(path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n")
+    card = ModelCard.parse(path.read_text(encoding="utf-8"), path)
+    with output_errors(path):
+        write_atomic(
+            path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n"
+        )
 
 
 def _judged(side: OpenSide, settings: EvaluationSettings, name: str) -> _Judged:
