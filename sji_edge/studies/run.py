@@ -1,4 +1,4 @@
-"""The trials of a study: searched, then repeated over seeds, in one process or several."""
+"""Run the trials of a study: search each method's settings, then repeat the best over seeds."""
 
 import json
 import time
@@ -14,6 +14,7 @@ from sji_edge.data.folder import FolderDataset
 from sji_edge.losses.build import build_loss
 from sji_edge.models.backbones import is_known
 from sji_edge.models.features import NoFeatureMapError
+from sji_edge.streams.redaction import redact
 from sji_edge.studies.dataset import open_dataset
 from sji_edge.studies.full_training import discard_weights, train_whole
 from sji_edge.studies.last_blocks import Activations, prepare_activations, read_activations, train_tail
@@ -22,6 +23,7 @@ from sji_edge.studies.search import SEARCH_SEED, search
 from sji_edge.studies.settings import StudySettings
 from sji_edge.studies.trials import StudyTrial, TrialSpec, read_trial, rounded, write_trial
 from sji_edge.studies.workers import Pool
+from sji_edge.training.quiet import quiet
 
 CHOSEN = "chosen.json"
 RECORDED_PACKAGES = ("sji-edge", "torch", "torchvision", "numpy", "optuna")
@@ -30,22 +32,23 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one backbone: the settings chosen, and a finished trial for each seed."""
+    """One method on one backbone, with the chosen settings, and a finished trial for each seed."""
 
     method: str
     backbone: str
     trials: tuple[StudyTrial, ...]
 
 
+@quiet()
 def run_study(settings: StudySettings, tell: Tell) -> list[Cell]:
     """Search every method on every backbone, and train the best settings with every seed.
 
-    Each finished trial is a file in ``OUT/trials``; one that is there is not trained again, so that an interrupted
-    study goes on, and machines that share ``OUT`` share the work.
+    Each finished trial is a file in ``OUT/trials``, and is not trained again: an interrupted study continues, and
+    machines that share ``OUT`` share the work.
 
     Args:
-        settings: of the study.
-        tell: gets a line of progress.
+        settings: settings of the study.
+        tell: given one line of progress at a time.
 
     Raises:
         UsageError: an unknown method or backbone, or every try of a method diverged.
@@ -87,7 +90,7 @@ def _check_names(settings: StudySettings) -> None:
         build_loss(wanted.loss, wanted.options)
     for name in settings.backbones:
         if not is_known(name):
-            raise UsageError(f"unknown backbone {name!r}", hint="see sji-edge train --help for models")
+            raise UsageError(f"unknown backbone {name!r}", hint="the help of sji-edge train lists models")
 
 
 def _prepare(task: tuple[StudySettings, str, str]) -> str:
@@ -97,7 +100,7 @@ def _prepare(task: tuple[StudySettings, str, str]) -> str:
 
 
 def _search(task: tuple[StudySettings, str, str, str]) -> tuple[TrialSpec, str]:
-    """Return the best spec, and what stands in the way of a method that this backbone cannot be trained with."""
+    """Return the best spec, and why the backbone cannot be trained with the method, or an empty text."""
     settings, sha256, backbone, name = task
     wanted = method(name)
     usual = {wanted.strength.option: wanted.strength.usual} if wanted.strength else {}
@@ -122,7 +125,7 @@ def _search(task: tuple[StudySettings, str, str, str]) -> tuple[TrialSpec, str]:
 
 
 def _train(task: tuple[StudySettings, TrialSpec]) -> StudyTrial:
-    """Read a finished trial, or train it and write it down."""
+    """Return a finished trial, or train and write it."""
     settings, spec = task
     known = read_trial(settings.out, spec)
     if known is not None:
@@ -167,7 +170,8 @@ def _said(spec: TrialSpec) -> str:
 
 def _record(settings: StudySettings, sha256: str, chosen: list[TrialSpec]) -> None:
     record = {
-        "settings": json.loads(settings.model_dump_json()),
+        # The storage may hold a password.
+        "settings": json.loads(settings.model_dump_json()) | {"storage": redact(settings.storage)},
         "dataset_sha256": sha256,
         "versions": {package: version(package) for package in RECORDED_PACKAGES},
         "chosen": [
@@ -179,7 +183,7 @@ def _record(settings: StudySettings, sha256: str, chosen: list[TrialSpec]) -> No
 
 
 def _cells(settings: StudySettings, trials: list[StudyTrial]) -> list[Cell]:
-    """Group finished trials in the order that the settings name methods and backbones."""
+    """Group finished trials by method and backbone, in the order of the settings."""
     cells = [
         Cell(
             way,

@@ -1,7 +1,8 @@
-"""What a study can be told, and its presets."""
+"""The settings of a study, and its presets."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field, model_validator
@@ -11,11 +12,17 @@ from sji_edge.studies.methods import METHODS, method
 
 
 class Budget(FrozenModel):
-    """What every trial of a study may spend; the same for all.
+    """What every trial of a study may spend, the same for all.
 
-    ``trained_blocks`` is how many of a backbone's last blocks are trained, with the head, on activations of the frozen
-    rest, computed once for ``cached_views`` random views of each training joint; None trains the whole network on fresh
-    views, as ``sji-edge train`` does.
+    Attributes:
+        image_size: side of the crop, in pixels.
+        epochs: number of epochs.
+        batch_size: crops per step.
+        learning_rate: peak of the one-cycle schedule, and the middle of the searched range.
+        weight_decay: AdamW's weight decay.
+        trained_blocks: number of a backbone's last blocks that are trained, with the head, on activations of the
+            frozen rest; None trains the whole network on fresh views, as ``sji-edge train`` does.
+        cached_views: random views of each training joint whose activations are computed once.
     """
 
     image_size: int = Field(default=84, ge=16, le=1024)
@@ -28,7 +35,23 @@ class Budget(FrozenModel):
 
 
 class StudySettings(FrozenModel):
-    """One study; a preset gives the values that the command line leaves open."""
+    """One study.
+
+    Attributes:
+        data: dataset folder with train, validation and test.
+        out: folder of the study.
+        good_class: class that means *no defect*.
+        budget: what every trial may spend.
+        methods: names of ``studies.methods.METHODS``.
+        backbones: names of models, with or without attention.
+        seeds: number of trainings of each method's best settings.
+        tries: number of settings tried for each method on each backbone.
+        search_learning_rate: search the learning rate as well for methods that have a strength.
+        replicates: number of bootstrap resamples.
+        workers: number of processes.
+        threads: CPU threads of each process.
+        storage: Optuna's storage; may hold a password, and is never written or shown as it is.
+    """
 
     data: Path
     out: Path
@@ -37,22 +60,22 @@ class StudySettings(FrozenModel):
     methods: tuple[str, ...] = Field(min_length=1)
     backbones: tuple[str, ...] = Field(min_length=1)
     seeds: int = Field(ge=1)
-    tries: int = Field(ge=1, description="settings tried for each method on each backbone")
+    tries: int = Field(ge=1)
     search_learning_rate: bool = False
     replicates: int = Field(default=1000, ge=100)
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
-    storage: str = ""
+    storage: str = Field(default="", repr=False)
 
     @model_validator(mode="after")
     def _possible(self) -> "StudySettings":
         for kind, names in (("method", self.methods), ("backbone", self.backbones)):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{kind} {twice[0]!r} is named twice")
+                raise ValueError(f"{kind} {twice[0]!r} is repeated")
         viewed = [name for name in self.methods if name in METHODS and method(name).views != "none"]
         if viewed and self.budget.trained_blocks is not None:
-            raise ValueError(f"method {viewed[0]!r} needs the whole network trained: --preset full")
+            raise ValueError(f"method {viewed[0]!r} needs the whole network trained: use the preset full")
         return self
 
 
@@ -78,7 +101,7 @@ PAPER_BACKBONES = (
     "vit_b_16",
 )
 
-PRESETS: dict[str, dict[str, object]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "budget": Budget(epochs=8, trained_blocks=1, cached_views=8),
         "methods": QUICK_METHODS,
@@ -102,5 +125,5 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 def default_workers(threads: int) -> int:
-    """One process a GPU; without one, as many as the cores that this process may use give threads to."""
+    """Return the number of GPUs, or without one the usable CPU cores divided by the threads of a process."""
     return torch.cuda.device_count() or max(1, len(os.sched_getaffinity(0)) // threads)

@@ -1,7 +1,8 @@
-"""Tasks in several processes, each with its own threads and, where there are GPUs, its own one of them."""
+"""Run tasks in several processes, each with its own threads and, where there are GPUs, its own GPU."""
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import Queue, get_context
@@ -17,8 +18,8 @@ class Pool:
     """Worker processes; one worker is this process itself.
 
     Args:
-        workers: how many processes.
-        threads: PyTorch's threads in each.
+        workers: number of processes.
+        threads: PyTorch's threads in each process.
     """
 
     def __init__(self, workers: int, threads: int) -> None:
@@ -36,7 +37,7 @@ class Pool:
             self._executor.shutdown(cancel_futures=True)
 
     def each(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
-        """Call a module's function with every task; yield the answers as they come, in any order."""
+        """Call a function with every task; yield the answers as they come, in any order."""
         if self._executor is None:
             yield from map(function, tasks)
             return
@@ -45,12 +46,12 @@ class Pool:
             yield future.result()
 
     def in_order(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
-        """Call a module's function with every task; yield the answers in the order of the tasks."""
+        """Call a function with every task; yield the answers in the order of the tasks."""
         return map(function, tasks) if self._executor is None else self._executor.map(function, tasks)
 
 
 def _executor(workers: int, threads: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: CUDA and OpenMP do not survive a fork.
+    # Processes are spawned because CUDA and OpenMP do not survive a fork.
     context = get_context("spawn")
     numbers = context.Queue()
     for number in range(workers):
@@ -59,8 +60,10 @@ def _executor(workers: int, threads: int) -> ProcessPoolExecutor:
 
 
 def _start(numbers: "Queue[int]", threads: int) -> None:
-    """Set a worker process up."""
-    # Ctrl-C reaches every process: a worker ends without a word, and its parent tells of it.
+    """Set up a worker process."""
+    # What other libraries warn of is not for the log.
+    warnings.simplefilter("ignore")
+    # Ctrl-C reaches every process: a worker ends silently, and its parent reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     number = numbers.get()
     torch.set_num_threads(threads)

@@ -1,3 +1,5 @@
+import traceback
+
 import numpy as np
 import optuna
 import pytest
@@ -82,7 +84,7 @@ def test_machines_share_one_storage_by_file_or_url(settings, spec, tmp_path):
         search(settings(tries=3, storage=storage, out=tmp_path / "other"), spec(), LABELS, other)
         assert other.asked == []
         assert len(optuna.get_all_study_names(module.open_storage(one))) == 1
-    with pytest.raises(UsageError, match="cannot be opened"):
+    with pytest.raises(UsageError, match="cannot be used"):
         search(settings(storage="nosuch://host/db"), spec(), LABELS, Trainer(2.0))
 
 
@@ -91,3 +93,19 @@ def test_a_method_without_a_strength_searches_the_learning_rate(settings):
     assert [span.option for span in spans_of(settings(), METHODS["mbls"])] == ["margin"]
     both = spans_of(settings(search_learning_rate=True), METHODS["alpha-js"])
     assert [span.option for span in both] == ["beta", "alpha", "learning_rate"]
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "nosuch://planner:s3cret@db.example/study",
+        "postgresql://planner:s3cret@127.0.0.1:1/study?password=s3cret",
+        "not a url://planner:s3cret@host",
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_named_without_its_password(settings, storage):
+    with pytest.raises(UsageError, match=r"storage .* cannot be used") as caught:
+        module.open_storage(settings(storage=storage))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in told
+    assert "s3cret" not in repr(settings(storage=storage))

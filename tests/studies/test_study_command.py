@@ -5,7 +5,7 @@ import pytest
 from sji_edge.cli.main import run
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.studies.report import report
-from sji_edge.studies.run import run_study
+from sji_edge.studies.run import _record, run_study
 from sji_edge.studies.settings import PRESETS, Budget, StudySettings
 from sji_edge.studies.trials import FOLDER
 
@@ -94,7 +94,7 @@ def test_a_method_that_a_backbone_cannot_be_trained_with_is_left_out_and_said(se
     [
         (("--methods", "focl"), "unknown method 'focl'"),
         (("--backbones", "resnet_18"), "unknown backbone 'resnet_18'"),
-        (("--methods", "ce,ce"), "method 'ce' is named twice"),
+        (("--methods", "ce,ce"), "method 'ce' is repeated"),
         (("--methods", "jigsaw"), "needs the whole network trained"),
         (("--preset", "quik"), "unknown preset 'quik'"),
     ],
@@ -130,3 +130,19 @@ def test_presets_are_valid_and_the_quick_one_holds_what_is_promised(settings, tm
 def test_a_name_of_no_method_is_refused_before_the_data_is_read(settings, tmp_path):
     with pytest.raises(UsageError, match="unknown method"):
         run_study(settings(methods=("none",), data=tmp_path / "gone"), str)
+
+
+def test_the_record_of_a_study_holds_no_password_of_its_storage(settings, tmp_path):
+    url = f"sqlite:///{tmp_path}/optuna.db?password=s3cret"
+    wanted = settings(storage=url, methods=("ce",), seeds=1, tries=1)
+    wanted.out.mkdir()
+    _record(wanted, "ab", [])
+    record = (tmp_path / "study" / "chosen.json").read_text()
+    assert "s3cret" not in record
+    assert json.loads(record)["settings"]["storage"].startswith("sqlite://")
+
+
+def test_a_study_folder_that_cannot_be_written_is_exit_7_before_the_work(joints_folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert exit_code("study", joints_folder, "--out", tmp_path / "file" / "out") == 7
+    assert "cannot write to" in capsys.readouterr().err

@@ -5,83 +5,106 @@ from typing import Annotated
 
 import typer
 
+from sji_edge.cli.options import GOOD_CLASS, Dataset, GoodClass
+
+COMPARED, BUDGET, MACHINES = "What is compared", "Budget of each method", "Machines"
+
 
 def study(
-    data: Annotated[Path, typer.Argument(help="Dataset: DATA/{train,validation,test}/CLASS/IMAGE.")],
+    data: Dataset,
+    good_class: GoodClass = GOOD_CLASS,
     preset: Annotated[
         str,
         typer.Option(
             help="quick: last blocks only, 8 methods, two backbones, 3 seeds, about ten minutes on two CPU cores; "
-            "full: whole networks, all methods, the paper's backbones, 5 seeds."
+            "full: whole networks, all methods, the paper's backbones, 5 seeds.",
         ),
     ] = "quick",
-    methods: Annotated[str, typer.Option(help="Comma-separated; default: the preset's.")] = "",
+    out: Annotated[
+        Path, typer.Option(help="Folder of the study; a study that it holds already is continued.")
+    ] = Path("studies/study"),
+    methods: Annotated[
+        str,
+        typer.Option(help="Methods, separated by commas; default: the preset's.", rich_help_panel=COMPARED),
+    ] = "",
     backbones: Annotated[
-        str, typer.Option(help="Comma-separated models; resnet18+cbam adds attention.")
+        str,
+        typer.Option(
+            help="Models, separated by commas; resnet18+cbam adds attention. Default: the preset's.",
+            rich_help_panel=COMPARED,
+        ),
     ] = "",
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Trainings of each method's best settings.")
+    replicates: Annotated[
+        int | None, typer.Option(min=100, help="Number of bootstrap resamples.", rich_help_panel=COMPARED)
     ] = None,
-    tries: Annotated[int | None, typer.Option(min=1, help="Settings tried for each method.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every training.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=16, max=1024, help="Side of the crop.")] = None,
-    replicates: Annotated[int | None, typer.Option(min=100, help="Of the bootstrap.")] = None,
-    good_class: Annotated[str, typer.Option(help="The class that means: no defect.")] = "normal",
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a GPU, or one a core.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of trainings of each method's best settings.", rich_help_panel=BUDGET
+        ),
+    ] = None,
+    tries: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of settings tried for each method.", rich_help_panel=BUDGET),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of epochs of every training.", rich_help_panel=BUDGET)
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=16, max=1024, help="Side of the crop in pixels.", rich_help_panel=BUDGET),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Number of processes; 0: one per GPU, or one per CPU core.", rich_help_panel=MACHINES
+        ),
+    ] = 0,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Number of CPU threads of each process.", rich_help_panel=MACHINES)
+    ] = 1,
     storage: Annotated[
-        str, typer.Option(help="Optuna's, for several machines: a journal file or a database's URL.")
+        str,
+        typer.Option(
+            help="Optuna storage that several machines share: a journal file or the URL of a database.",
+            rich_help_panel=MACHINES,
+        ),
     ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the study; one that is there goes on.")] = Path(
-        "studies/study"
-    ),
 ) -> None:
     """Compare ways to train on one dataset: the same budget for each, settings chosen on validation.
 
     Writes a table (mean ± sd over seeds, bootstrap intervals, a paired test against the best), figures and every
-    trial into OUT. An interrupted study goes on where it stopped; machines that share OUT share the work.
+    trial into OUT. An interrupted study continues where it stopped; machines that share OUT share the work.
 
     Example: `sji-edge study data/solder-joints --methods ce,alpha-js-0.5,focal`
     """
     from sji_edge.cli.render.console import console
-    from sji_edge.cli.settings import settings_or_usage_error
-    from sji_edge.core.errors import UsageError
     from sji_edge.core.extras import require
-    from sji_edge.core.registry import nearest
+    from sji_edge.workflows.study import EXTRAS
+    from sji_edge.workflows.study import study as run_study
 
-    require("torch", "torchvision", "lightning", "optuna", "matplotlib", purpose="sji-edge study")
-    from sji_edge.studies.report import report
-    from sji_edge.studies.run import run_study
-    from sji_edge.studies.settings import PRESETS, Budget, StudySettings, default_workers
-
-    if preset not in PRESETS:
-        raise UsageError(f"unknown preset {preset!r}", hint=nearest(preset, [*PRESETS]))
-    given = {"seeds": seeds, "tries": tries, "replicates": replicates}
-    own: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    own |= {
-        name: tuple(word.strip() for word in text.split(","))
-        for name, text in (("methods", methods), ("backbones", backbones))
-        if text
-    }
-    changes = {"epochs": epochs, "image_size": image_size}
-    budget = PRESETS[preset]["budget"]
-    assert isinstance(budget, Budget)
-    settings = settings_or_usage_error(
-        StudySettings,
-        **{
-            **PRESETS[preset],
-            "budget": budget.model_copy(update={k: v for k, v in changes.items() if v is not None}),
-            **own,
-            "data": data,
-            "out": out,
-            "good_class": good_class,
-            "workers": workers or default_workers(threads),
-            "threads": threads,
-            "storage": storage,
-        },
-    )
+    require(*EXTRAS, purpose="sji-edge study")
     screen = console()
-    cells = run_study(settings, screen.print)
-    report(settings, cells)
-    screen.print((out / "table.md").read_text(), markup=False)
-    screen.print(f"table, figures and trials: {out}")
+    result = run_study(
+        data,
+        preset=preset,
+        methods=_words(methods),
+        backbones=_words(backbones),
+        seeds=seeds,
+        tries=tries,
+        epochs=epochs,
+        image_size=image_size,
+        replicates=replicates,
+        good_class=good_class,
+        workers=workers,
+        threads=threads,
+        storage=storage,
+        out=out,
+        progress=lambda line: screen.print(line, markup=False),
+    )
+    screen.print(result.table.read_text(), markup=False)
+    screen.print(f"table, figures and trials: {result.folder}", markup=False)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")] if text else []
