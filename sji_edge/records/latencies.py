@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 STAGES = ("acquire", "wait", "check", "align", "crop", "infer", "decide", "since_capture")
-"""As the loop names them; from ``wait`` on they add up to ``since_capture``."""
+"""Stages by the loop's names; those from ``wait`` on add up to ``since_capture``."""
 LATENCY_COLUMNS = tuple(f"{stage}_ms" for stage in STAGES)
 
 

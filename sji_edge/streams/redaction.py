@@ -1,6 +1,10 @@
-"""What may be shown of a stream's name. Credentials never reach a log or a record."""
+"""Hides secrets in what is shown of a stream. Credentials never reach a log or a record."""
 
 import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from sji_edge.core.text import readable
 
 HIDDEN = "***"
 MARKS = re.compile(r"[?#=]")
@@ -8,16 +12,28 @@ BROKEN_URL = re.compile(r":[^@]*@")
 
 
 def redact(text: str) -> str:
-    """Return a stream's name without what may be a secret.
+    """Return a stream's name without anything that may be a secret, and with control characters escaped.
 
-    Of a URL the scheme, the host and the path stay. User and password, the query, the fragment and whatever
-    follows an equals sign in the path are hidden, since cameras take passwords in all of these places. Where a
-    raw password leaves open what is host and what is secret, everything behind the scheme is hidden. A folder
-    or a device is shown as it is.
+    A URL keeps its scheme, host and path. User and password, the query, the fragment and whatever follows an
+    equals sign in the path are hidden, since cameras take passwords in all of these places. If an unescaped
+    password makes it unclear which part is the host, everything after the scheme is hidden. A folder or a device
+    is shown as it is.
 
     >>> redact("rtsp://admin:secret@10.0.0.7/live?channel=1")
     'rtsp://***@10.0.0.7/live?***'
     """
+    return readable(_redacted(text))
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Replace each secret in a text, as it is and as a URL spells it."""
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        for spelt in (secret, quote(secret, safe="")):
+            text = text.replace(spelt, HIDDEN)
+    return text
+
+
+def _redacted(text: str) -> str:
     scheme, mark, rest = text.partition("://")
     if not mark:
         return text if BROKEN_URL.search(text) is None else HIDDEN

@@ -1,4 +1,4 @@
-"""From what a user writes after ``--stream`` to a source of frames."""
+"""Turns what a user writes as a stream into a source of frames."""
 
 import glob
 import os
@@ -10,19 +10,19 @@ from typing import Self
 from urllib.parse import parse_qsl
 
 from sji_edge.core.clock import Clock
-from sji_edge.core.config import CONFIG_FILE, expand, load_config
-from sji_edge.core.errors import EnvironmentMismatchError, SourceError, UsageError
+from sji_edge.core.config import CONFIG_FILE, VARIABLE, expand, load_config
+from sji_edge.core.errors import EnvironmentMismatchError, SjiError, SourceError, UsageError
 from sji_edge.core.images.read import IMAGE_SUFFIXES
 from sji_edge.core.left_out import LeftOut
 from sji_edge.core.protocols import FrameSource
 from sji_edge.streams import SOURCES
-from sji_edge.streams.redaction import redact
+from sji_edge.streams.redaction import redact, without
 
 SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 CAMERA = re.compile(r"(?:camera|/dev/video)?(?P<index>[0-9]{1,3})")
 OPTIONS = re.compile(r"(?P<target>.*?)\?(?P<query>[a-z][a-z-]*=[^?]*)", re.DOTALL)
 NETWORK = frozenset({"rtsp", "http", "https"})
-"""Their query belongs to the camera; the source takes its own options out of it."""
+"""Schemes whose query belongs to the camera; the source removes its own options from it."""
 
 FOLDERS = frozenset({"folder", "watch"})
 
@@ -31,7 +31,7 @@ FOLDERS = frozenset({"folder", "watch"})
 class SourceSpec:
     """A source's kind, a name of ``SOURCES``; its target; and the options after the question mark.
 
-    Target and options may hold a password and are no part of the ``repr``.
+    Target and options may contain a password, so the ``repr`` leaves them out.
     """
 
     kind: str
@@ -42,14 +42,14 @@ class SourceSpec:
     def parse(cls, text: str) -> Self:
         """Read ``camera0``, ``0``, ``/dev/video0``, a folder, a pattern, an image, a video or ``KIND://TARGET``.
 
-        What exists as a path is that path, whatever it is called; options follow as ``?name=value``.
+        An existing path is that path, whatever its name; options follow as ``?name=value``.
 
         Raises:
             UsageError: empty, or the scheme is not a kind of source.
             SourceError: neither a device nor an existing path.
         """
         if not text.strip():
-            raise UsageError("the stream's name is empty", hint="for example --stream camera0")
+            raise UsageError("the stream is empty", hint="for example --stream camera0")
         if _exists(text) and not text.startswith("/dev/"):
             return cls(_kind_of_path(text), text)
         url = SCHEME.fullmatch(text)
@@ -73,7 +73,7 @@ class SourceSpec:
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
-    """Split off ``?name=value&…``; any other question mark is part of a pattern."""
+    """Split off ``?name=value&…``; any other question mark belongs to a pattern."""
     parts = OPTIONS.fullmatch(text)
     if parts is None:
         return text.removesuffix("?") if "://" in text else text, {}
@@ -114,21 +114,47 @@ def open_source(
     """Open the source that a user named.
 
     Args:
-        text: a name under ``[streams]`` of the configuration, or see ``SourceSpec.parse``.
+        text: a name under ``[streams]`` in the configuration, or see ``SourceSpec.parse``.
         clock: stamps each frame.
-        colour: False brings colour frames to grey as they are read.
-        skip: files that are no frames though they lie among them, such as a recipe's golden image.
-        ignore_existing: of a watched folder, take only what arrives from now on.
+        colour: False turns colour frames into grey.
+        skip: files among the frames that are not frames, such as a recipe's golden image.
+        ignore_existing: for a watched folder, skip the images that it already holds.
         bit_depth: bits of a 16-bit sample that the camera uses, for folders; None when nobody declared it.
-        config: the file with names for streams; it need not exist.
-        environ: variables that the configuration names.
+        config: the file that names streams; it need not exist.
+        environ: variables that the configuration refers to.
 
     Raises:
         UsageError: an unknown scheme or option, a wrong configuration.
         SourceError: it does not exist or cannot be opened.
     """
     named = load_config(config).streams.get(text)
-    spec = SourceSpec.parse(text if named is None else expand(named, environ))
+    if named is None:
+        return _open(SourceSpec.parse(text), clock, colour, skip, ignore_existing, bit_depth)
+    try:
+        spec = SourceSpec.parse(expand(named, environ))
+    except (UsageError, SourceError) as error:
+        if "environment" in error.message:
+            raise
+        # Its value may be a password, and is not shown.
+        raise type(error)(
+            f"the stream {text!r} in {config} is neither a camera nor an existing file or folder",
+            hint=f"correct its value in {config}",
+        ) from None
+    try:
+        return _open(spec, clock, colour, skip, ignore_existing, bit_depth)
+    except SjiError as error:
+        hidden = [environ[name] for name in VARIABLE.findall(named) if environ.get(name)]
+        raise type(error)(without(error.message, hidden), hint=without(error.hint, hidden)) from None
+
+
+def _open(
+    spec: SourceSpec,
+    clock: Clock,
+    colour: bool,
+    skip: Collection[Path],
+    ignore_existing: bool,
+    bit_depth: int | None,
+) -> FrameSource:
     options = dict(spec.options)
     if ignore_existing:
         if spec.kind != "watch":
@@ -149,7 +175,7 @@ def open_source(
 
 
 def runs_free(source: FrameSource) -> bool:
-    """Tell whether a source's frames come whether they are taken or not, as a free-running camera's do."""
+    """Tell whether a source takes frames at its own pace, as a free-running camera does."""
     return bool(getattr(source, "free_running", False))
 
 
@@ -159,5 +185,5 @@ def left_out_of(source: FrameSource) -> tuple[LeftOut, ...]:
 
 
 def is_stored(source: FrameSource) -> bool:
-    """Tell whether a source's frames lie ready, so that reading one is no moment of capture."""
+    """Tell whether a source's frames are stored, so that reading one is not the moment of its capture."""
     return bool(getattr(source, "stored", False))

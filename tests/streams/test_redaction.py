@@ -1,12 +1,13 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import SjiError
-from sji_edge.streams.redaction import redact
-from sji_edge.streams.spec import SourceSpec
+from sji_edge.streams.redaction import redact, without
+from sji_edge.streams.spec import SourceSpec, open_source
 
 # Letters that no other part of the URLs has, so that finding one is a leak and no coincidence.
 SECRETS = st.text("XYZ@:/?#=&%+ .~!$'()*,;ÄΩ\n", min_size=1).filter(lambda text: set(text) & set("XYZ"))
@@ -45,6 +46,7 @@ def test_broken_urls_are_hidden_too(secret):
         assert not leaks(secret, redact(text))
 
 
+@settings(deadline=None)
 @given(st.one_of(SECRETS, st.sampled_from(["XYZ"])), HOSTS)
 def test_neither_a_spec_nor_an_error_shows_them(secret, host):
     for text in (
@@ -78,3 +80,22 @@ def test_what_is_shown(text, shown):
 def test_any_text_is_a_spec_or_a_clear_error(text):
     with contextlib.suppress(SjiError):
         assert SourceSpec.parse(text).kind
+
+
+def test_control_characters_are_escaped():
+    assert redact("frames\nPASS board99\x1b[2J") == r"frames\x0aPASS board99\x1b[2J"
+
+
+def test_secrets_are_replaced_as_they_are_and_as_a_url_spells_them():
+    assert without("a p@ss b p%40ss c", ["p@ss"]) == "a *** b *** c"
+
+
+@pytest.mark.parametrize("value", ["hunter2", "hunter2://x", "/no/hunter2", "camera0?pass=hunter2"])
+def test_a_configured_stream_that_cannot_be_opened_does_not_show_its_value(tmp_path, value):
+    config = tmp_path / "sji-edge.toml"
+    config.write_text(f'[streams]\nline1 = "{value}"\nline2 = "${{SECRET}}"\n')
+    for name in ("line1", "line2"):
+        with pytest.raises(SjiError) as caught:
+            open_source(name, SystemClock(), config=config, environ={"SECRET": value})
+        chain = repr(caught.value.__cause__)
+        assert "hunter2" not in caught.value.message + caught.value.hint + chain

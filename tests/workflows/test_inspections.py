@@ -9,6 +9,7 @@ import pytest
 from sji_edge.cli.main import run
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.text import readable
 from sji_edge.core.verdict import Verdict
 from sji_edge.records.read.history import Filter
 from sji_edge.records.write.sqlite import SqliteSink
@@ -59,7 +60,7 @@ def test_the_workflows_return_what_the_commands_print(records: Path, capsys) -> 
     wanted = Filter(refdes=NAMES[2])
     close = find_candidates(records, wanted).close_calls
     assert [(one.refdes, one.score) for one in close] == [(NAMES[2], 0.63)] * 3
-    assert [row.name for row in rank_failures(records)] == sorted(NAMES)
+    assert [row.name for row in rank_failures(records)] == sorted(map(readable, NAMES))
     assert [row["boards"] for row in list_runs(records)] == [3]
     assert len(list_joints(records, wanted, limit=2)) == 2
     assert capsys.readouterr() == ("", "")

@@ -1,1 +1,1 @@
-"""Records read back while a run may still be writing."""
+"""Reading records, also while a run is writing them."""

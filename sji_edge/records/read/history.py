@@ -1,4 +1,4 @@
-"""Reading the records back, while a run may be writing: runs, boards, joints, and what fails most."""
+"""Reads the records, also while a run writes them: runs, boards, joints, and what fails most."""
 
 import json
 import sqlite3
@@ -7,20 +7,20 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-from sji_edge.core.errors import UsageError
+from sji_edge.core.errors import OutputError, SjiError, UsageError
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import logit
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
+from sji_edge.records.read.opening import open_read_only
 from sji_edge.records.read.ranking import Course, JointCounts
 from sji_edge.records.read.utc import Utc
 from sji_edge.records.write.sqlite import APPLICATION_ID, SCHEMA_VERSION
 
 PACKAGES_SINCE = 3
-"""The schema that knows a recipe's packages."""
+"""The first schema that holds a recipe's packages."""
 NEAR_LOGITS = 1.0
-"""A FAIL within so many logits of its limit may be a false call."""
+"""A FAIL that is fewer logits than this above its limit may be a false call."""
 
 JOINT_COLUMNS = (
     "board",
@@ -46,10 +46,10 @@ FROM joints j JOIN boards b ON b.id = j.board_id
 
 
 class Filter(FrozenModel):
-    """Which records are wanted; an empty field wants all.
+    """Selects records; an empty field selects all.
 
-    ``run`` begins a board's name; ``since`` and ``until`` are UTC, ISO 8601, and may be cut short
-    (``2025-01-31``) or end in ``Z`` or ``+00:00``: ``until`` leaves out what begins with it or lies behind it.
+    ``run`` is the start of a board's name. ``since`` and ``until`` are UTC times in ISO 8601; they may be shortened
+    (``2025-01-31``) or end in ``Z`` or ``+00:00``. ``until`` is exclusive.
     """
 
     verdict: Literal["", "PASS", "REVIEW", "FAIL", "ERROR"] = ""
@@ -62,7 +62,7 @@ class Filter(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class CloseCall:
-    """A joint that may have been called falsely: ``margin`` is how far, in logits, it lies above its FAIL limit."""
+    """A joint that may be a false call; ``margin`` is its distance above the FAIL limit, in logits."""
 
     board: str
     frame_name: str
@@ -74,13 +74,16 @@ class CloseCall:
 
 
 class History:
-    """A database of records, opened for reading alone; whoever writes is not disturbed.
+    """A database of records, opened for reading only: it leaves no file behind and does not disturb a run.
+
+    Each method raises ``OutputError`` where the database is locked or damaged, or was written to while it was read.
 
     Args:
         path: ``inspections.db``.
 
     Raises:
-        UsageError: it is not there, is no database of ours, or of another schema.
+        UsageError: it does not exist, may not be read, is not one of our databases, or has another schema.
+        OutputError: it cannot be read now.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,32 +92,31 @@ class History:
                 f"no records in {path}", hint="make some with sji-edge infer, or name --database"
             )
         self._path = path
-        with self._reading():
-            self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
+        self._records = open_read_only(path)
         try:
             self._check()
-        except UsageError:
-            self._connection.close()
+        except SjiError:
+            self._records.close()
             raise
 
     def _check(self) -> None:
-        with self._reading():
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+        with self._reading() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
             self._packages = version >= PACKAGES_SINCE
-        # Later schemas only add to the first; infer brings an older database up to date.
+        # Later schemas only add to the first; infer migrates an older database.
         if application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
             found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
             raise UsageError(
-                f"{self._path} holds {found}; schema 1 to {SCHEMA_VERSION} of sji-edge was wanted"
+                f"{self._path} holds {found}; this version reads schemas 1 to {SCHEMA_VERSION} of sji-edge"
             )
 
     def close(self) -> None:
-        """Let go of the database."""
-        self._connection.close()
+        """Close the database."""
+        self._records.close()
 
     def runs(self, wanted: Filter) -> list[dict[str, Any]]:
-        """One row a run, newest first: its boards by verdict, its engine and recipe."""
+        """Return one row per run, newest first: its boards by verdict, its engine and recipe."""
         where, values = _where(wanted, joints=False)
         return self._rows(
             "SELECT rtrim(rtrim(b.board, '0123456789'), '-') AS run, min(b.utc) AS started, max(b.utc) AS ended, "
@@ -126,7 +128,7 @@ class History:
         )
 
     def boards(self, wanted: Filter, most: int) -> list[dict[str, Any]]:
-        """The newest boards, with the number of their joints that did not pass."""
+        """Return the newest boards, with the number of their joints that did not pass."""
         where, values = _where(wanted, joints=False)
         return self._rows(
             "SELECT b.board, b.utc, b.frame_name, b.verdict, b.cause, b.alignment_residual_px, "
@@ -141,15 +143,15 @@ class History:
         where, values = _where(wanted, joints=True)
         query = f"{_JOINTS} {where} ORDER BY b.id DESC, j.position LIMIT ?"
         text, latencies = "", in_ms({})
-        with self._reading():
-            for *row, found in self._connection.execute(query, [*values, most]):
+        with self._reading() as connection:
+            for *row, found in connection.execute(query, [*values, most]):
                 if found != text:
                     # One board's joints come together.
                     text, latencies = found, in_ms(json.loads(found))
                 yield (*row, *latencies)
 
     def counts(self, wanted: Filter) -> list[JointCounts]:
-        """How often each joint of each recipe got which verdict, with its package where that is on record."""
+        """Count the verdicts of each joint of each recipe, with its package where that is recorded."""
         where, values = _where(wanted, joints=True)
         package = (
             "coalesce((SELECT p.package FROM packages p "
@@ -167,7 +169,7 @@ class History:
         return [JointCounts(**row) for row in rows]
 
     def course(self, wanted: Filter, refdes: Collection[str]) -> dict[tuple[str, str], Course]:
-        """How the calls of some joints came one after the other, by recipe and refdes."""
+        """Return the calls of some joints in the order in which they were judged, by recipe and refdes."""
         where, values = _where(wanted, joints=True)
         some = f"j.verdict <> 'ERROR' AND j.refdes IN ({', '.join('?' * len(refdes))})"
         rows = self._rows(
@@ -185,10 +187,10 @@ class History:
         return {joint: Course.of(margins) for joint, margins in seen.items()}
 
     def candidates(self, wanted: Filter, most: int) -> list[CloseCall]:
-        """Joints worth a second look before the line is stopped: FAIL barely, or REVIEW, nearest to PASS first.
+        """Return joints worth a second look before the line is stopped, nearest to PASS first.
 
-        A false call scores just above the limit more often than a defect does: what FAILs by less than
-        ``NEAR_LOGITS`` is listed, and every REVIEW.
+        A false call scores just above the limit more often than a defect does, so this lists every REVIEW and
+        every FAIL that is less than ``NEAR_LOGITS`` above its limit.
         """
         where, values = _where(wanted, joints=True)
         kept = "j.verdict IN ('FAIL', 'REVIEW') AND j.score IS NOT NULL"
@@ -205,20 +207,38 @@ class History:
         return sorted(near, key=lambda one: (one.margin, one.board, one.refdes))[:most]
 
     def _rows(self, query: str, values: list[Any]) -> list[dict[str, Any]]:
-        with self._reading(), closing(self._connection.execute(query, values)) as cursor:
+        if self._records.changed():
+            # A run has begun since this database was opened without locks.
+            self._records.close()
+            self._records = open_read_only(self._path)
+        with self._reading() as connection, closing(connection.execute(query, values)) as cursor:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            yield
+            yield self._records.connection
         except sqlite3.Error as error:
-            raise UsageError(f"cannot read {self._path}: {error}") from error
+            raise self._fault(error) from error
+        if self._records.changed():
+            raise OutputError(f"{self._path} was written to while it was read", hint="run the command again")
+
+    def _fault(self, error: sqlite3.Error) -> SjiError:
+        if self._records.changed():
+            return OutputError(f"{self._path} was written to while it was read", hint="run the command again")
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_NOTADB:
+            return UsageError(f"cannot read {self._path}: {error}", hint="name the inspections.db of a run")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return OutputError(f"cannot read {self._path}: another process holds it locked", hint="try again")
+        return OutputError(
+            f"cannot read {self._path}: {error}", hint="check the disk and the file's permissions"
+        )
 
 
 def _where(wanted: Filter, *, joints: bool) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a filter and its values; nothing of a value enters the clause."""
+    """Return the WHERE clause of a filter and its values, which are bound and never part of the clause."""
     own = "j.refdes = ?"
     among = "EXISTS (SELECT 1 FROM joints j WHERE j.board_id = b.id AND j.refdes = ?)"
     parts: list[tuple[str, list[Any]]] = [

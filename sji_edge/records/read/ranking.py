@@ -1,4 +1,4 @@
-"""How often each joint got which verdict, and what ranks them: a Pareto by refdes or by package."""
+"""Ranks joints by how often they fail: a Pareto by refdes or by package."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ By = Literal["refdes", "package"]
 
 @dataclass(frozen=True, slots=True)
 class JointCounts:
-    """Verdicts of one joint of one recipe; ``package`` is empty where it is not on record."""
+    """Verdicts of one joint of one recipe; ``package`` is empty where it is not recorded."""
 
     recipe: str
     refdes: str
@@ -29,14 +29,14 @@ class JointCounts:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A joint's calls one after the other: the most in a row, and how far above its FAIL limit they lie, in logits."""
+    """A joint's calls over time: the longest series, and their median distance above the FAIL limit, in logits."""
 
     in_a_row: int
     median_margin: float | None
 
     @classmethod
     def of(cls, margins: Sequence[float | None]) -> Self:
-        """Make it of one margin a board, in order; None for a board on which the joint passed."""
+        """Build it from one margin per board, in order; None for a board on which the joint passed."""
         runs = [len(list(run)) for called, run in groupby(margins, lambda one: one is not None) if called]
         called = [margin for margin in margins if margin is not None]
         return cls(max(runs, default=0), statistics.median(called) if called else None)
@@ -44,9 +44,9 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class ParetoRow:
-    """One row of a Pareto: how often it was judged, and how often each way.
+    """One row of a Pareto: how often it was judged, and its verdicts.
 
-    ``fail_rate`` is of those judged, ``share`` and ``cumulative`` are of all FAILs.
+    ``fail_rate`` is a share of the boards judged; ``share`` and ``cumulative`` are shares of all FAILs.
     """
 
     name: str
@@ -60,7 +60,7 @@ class ParetoRow:
 
 
 def pareto(counts: Sequence[JointCounts], by: By = "refdes") -> list[ParetoRow]:
-    """Add up by refdes or package, those that ever failed, most FAILs first; then by REVIEW and ERROR."""
+    """Sum the counts by refdes or package, without those that always passed; sorted by FAIL, REVIEW, then ERROR."""
     sums: dict[str, tuple[int, int, int, int]] = {}
     for one in counts:
         name = one.refdes if by == "refdes" else one.package

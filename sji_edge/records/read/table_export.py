@@ -1,6 +1,8 @@
-"""Records as one table in a file: CSV, or Parquet through an extra."""
+"""Exports records as one table: CSV, or Parquet with an extra."""
 
 import csv
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.extras import load
-from sji_edge.core.files import atomic_file
+from sji_edge.records.cells import plain_cells
 from sji_edge.records.latencies import LATENCY_COLUMNS
 from sji_edge.records.read.history import JOINT_COLUMNS
 
@@ -19,7 +21,7 @@ Rows = Iterator[tuple[Any, ...]]
 
 
 def export_joints(rows: Rows, path: Path) -> int:
-    """Write joints in one step; returns how many.
+    """Write joints to a new file, whole or not at all; returns how many.
 
     Args:
         rows: of ``History.joints``.
@@ -33,15 +35,39 @@ def export_joints(rows: Rows, path: Path) -> int:
     writers: dict[str, Callable[[Rows, Path], int]] = {".csv": _write_csv, ".parquet": _write_parquet}
     if path.suffix not in writers:
         raise UsageError(f"{path} ends in neither .csv nor .parquet", hint="choose one of the two")
-    if path.exists():
-        raise OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another name")
+    if os.path.lexists(path):
+        raise _exists(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as stream:
-            count = writers[path.suffix](rows, Path(stream.name))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            table = Path(folder) / path.name
+            count = writers[path.suffix](rows, table)
+            publish(table, path)
+    except FileExistsError as error:
+        raise _exists(path) from error
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return count
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another name")
+
+
+def publish(table: Path, path: Path) -> None:
+    """Give a complete file its final name in one step that fails where the name is taken meanwhile.
+
+    Raises:
+        FileExistsError: something has that name.
+    """
+    try:
+        os.link(table, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links, such as a USB stick's: reserve the name, then replace what was reserved.
+        path.open("xb").close()
+        table.replace(path)
 
 
 def _write_csv(rows: Rows, path: Path) -> int:
@@ -50,7 +76,7 @@ def _write_csv(rows: Rows, path: Path) -> int:
         writer = csv.writer(stream)
         writer.writerow(JOINT_COLUMNS)
         for row in rows:
-            writer.writerow(row)
+            writer.writerow(plain_cells(row))
             count += 1
     return count
 

@@ -1,4 +1,4 @@
-"""Times by which records are filtered: they compare with the records' own as text."""
+"""UTC times that filter records; they are compared with the stored times as text."""
 
 import re
 from datetime import datetime
@@ -10,22 +10,22 @@ WANTED = "2025-01-31, 2025-01-31T08:00, or one as the tables print it"
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?")
 _UTC_MARK = re.compile(r"(T.+)(Z|\+00:00)")
 _REST = "0001-01-01T00:00:00"
-"""What a time that was cut short begins at."""
+"""Completes a shortened time."""
 
 
 def utc_prefix(text: str) -> str:
-    """Return a UTC time, ISO 8601 and perhaps cut short, as the beginning of a record's; nothing stays nothing.
+    """Return a UTC time (ISO 8601, may be shortened) as the start of a stored time; an empty text stays empty.
 
-    ``Z`` or ``+00:00``, with which records end, is left out: a time without it begins each of the records' own.
+    A final ``Z`` or ``+00:00`` is removed, so that the result is a prefix of the times that records hold.
 
     Raises:
-        ValueError: it is no time, or another zone's, or there is no such day or hour.
+        ValueError: it is not a time, has another time zone, or names a day or an hour that does not exist.
     """
     bare = _UTC_MARK.sub(r"\1", text)
     if not bare:
         return ""
     if not _TIME.fullmatch(bare):
-        raise ValueError(f"{text[:40]!r} is no UTC time; write it as {WANTED}")
+        raise ValueError(f"{text[:40]!r} is not a UTC time; write it as {WANTED}")
     try:
         datetime.fromisoformat(bare + _REST[len(bare) :])
     except ValueError as error:

@@ -1,30 +1,32 @@
-"""A file that only grows, by whole pieces."""
+"""A file that is only appended to, in whole pieces."""
 
 import os
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
+from sji_edge.records.write.identity import FileIdentity
 
 
 class AppendedFile:
-    """Takes each piece whole or not at all; nothing waits in a buffer of this process.
+    """Appends each piece whole or not at all, without buffering it in this process.
 
     Args:
-        path: the file to make.
+        path: the file to create.
 
     Raises:
-        OutputError: it exists already, or cannot be made.
+        OutputError: it exists already, or cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._file = path.open("xb", buffering=0)
+            self._identity = FileIdentity(path)
         except FileExistsError as error:
             raise OutputError(f"{path} exists already, and nothing is overwritten") from error
         except OSError as error:
             raise OutputError(
-                f"cannot make {path}: {error.strerror}", hint="choose another --output"
+                f"cannot create {path}: {error.strerror}", hint="choose another --output"
             ) from error
 
     @property
@@ -33,7 +35,12 @@ class AppendedFile:
         return self._file.tell()
 
     def append(self, data: bytes) -> None:
-        """Write a piece; raises ``OSError`` having written none of it."""
+        """Write a piece.
+
+        Raises:
+            OSError: it could not be written; none of it was.
+            OutputError: the file was moved or deleted during the run.
+        """
         start = self._file.tell()
         try:
             view = memoryview(data)
@@ -43,6 +50,7 @@ class AppendedFile:
             os.ftruncate(self._file.fileno(), start)
             self._file.seek(start)
             raise
+        self._identity.check()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -1,4 +1,4 @@
-"""Records as one CSV table, a line for each joint, for spreadsheets."""
+"""Writes records to a CSV table for spreadsheets, one line per joint."""
 
 import csv
 import io
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
+from sji_edge.records.cells import plain_cells
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.records.write.appending import AppendedFile
 from sji_edge.records.write.validate import fit
@@ -30,13 +31,14 @@ COLUMNS = (
 
 
 class CsvSink:
-    """Appends to a file that only this run writes; a board's lines go to the system in one piece.
+    """Appends to a file that only this run writes; all lines of a board are written in one call.
 
-    Latencies are the board's, the same for each of its joints; ``since_capture_ms`` is from capture to verdict. A
-    stage that was not reached and a joint without a score have an empty cell.
+    Latencies belong to the board and are the same for each of its joints; ``since_capture_ms`` is the time from
+    capture to verdict. A stage that was not reached and a joint without a score have an empty cell. Text that a
+    spreadsheet would take for a formula has an apostrophe before it.
 
     Args:
-        path: the file to make.
+        path: the file to create.
 
     Raises:
         OutputError: it exists already, or cannot be written.
@@ -84,5 +86,5 @@ class CsvSink:
 
 def _text(rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows(plain_cells(row) for row in rows)
     return text.getvalue().encode()

@@ -1,4 +1,4 @@
-"""Records as lines of JSON: one for each joint, then one for the board that they belong to."""
+"""Writes records as JSON lines: one for each joint, then one for their board."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ from sji_edge.records.write.validate import fit
 
 
 class JsonlSink:
-    """Appends to a file that only this run writes; a board's lines go to the system in one piece.
+    """Appends to a file that only this run writes; all lines of a board are written in one call.
 
-    A reader takes a board as complete when its ``"type": "board"`` line is there: it comes last. A file that
-    has grown beyond ``rotate_bytes`` is left, and ``NAME.0002.jsonl`` begun, and so on: no file is renamed.
+    A board is complete once its ``"type": "board"`` line is there, because that comes last. When a file exceeds
+    ``rotate_bytes``, the next board starts ``NAME.0002.jsonl``, and so on; no file is renamed.
 
     Args:
-        path: the first file to make.
-        rotate_bytes: size from which the next board goes into a new file; 0 never.
+        path: the first file to create.
+        rotate_bytes: size from which the next board goes into a new file; 0 for never.
 
     Raises:
-        OutputError: it exists already, or cannot be made.
+        OutputError: it exists already, or cannot be created.
     """
 
     def __init__(self, path: str | Path, rotate_bytes: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Records in SQLite: a board with all its joints, or nothing of it."""
+"""Writes records to SQLite: a board with all its joints, or nothing of it."""
 
 import json
 import sqlite3
@@ -10,6 +10,7 @@ from pathlib import Path
 from sji_edge.core.errors import OutputError
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import readable
+from sji_edge.records.write.identity import FileIdentity
 from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945
@@ -46,15 +47,15 @@ CREATE TABLE joints (
 CREATE INDEX joints_to_look_at ON joints (verdict, refdes) WHERE verdict <> 'PASS';
 """
 MIGRATIONS = {
-    # inspections asks for boards by time.
+    # inspections selects boards by time.
     2: ("CREATE INDEX boards_by_time ON boards (utc)",),
-    # inspections asks for joints of one package: a recipe is written down once, not with every board.
+    # inspections selects joints by package: a recipe is stored once, not with every board.
     3: (
         "CREATE TABLE packages (recipe_sha256 TEXT NOT NULL, refdes TEXT NOT NULL, package TEXT NOT NULL, "
         "PRIMARY KEY (recipe_sha256, refdes)) WITHOUT ROWID",
     ),
 }
-"""What brings a database from the version before to each later one; ``SCHEMA`` is that of version 1."""
+"""Statements that migrate a database to each later version; ``SCHEMA`` is version 1."""
 
 INSERT_BOARD = """
 INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignment_residual_px,
@@ -64,23 +65,23 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 INSERT_JOINTS = "INSERT INTO joints VALUES "
 JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ROWS = 500
-"""Joints of one statement: one for all costs a quarter less than one each; SQLite binds at most 32766 values."""
+"""Joints per INSERT: a quarter faster than one each; SQLite binds at most 32766 values."""
 
 
 class SqliteSink:
     """Appends boards to a database, one transaction each, on disk when ``write`` returns.
 
-    A database of an older schema is brought up to date in one transaction. WAL lets others read meanwhile.
-    What a killed process had committed is the kernel's already, whatever ``synchronous`` says. A power cut is
-    another matter: with NORMAL the last commits may be gone, though never half a board; FULL, used here, syncs
-    the log at each commit, so that a board once reported outlives it, as far as the drive tells the truth.
+    A database of an older schema is migrated in one transaction. WAL mode lets others read during a run.
+    After a crash of the process every committed board is safe, whatever ``synchronous`` is. After a power cut
+    NORMAL may lose the last commits, though never half a board; FULL, used here, syncs the log at each commit, so
+    that every board that was reported survives, provided that the drive does not lie about its cache.
 
     Args:
-        path: the database; made if it is not there.
+        path: the database; created if it does not exist.
         busy_timeout_s: how long a write waits for another process that writes.
 
     Raises:
-        OutputError: it cannot be opened, is no database of ours, or is of a newer schema.
+        OutputError: it cannot be opened, is not one of our databases, or has a newer schema.
     """
 
     def __init__(self, path: str | Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -93,6 +94,7 @@ class SqliteSink:
             raise OutputError(f"cannot open {path}: {error}") from error
         try:
             self._prepare()
+            self._identity = FileIdentity(path)
         except sqlite3.Error as error:
             self._connection.close()
             raise self._refusal(f"into {path}", error) from error
@@ -118,7 +120,7 @@ class SqliteSink:
             elif application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
                 found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
                 raise OutputError(
-                    f"{self._path} holds {found}; schema {SCHEMA_VERSION} or older of sji-edge was wanted",
+                    f"{self._path} holds {found}; this version writes schema {SCHEMA_VERSION} of sji-edge",
                     hint="choose another --output",
                 )
             for later in range(version + 1, SCHEMA_VERSION + 1):
@@ -131,12 +133,16 @@ class SqliteSink:
             raise
 
     def write(self, record: BoardRecord) -> None:
-        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
+        """Record one board with all its joints, or raise ``OutputError`` having recorded none of it.
+
+        Also raises it where the database was moved or deleted: the board may then be in the file that is gone.
+        """
         record = fit(record)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._insert(record)
             self._connection.execute("COMMIT")
+            self._identity.check()
         except sqlite3.Error as error:
             self._roll_back()
             raise self._refusal(f"board {record.board} into {self._path}", error) from error
@@ -145,7 +151,7 @@ class SqliteSink:
             raise
 
     def keep_packages(self, recipe_sha256: str, packages: Mapping[str, str]) -> None:
-        """Write down which package each joint of a recipe has; boards name the recipe by its hash.
+        """Store which package each joint of a recipe has; boards refer to the recipe by its hash.
 
         Raises:
             OutputError: it cannot be written.
@@ -201,10 +207,9 @@ class SqliteSink:
         if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return OutputError(f"cannot record {what}: {error}", hint="choose another --output")
         return OutputError(
-            f"cannot record {what}: another process kept the database locked for the {self._waits_s:g} s "
-            "that were waited",
-            hint=f"end what writes there (fuser {self._path} names it) and run it again, or choose another "
-            "--output; sji-edge inspections only reads, and locks nobody out",
+            f"cannot record {what}: another process kept the database locked for {self._waits_s:g} s",
+            hint=f"end the process that writes to it (fuser {self._path} shows which) and run this again, or choose "
+            "another --output; sji-edge inspections only reads, and locks nobody out",
         )
 
     def _roll_back(self) -> None:
@@ -214,7 +219,7 @@ class SqliteSink:
                 self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Fold the log into the database and let go; a second call does nothing.
+        """Fold the log into the database and close it; a second call does nothing.
 
         Raises:
             OutputError: SQLite cannot close it.

@@ -1,4 +1,4 @@
-"""What every sink makes sure of first: numbers that are numbers, text that every reader can read."""
+"""Checks that every sink makes first: numbers are finite, and text is printable."""
 
 import math
 from dataclasses import replace
@@ -10,10 +10,10 @@ from sji_edge.core.verdict import Verdict
 
 
 def fit(record: BoardRecord) -> BoardRecord:
-    """Return a record that may be stored: as it is, or with unreadable names written out.
+    """Return a record that may be stored: as it is, or with its text escaped.
 
-    A file's name need not be text: a byte that is none is written out in plain characters, so that an odd
-    name stops no line.
+    A file name may hold bytes that are not text, line breaks or terminal commands. They are escaped, so that an odd
+    name neither stops the line nor forges a line of a log.
 
     Raises:
         OutputError: a number is not finite, or a verdict other than ERROR has no score.
@@ -23,12 +23,12 @@ def fit(record: BoardRecord) -> BoardRecord:
         if score is None:
             true = joint.verdict is Verdict.ERROR and math.isfinite(joint.lower + joint.upper)
         else:
-            # One check for three: infinity and NaN outlive an addition.
+            # One check for all three: infinity and NaN survive an addition.
             true = math.isfinite(score + joint.lower + joint.upper)
         if not true:
             raise OutputError(
                 f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with score "
-                f"{score} and limits {joint.lower}, {joint.upper}; finite numbers were wanted"
+                f"{score} and limits {joint.lower}, {joint.upper}; they must be finite numbers"
             )
     residual = record.alignment_residual_px
     if residual is not None and not math.isfinite(residual):
@@ -40,11 +40,7 @@ def _readable(record: BoardRecord) -> bool:
     parts = [record.board, record.frame_name, record.cause]
     for joint in record.joints:
         parts += (joint.refdes, joint.label, joint.cause)
-    try:
-        "".join(parts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "".join(parts).isprintable()
 
 
 def _written_out(record: BoardRecord) -> BoardRecord:

@@ -1,11 +1,11 @@
-"""Frames from a device, taken in a thread of its own: neither a hung driver nor a close is waited for."""
+"""Frames from a device, grabbed in a thread of their own, so that a hung driver blocks nobody."""
 
 import dataclasses
 import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from sji_edge.streams.cameras.capture import frame_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grabbed:
-    """What a device gave: an image, or why there is none; and how many it lost before."""
+    """What a device delivered: an image, or why there is none; and how many frames it lost before."""
 
     image: NDArray[np.generic] | None
     error: str = ""
@@ -26,41 +26,49 @@ class Grabbed:
 
     @classmethod
     def nothing(cls) -> Self:
-        """Nothing yet: ask again, unless the source was closed meanwhile."""
+        """Nothing so far: ask again, unless the source was closed meanwhile."""
         return cls(None)
 
 
 class Grabber(Protocol):
-    """An open device. Both methods are called by one thread."""
+    """An open device. One thread calls both methods."""
 
     def grab(self) -> Grabbed | None:
-        """Wait for the next image; None when the stream is at its end.
+        """Wait for the next image; None at the end of the stream.
 
         Raises:
             SourceError: the device is lost.
         """
 
     def release(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A grabber whose ``grab`` can be ended from another thread."""
+
+    def stop(self) -> None:
+        """End a ``grab`` that is waiting."""
 
 
 Answer = tuple[Grabbed | None, int] | Exception | None
-"""What was grabbed and when; what went wrong; or None: closed."""
+"""What was grabbed and when; the error; or None after a close."""
 
 RELEASE_S = 0.5
-"""So long a close waits for a driver, so that the device can be opened again right after."""
+"""How long a close waits for the driver, so that the device can be opened again right after."""
 
 
 class LiveSource:
-    """Gives the frames of a device until it is closed or lost.
+    """Yields the frames of a device until it is closed or lost.
 
     Args:
         grabber: the open device; it belongs to this source from now on.
         label: names the frames and the source in errors; holds no secret.
         clock: stamps each frame as the device gives it.
         colour: False brings colour to grey.
-        timeout_s: a device that gives nothing for so long is lost; None waits, as for a trigger.
-        free_running: whether frames come whether they are taken or not.
+        timeout_s: a device that gives no frame for this long is lost; None waits, as for a trigger.
+        free_running: whether the device takes frames at its own pace.
     """
 
     def __init__(
@@ -103,7 +111,7 @@ class LiveSource:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames; raises ``SourceError`` when the device gives none any more."""
+        """Yield frames; raises ``SourceError`` when the device stops giving any."""
         index = 0
         while not self._closed.is_set():
             self._asked.put(True)
@@ -132,11 +140,13 @@ class LiveSource:
         return dataclasses.replace(frame, missed=grabbed.missed)
 
     def close(self) -> None:
-        """End an iteration at once; the device is let go as soon as its driver returns."""
+        """End an iteration at once; the device is closed as soon as its driver returns."""
         if self._closed.is_set():
             return
         self._closed.set()
         self._asked.put(False)
         self._answers.put(None)
+        if isinstance(self._grabber, Stoppable):
+            self._grabber.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(RELEASE_S)

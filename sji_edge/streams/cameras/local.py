@@ -1,4 +1,4 @@
-"""A camera of the operating system, by its index."""
+"""A camera of the operating system, selected by its index."""
 
 import sys
 from pathlib import Path
@@ -23,9 +23,9 @@ FPS_TOLERANCE = 0.05
 
 
 class CameraOptions(Options):
-    """``exposure`` in the driver's own unit (V4L2: 100 µs), or ``auto``; ``format`` is a FourCC such as MJPG.
+    """``exposure`` is in the driver's unit (V4L2: 100 µs), or ``auto``; ``format`` is a FourCC such as MJPG.
 
-    A camera that gives nothing for ``timeout`` seconds is lost, and may stay away for ``reconnect``.
+    A camera that gives no frame for ``timeout`` seconds is lost; it may stay away for ``reconnect`` seconds.
     """
 
     size: SizePx | None = None
@@ -51,7 +51,9 @@ class CameraSource:
         del skip
         settings = read_options(CameraOptions, options, "a camera source")
         if not target.isdecimal():
-            raise SourceError(f"no camera {target!r}: cameras have numbers", hint="for example camera://0")
+            raise SourceError(
+                f"no camera {target!r}: a camera is named by its number", hint="for example camera://0"
+            )
         label = f"camera{int(target)}"
 
         def reopen() -> FrameSource:
@@ -61,7 +63,7 @@ class CameraSource:
                 capture.release()
                 raise SourceError(
                     f"{label} refused {'; '.join(refused)}",
-                    hint="leave the option out, or take a value that `v4l2-ctl --list-formats-ext` lists",
+                    hint="leave the option out, or choose a value that `v4l2-ctl --list-formats-ext` lists",
                 )
             if int(capture.get(cv2.CAP_PROP_FOURCC)) in MOTION_JPEG:
                 # Its images as they came over the cable: OpenCV would repair damaged ones.
@@ -116,25 +118,26 @@ def _open(index: int) -> cv2.VideoCapture:
     device = Path(f"/dev/video{index}")
     if linux and not device.exists():
         raise SourceError(
-            f"no camera {index}: {device} does not exist", hint="plug it in, or name another (camera1)"
+            f"no camera {index}: {device} does not exist", hint="plug it in, or name another one (camera1)"
         )
     capture = open_capture(index, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
     if capture is None:
         raise SourceError(
-            f"camera {index} cannot be opened", hint="is another program using it, may you read it?"
+            f"camera {index} cannot be opened",
+            hint="check that no other program uses it, and that you may read it",
         )
-    # Where the driver heeds it, a frame read is then never older than one frame.
+    # Drivers that support it then never deliver a frame older than one frame.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 
 
 def apply_options(capture: cv2.VideoCapture, options: CameraOptions) -> list[str]:
-    """Set a camera's options, and read back what it made of them.
+    """Set a camera's options, and read back what it applied.
 
-    The pixel format comes first and the rate last: a driver offers sizes by format, and rates by size.
+    The pixel format comes first and the rate last: a driver offers sizes per format, and rates per size.
 
     Returns:
-        one line an option that the device refused, with what it has instead.
+        one text per option that the device refused, with the value it uses instead.
     """
     refused = []
     if options.format is not None:
@@ -142,18 +145,18 @@ def apply_options(capture: cv2.VideoCapture, options: CameraOptions) -> list[str
         capture.set(cv2.CAP_PROP_FOURCC, wanted)
         has = int(capture.get(cv2.CAP_PROP_FOURCC))
         if has != wanted:
-            refused.append(f"format {options.format}, it gives {_fourcc(has)}")
+            refused.append(f"format {options.format} (it uses {_fourcc(has)})")
     if options.size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size[1])
         size = tuple(int(capture.get(at)) for at in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if size != options.size:
-            refused.append(f"size {options.size[0]}x{options.size[1]}, it gives {size[0]}x{size[1]}")
+            refused.append(f"size {options.size[0]}x{options.size[1]} (it uses {size[0]}x{size[1]})")
     if options.fps is not None:
         capture.set(cv2.CAP_PROP_FPS, options.fps)
         rate = capture.get(cv2.CAP_PROP_FPS)
         if abs(rate - options.fps) > FPS_TOLERANCE * options.fps:
-            refused.append(f"{options.fps:g} fps, it gives {rate:g}")
+            refused.append(f"{options.fps:g} fps (it uses {rate:g})")
     if options.exposure is not None:
         refused += _expose(capture, options.exposure)
     return refused
@@ -162,14 +165,14 @@ def apply_options(capture: cv2.VideoCapture, options: CameraOptions) -> list[str
 def _expose(capture: cv2.VideoCapture, exposure: str) -> list[str]:
     mode = V4L2_AUTO if exposure == "auto" else V4L2_MANUAL
     if not capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode):
-        return [f"exposure {exposure}, it has no such control"]
+        return [f"exposure {exposure} (it has no such control)"]
     if exposure == "auto":
         return []
     taken = capture.set(cv2.CAP_PROP_EXPOSURE, float(exposure))
     has = capture.get(cv2.CAP_PROP_EXPOSURE)
     if taken and abs(has - float(exposure)) <= max(1.0, 0.05 * abs(float(exposure))):
         return []
-    return [f"exposure {exposure}, it has {has:g}"]
+    return [f"exposure {exposure} (it uses {has:g})"]
 
 
 def _fourcc(code: int) -> str:

@@ -1,4 +1,4 @@
-"""A camera in the network: RTSP, or a stream over HTTP."""
+"""A network camera: RTSP, or a stream over HTTP."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,11 +19,11 @@ from sji_edge.streams.ffmpeg_log import Trust
 from sji_edge.streams.redaction import redact
 
 GRACE_S = 1.0
-"""A read has its own timeout; this much later it is given up all the same."""
+"""A read has its own timeout; if it has not ended this much later, it is abandoned."""
 
 
 class NetworkOptions(Options):
-    """Seconds until an opening or a silence is a loss, and for how long the camera may then stay away."""
+    """``timeout``: seconds that opening and each frame may take; ``reconnect``: how long the camera may stay away."""
 
     timeout: float = Field(default=5.0, gt=0, le=600)
     reconnect: float = Field(default=RECONNECT_S, ge=0, le=86_400)
@@ -38,12 +38,12 @@ class NetworkSource:
     ) -> FrameSource:
         """Open the URL ``target``; ``skip`` means nothing here.
 
-        ``timeout`` and ``reconnect`` are taken out of the URL's query, and the rest of it goes to the camera.
-        Over HTTP a stream of JPEG images is read part by part, so that a part that was cut is noticed; all else
-        goes to FFmpeg, which paints what was lost of a picture from the picture before.
+        ``timeout`` and ``reconnect`` are removed from the URL's query; the rest of it is sent to the camera.
+        A stream of JPEG images over HTTP is read part by part, so that a damaged part is noticed. Everything else
+        is decoded by FFmpeg, which fills lost parts of a picture from the picture before: such frames are refused.
 
         Raises:
-            SourceError: no answer within the timeout, access was refused, or it is no stream.
+            SourceError: no answer within the timeout, access was refused, or it is not a stream.
         """
         del skip
         url, own = take_options(target, tuple(NetworkOptions.model_fields))
@@ -60,7 +60,7 @@ class NetworkSource:
 
 
 def take_options(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """Split our options off a URL's query; what else is in it stays, letter by letter."""
+    """Remove our options from a URL's query; the rest stays as it is, character by character."""
     head, mark, query = url.partition("?")
     kept, own = [], {}
     for part in query.split("&") if mark else []:

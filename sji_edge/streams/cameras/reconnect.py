@@ -1,4 +1,4 @@
-"""A source that comes back: while it is away its frames say so, up to a limit."""
+"""A source that reconnects: while it is away its frames say so, up to a limit."""
 
 import dataclasses
 import threading
@@ -10,23 +10,23 @@ from sji_edge.core.protocols import Frame, FrameSource
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
 RECONNECT_S = 30.0
-"""How long a live source may stay away unless its ``reconnect`` option says otherwise; 0: not at all."""
+"""Default for how long a live source may stay away; 0 for not at all."""
 
 
 class ReconnectingSource:
-    """Opens a lost source again and again, with growing pauses.
+    """Reopens a lost source, with growing pauses.
 
-    Opening it the first time is no retry: a source that is not there is an error. When it is lost, one frame
-    with ``away`` is given at once and one after each attempt that fails, so every loss is on record and a long
-    one does not flood it. Frames are numbered through; the time away ends with the next frame, so that a device
-    which opens and gives nothing stays away.
+    A source that cannot be opened the first time is an error. When it is lost later, one frame with ``away`` is
+    yielded at once and one after each failed attempt: every loss is recorded, and a long one does not flood the
+    records. Frame numbers continue across losses. The time away ends with the next frame, so that a device which
+    opens and gives nothing stays away.
 
     Args:
-        reopen: opens the source, or raises ``SourceError``; called here for the first time.
-        label: names the frames and the source; holds no secret.
+        reopen: opens the source or raises ``SourceError``; first called by this constructor.
+        label: names the frames and the source; contains no secret.
         limit_s: how long it may stay away.
-        clock: measures that.
-        wait: waits so many seconds and tells whether the source was closed; by default until it is closed.
+        clock: measures the time away.
+        wait: waits for a number of seconds and returns whether the source was closed meanwhile.
 
     Raises:
         SourceError: it cannot be opened.
@@ -51,7 +51,7 @@ class ReconnectingSource:
         self.free_running = bool(getattr(self._source, "free_running", False))
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames; raises ``SourceError`` when the source stayed away for too long."""
+        """Yield frames; raises ``SourceError`` when the source stays away for too long."""
         for index, frame in enumerate(self._frames()):
             yield dataclasses.replace(frame, index=index, name=f"{self._label}#{index:06d}")
 
@@ -100,11 +100,11 @@ class ReconnectingSource:
             source.close()
 
     def close(self) -> None:
-        """End an iteration, and let go of the source."""
+        """End an iteration, and close the source."""
         self._closed.set()
         self._let_go()
 
 
 def reconnecting(reopen: Callable[[], FrameSource], label: str, limit_s: float, clock: Clock) -> FrameSource:
-    """Return the source that ``reopen`` opens; one that comes back unless ``limit_s`` is 0."""
+    """Return the source that ``reopen`` opens; unless ``limit_s`` is 0, one that reconnects."""
     return ReconnectingSource(reopen, label, limit_s, clock) if limit_s > 0 else reopen()

@@ -1,6 +1,8 @@
 import csv
+import errno
 import json
 import math
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -11,9 +13,10 @@ from sji_edge.cli.main import run
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import Verdict
+from sji_edge.records.cells import plain_cells
 from sji_edge.records.read.history import JOINT_COLUMNS, Filter, History
 from sji_edge.records.read.ranking import pareto
-from sji_edge.records.read.table_export import export_joints
+from sji_edge.records.read.table_export import export_joints, publish
 from sji_edge.records.write.sqlite import SqliteSink
 
 FIRST_DAY = datetime(2025, 1, 30, 8, tzinfo=UTC)
@@ -157,6 +160,26 @@ def test_what_is_no_database_of_ours_is_refused(tmp_path):
         History(tmp_path / "text.db")
 
 
+def test_a_locked_database_is_an_output_error_and_not_a_usage_error(database):
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        with closing(History(database)) as history:
+            history._records.quiet_since = None
+            history._records.connection.close()
+            history._records.connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.05)
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(OutputError, match="another process holds it locked"):
+                history.runs(Filter())
+
+
+def test_a_damaged_database_is_an_output_error(database):
+    data = bytearray(database.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    database.write_bytes(data)
+    with closing(History(database)) as history, pytest.raises(OutputError, match="malformed"):
+        history.runs(Filter())
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_both_tables_hold_every_joint(history, tmp_path, suffix):
     path = tmp_path / f"joints{suffix}"
@@ -186,6 +209,43 @@ def test_a_table_is_never_overwritten_and_a_failure_leaves_nothing(history, tmp_
     with pytest.raises(UsageError, match="neither"):
         export_joints(history.joints(Filter()), tmp_path / "joints.xlsx")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["joints.csv", "records"]
+
+
+def test_a_table_that_appears_while_another_is_written_is_kept(history, tmp_path):
+    path = tmp_path / "joints.csv"
+
+    def rows():
+        for row in history.joints(Filter()):
+            path.write_text("somebody else's")
+            yield row
+
+    with pytest.raises(OutputError, match="exists already"):
+        export_joints(rows(), path)
+    assert path.read_text() == "somebody else's"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["joints.csv", "records"]
+
+
+def test_a_table_is_published_without_hard_links_too(tmp_path, monkeypatch):
+    (tmp_path / "new").write_text("new")
+
+    def refuse(source, target):
+        raise OSError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    publish(tmp_path / "new", tmp_path / "joints.csv")
+    assert (tmp_path / "joints.csv").read_text() == "new"
+    (tmp_path / "new").write_text("newer")
+    with pytest.raises(FileExistsError):
+        publish(tmp_path / "new", tmp_path / "joints.csv")
+    assert (tmp_path / "joints.csv").read_text() == "new"
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path):
+    row = ["=1+1", "+R1", "-R1", "@x", "R1=2", -0.5, None]
+    assert plain_cells(row) == ["'=1+1", "'+R1", "'-R1", "'@x", "R1=2", -0.5, None]
+    path = tmp_path / "joints.csv"
+    export_joints(iter([tuple(["=cmd()"] * len(JOINT_COLUMNS))]), path)
+    assert path.read_text().splitlines()[1].startswith("'=cmd(),")
 
 
 def command(*words: object) -> int:

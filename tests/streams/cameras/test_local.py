@@ -21,7 +21,7 @@ def clip(tmp_path):
 def test_options_that_the_device_refused_are_said_with_what_it_has(clip):
     wanted = CameraOptions(size="1920x1080", fps=120, format="YUYV", exposure="100")
     refused = "; ".join(apply_options(clip, wanted))
-    for text in ("size 1920x1080, it gives 64x48", "120 fps, it gives 10", "format YUYV", "exposure 100"):
+    for text in ("size 1920x1080 (it uses 64x48)", "120 fps (it uses 10)", "format YUYV", "exposure 100"):
         assert text in refused
 
 

@@ -1,0 +1,106 @@
+"""Opening a database of records so that reading changes nothing, neither in it nor beside it.
+
+SQLite's read-only mode alone is not enough: for a database in WAL mode it creates ``-wal`` and ``-shm`` files, which
+stay behind, belong to whoever reads, and stop a line that another user runs.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from sji_edge.core.errors import OutputError, UsageError
+
+Signature = tuple[int, int, int, int]
+"""Device, inode, size and modification time in ns."""
+
+
+@dataclass
+class ReadOnly:
+    """An open connection that only reads.
+
+    ``quiet_since`` is set where nobody was writing: the file as it was then. SQLite takes no locks in that case, so
+    that ``changed`` tells whether what was read can be trusted. ``copy`` holds a private copy until ``close``.
+    """
+
+    connection: sqlite3.Connection
+    path: Path
+    quiet_since: Signature | None = None
+    copy: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    def changed(self) -> bool:
+        """Tell whether somebody wrote into a database that was read without locks."""
+        return self.quiet_since is not None and _signature(self.path) != self.quiet_since
+
+    def close(self) -> None:
+        """Close the connection, and remove the private copy if there is one."""
+        self.connection.close()
+        if self.copy is not None:
+            self.copy.cleanup()
+
+
+def open_read_only(path: Path) -> ReadOnly:
+    """Open a database in the way that fits what lies beside it.
+
+    - No log, or an empty one: nobody writes. The file is read without locks (``immutable=1``).
+    - A log and its index: a run is writing, or was killed. Both files are used as they are (``mode=ro``).
+    - A log without its index, as in an archive: a private copy is read, because SQLite would create the index.
+
+    Args:
+        path: the database, an existing file.
+
+    Raises:
+        UsageError: it may not be read.
+        OutputError: SQLite or the disk failed.
+    """
+    path = path.resolve()
+    try:
+        path.open("rb").close()
+        if not _has_log(path):
+            before = _signature(path)
+            return ReadOnly(_connect(path, "immutable=1"), path, quiet_since=before)
+        if _beside(path, "-shm").exists():
+            return ReadOnly(_connect(path, "mode=ro"), path)
+        return _copied(path)
+    except PermissionError as error:
+        raise UsageError(f"{path} may not be read by this user", hint="ask for read access to it") from error
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f"cannot open {path}: {error}") from error
+
+
+def _copied(path: Path) -> ReadOnly:
+    folder = tempfile.TemporaryDirectory(prefix="sji-edge-records-")
+    try:
+        copy = Path(folder.name) / path.name
+        shutil.copyfile(path, copy)
+        shutil.copyfile(_beside(path, "-wal"), _beside(copy, "-wal"))
+        return ReadOnly(_connect(copy, "mode=rw"), path, copy=folder)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?{mode}", uri=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _has_log(path: Path) -> bool:
+    try:
+        return _beside(path, "-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

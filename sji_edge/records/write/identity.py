@@ -1,0 +1,38 @@
+"""Whether a file that a run writes is still the file that its name leads to."""
+
+from pathlib import Path
+
+from sji_edge.core.errors import OutputError
+
+
+class FileIdentity:
+    """Remembers which file a name led to. What is written into a file that was moved or deleted is soon lost.
+
+    Args:
+        path: the file, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # The working directory may change during a run.
+        self._path = path.absolute()
+        self._name = path
+        self._known = self._now()
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def check(self) -> None:
+        """Compare the file that the name leads to now with the one that was opened.
+
+        Raises:
+            OutputError: it was moved, deleted or replaced.
+        """
+        if self._now() != self._known:
+            raise OutputError(
+                f"{self._name} was moved, deleted or replaced while this run writes to it",
+                hint="end the run before archiving its records; for SQLite, move the -wal file along with the database",
+            )
