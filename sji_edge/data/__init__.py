@@ -1,1 +1,1 @@
-"""Floor 1: datasets: folders, splits, and generated solder joints and boards."""
+"""Floor 1: datasets: folders and splits, and generated solder joints and boards."""

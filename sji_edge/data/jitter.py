@@ -1,4 +1,4 @@
-"""Random views of a joint as a line produces them: placement, focus, light; NumPy and OpenCV only.
+"""Random views of a joint, varied as on a line: placement, focus, light; needs NumPy and OpenCV only.
 
 The geometric part changes the crop's affine map, so that a jittered view is still one resampling of
 the original pixels by ``core.preprocess``.
@@ -27,15 +27,15 @@ class Jitter:
     """Limits of a random view.
 
     Attributes:
-        flips: mirror and quarter turns, each equally likely.
-        angle_rad: greatest rotation.
-        shift: greatest shift, as a share of the box.
-        zoom: smallest and greatest factor on the box's size.
-        aspect: greatest factor on the box's aspect ratio.
-        gain: greatest factor on brightness.
-        offset: greatest grey levels added.
-        blur_px: greatest sigma of a Gaussian blur, in crop pixels.
-        noise: greatest sigma of Gaussian noise, in grey levels.
+        flips: whether to mirror and turn by quarters, each equally likely.
+        angle_rad: maximum rotation.
+        shift: maximum shift, as a share of the box.
+        zoom: minimum and maximum factor on the box's size.
+        aspect: maximum factor on the box's aspect ratio.
+        gain: maximum factor on brightness.
+        offset: maximum change of brightness, in grey levels.
+        blur_px: maximum sigma of a Gaussian blur, in crop pixels.
+        noise: maximum sigma of Gaussian noise, in grey levels.
     """
 
     flips: bool = True
@@ -86,7 +86,7 @@ def jittered_crop(image: Image, spec: PreprocessSpec, jitter: Jitter, rng: np.ra
 def jittered_crops(
     images: list[Image], spec: PreprocessSpec, jitter: Jitter, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """One random view of each image, uint8 ``(n, height, width, channels)``."""
+    """Return one random view of each image, uint8 ``(n, height, width, channels)``."""
     return np.stack([jittered_crop(image, spec, jitter, rng) for image in images])
 
 

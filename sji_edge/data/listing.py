@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
 from sji_edge.core.images.read import IMAGE_SUFFIXES
@@ -20,13 +18,12 @@ SPLIT_FOLDERS = {
 """Names of each split's folder, in any case; the first that exists is used."""
 
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", ".ds_store", ".gitkeep", ".gitignore", run_files.LABELS}
-"""Files that no one would take for an image of a joint; not worth a word."""
+"""Files that nobody takes for an image of a joint; they are not counted."""
 
 OTHER_SPLIT = "images in folders that are not read as a split"
 OUTSIDE = "images outside a class folder"
 DEEPER = "images in sub-folders of a class folder"
 HIDDEN = "hidden images"
-PAGES = "TIFF files with more than one page, of which only the first is read"
 
 
 @dataclass
@@ -93,8 +90,6 @@ def _list_class(folder: Path, left_out: list[tuple[str, Path]], may_be_empty: bo
             left_out += [(HIDDEN, entry)] if _is_image(entry) else []
         elif _is_image(entry):
             images.append(entry)
-            if _pages(entry) > 1:
-                left_out.append((PAGES, entry))
         elif entry.name.lower() not in SYSTEM_FILES:
             suffix = readable(entry.suffix.lower())
             left_out.append((f"{suffix} files" if suffix else "files without a suffix", entry))
@@ -185,12 +180,3 @@ def _is_image(path: Path) -> bool:
 def _is_hidden(path: Path, above: Path | None = None) -> bool:
     parts = (path.name,) if above is None else path.relative_to(above).parts
     return any(part.startswith(".") for part in parts)
-
-
-def _pages(path: Path) -> int:
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return 1
-    try:
-        return max(1, cv2.imcount(str(path)))
-    except cv2.error:
-        return 1

@@ -11,15 +11,15 @@ from sji_edge.data.jitter import Jitter, jittered_crop
 
 
 class JointCrops(Dataset[tuple[torch.Tensor, int]]):
-    """Crops and labels; with a jitter each access is a new random view.
+    """Crops and labels; with a jitter, each access returns a new random view.
 
     Args:
         images: decoded joints, kept in memory.
         labels: int64 ``(n,)``.
         spec: the crop's size and channels.
-        jitter: limits of the random views; None gives the plain crop.
+        jitter: limits of the random views; None returns the plain crop.
 
-    Randomness comes from PyTorch's generator, so that ``seed_everything(workers=True)`` governs it.
+    Random numbers come from PyTorch's generator, so ``seed_everything(workers=True)`` makes them repeatable.
     """
 
     def __init__(
@@ -30,7 +30,9 @@ class JointCrops(Dataset[tuple[torch.Tensor, int]]):
         jitter: Jitter | None = None,
     ) -> None:
         if len(images) != len(labels):
-            raise ValueError(f"{len(images)} images and {len(labels)} labels")
+            raise ValueError(
+                f"{len(images)} images but {len(labels)} labels; there must be one label per image"
+            )
         self._images = images
         self._labels = labels
         self._spec = spec

@@ -1,1 +1,1 @@
-"""Floor 1: board descriptions, alignment by fiducials, crops from frames."""
+"""Floor 1: board descriptions, alignment by fiducials, import from layout programs."""

@@ -33,5 +33,5 @@ def test_with_jitter_pytorchs_seed_decides_the_views():
 
 
 def test_labels_must_match_the_images():
-    with pytest.raises(ValueError, match="3 images and 2 labels"):
+    with pytest.raises(ValueError, match="3 images but 2 labels"):
         JointCrops(IMAGES, LABELS[:2], SPEC)

@@ -11,9 +11,9 @@ Floats = NDArray[np.float32]
 
 SUBPIXEL_BITS = 4
 UNTINTED = 100
-"""A tint is drawn in 8 bits, where OpenCV draws smooth edges; this level leaves the mask as it is."""
+"""Tint level that leaves the mask unchanged. Tints are 8-bit because OpenCV anti-aliases only those."""
 CLUTTER_AREA_PX = 9000.0
-"""Density of the clutter: its rates count per this area."""
+"""Area that the rates of clutter refer to."""
 TEST_PAD_LEVEL = 290.0
 
 
@@ -21,9 +21,9 @@ def paint_mask(rng: np.random.Generator, shape: tuple[int, int], look: Look) -> 
     """Paint a board without joints.
 
     Args:
-        rng: the source of randomness.
+        rng: random generator.
         shape: height and width in pixels.
-        look: gives the mask's brightness.
+        look: supplies the mask's brightness.
 
     Returns:
         float32 ``(h, w)``, in grey levels before exposure.
@@ -48,7 +48,7 @@ def warp_mask(mask: Floats, transform: Matrix) -> Floats:
 def paint_disc(
     scene: Floats, x: float, y: float, radius: float, level: float, softness_px: float = 1.0
 ) -> None:
-    """Paint a disc with an exact sub-pixel centre, in place; outside the scene nothing happens."""
+    """Paint a disc with an exact sub-pixel centre, in place; the part outside the scene is clipped."""
     reach = radius + softness_px
     top, bottom = max(0, int(np.floor(y - reach))), min(scene.shape[0], int(np.ceil(y + reach)) + 1)
     left, right = max(0, int(np.floor(x - reach))), min(scene.shape[1], int(np.ceil(x + reach)) + 1)
@@ -99,7 +99,7 @@ def _via(rng: np.random.Generator, tint: Image) -> None:
 
 
 def _print(rng: np.random.Generator, tint: Image) -> None:
-    """Draw a chevron of the print's hatching."""
+    """Draw a chevron of silkscreen hatching."""
     corner, size, turn = _place(rng, tint), rng.uniform(5, 11), rng.integers(4) * np.pi / 2
     arms = [turn - np.pi / 4, turn + np.pi / 4]
     ends = [corner + size * np.array([np.cos(angle), np.sin(angle)]) for angle in arms]

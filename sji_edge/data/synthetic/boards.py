@@ -1,4 +1,4 @@
-"""Synthetic boards: a recipe, a golden image, and frames of it without end, each with its truth."""
+"""Synthetic boards: a recipe, a golden image, and any number of frames with their ground truth."""
 
 import dataclasses
 import functools
@@ -43,12 +43,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardFrame:
-    """A rendered frame and its truth.
+    """A rendered frame and its ground truth.
 
     Attributes:
         image: uint8 grey ``(h, w)``.
-        states: of each joint, in the recipe's order.
-        transform: float64 ``(2, 3)``, from golden to frame pixels.
+        states: state of each joint, in the recipe's order.
+        transform: float64 ``(2, 3)``, maps golden pixels to frame pixels.
     """
 
     image: Image
@@ -57,21 +57,21 @@ class BoardFrame:
 
 
 class SyntheticBoards:
-    """One board type, and its boards as the camera would see them.
+    """One board type, and its boards as the camera sees them.
 
-    A frame depends on the arguments and its index alone, so frames may be rendered in any order. Joints
-    and fiducials are evaluated at the frame's own pixels; only the bare board is resampled, once.
+    A frame depends only on the arguments and its index, so frames can be rendered in any order. Joints and
+    fiducials are evaluated at the frame's own pixels; only the bare board is resampled, once.
 
     Args:
-        seed: same seed, same bytes.
-        joints: on a board.
+        seed: the same seed gives the same bytes.
+        joints: number of joints on a board.
         defect_rate: probability of each joint being defective.
-        movement: how far frames lie from the golden image.
-        frame: width and height in pixels; by default the smallest sensor that holds the joints.
-        faultless_every: frames 0, n, 2n, … have no defect; 0 makes none so on purpose.
+        movement: how far frames may deviate from the golden image.
+        frame: width and height in pixels; default: the smallest sensor that holds the joints.
+        faultless_every: frames 0, n, 2n, … have no defect; 0 turns this off.
 
     Raises:
-        UsageError: the joints do not fit the frame, or a number is out of its range.
+        UsageError: the joints do not fit the frame, or a number is out of range.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class SyntheticBoards:
     ) -> None:
         if seed < 0 or faultless_every < 0 or not 0 <= defect_rate <= 1:
             raise UsageError(
-                f"seed {seed}, defect rate {defect_rate:g}, faultless every {faultless_every}: "
-                "a rate from 0 to 1 and numbers from 0 were wanted"
+                "the defect rate must lie between 0 and 1, and the seed and faultless_every must be at least 0 "
+                f"(got {defect_rate:g}, {seed}, {faultless_every})"
             )
         self.seed = seed
         self.defect_rate = defect_rate
@@ -101,14 +101,14 @@ class SyntheticBoards:
 
     @functools.cached_property
     def golden(self) -> Image:
-        """The board without a defect, at its place, uint8 grey ``(h, w)``."""
+        """A faultless board in its nominal position, uint8 grey ``(h, w)``."""
         rng = np.random.default_rng([self.seed, _GOLDEN])
         states = [GOOD_STATE] * len(self.layout.sites)
         return self._photograph(rng, states, np.eye(2, 3), STILL)
 
     @property
     def board(self) -> dict[str, Any]:
-        """The content of ``board.json``; what a recipe assumes by itself is left out."""
+        """The content of ``board.json``, without settings that equal their defaults."""
         width, height = self.layout.frame
         search = {"search_px": self.layout.search_px} if self.layout.search_px > DEFAULT_SEARCH_PX else {}
         disc = {"radius": round(FIDUCIAL_RADIUS_PX), "shape": "circle", "bright": True}
@@ -119,13 +119,13 @@ class SyntheticBoards:
 
     @property
     def joints(self) -> list[tuple[str, int, int, int, int, str]]:
-        """The lines of ``joints.csv``: refdes, centre, box and package."""
+        """The rows of ``joints.csv``: refdes, centre, box and package."""
         return [(site.refdes, site.x, site.y, *site.box_px, site.pad) for site in self.layout.sites]
 
     def render(self, index: int) -> BoardFrame:
-        """Render the frame of an index from 0 upwards."""
+        """Render the frame with this index, 0 or higher."""
         if index < 0:
-            raise UsageError(f"frame {index}; frames count from 0")
+            raise UsageError(f"the frame index must be at least 0 (got {index})")
         rng = np.random.default_rng([self.seed, _FRAME, index])
         transform = self._draw_transform(rng)
         states = self._draw_states(rng, index)
@@ -183,7 +183,7 @@ def _placed(transform: Matrix, x: float, y: float) -> Matrix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTruth:
-    """What a written frame shows; see ``BoardFrame``."""
+    """The ground truth of a written frame; see ``BoardFrame``."""
 
     file: str
     states: tuple[str, ...]
@@ -204,17 +204,17 @@ def write_boards(
     """Write a recipe and its frames, in the format of the real boards.
 
     The folder gets ``board.json``, ``joints.csv``, ``golden.png``, ``boardNN.png``, ``truth.csv`` and
-    ``transforms.csv`` (from golden to frame pixels).
+    ``transforms.csv`` (golden to frame pixels).
 
-    ``folder`` is made here and must not exist yet, ``frames`` is how many are written; the other arguments
-    are those of ``SyntheticBoards``.
+    ``folder`` must not exist yet; ``frames`` is the number of frames to write; the other arguments are those of
+    ``SyntheticBoards``.
 
     Raises:
-        UsageError: a number is out of its range.
+        UsageError: a number is out of range.
         OutputError: ``folder`` exists already.
     """
     if frames < 1:
-        raise UsageError(f"{frames} frames; one at least was wanted")
+        raise UsageError(f"the number of frames must be at least 1 (got {frames})")
     boards = SyntheticBoards(
         seed, joints, defect_rate, movement=movement, frame=frame, faultless_every=faultless_every
     )

@@ -1,4 +1,4 @@
-"""A synthetic dataset in the folder layout of the real one."""
+"""A synthetic dataset in the folder layout of a real one."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -19,12 +19,12 @@ GOOD_CLASS, DEFECT_CLASS = "normal", "defective"
 LABELS_FILE = run_files.LABELS
 LABEL_COLUMNS = ("file", "split", "state", "pad", "group")
 GROUP_SIZES = (3, 9)
-"""A group holds at least the first number of joints, and fewer than the second."""
+"""Minimum number of joints in a group, and one more than the maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A line of ``labels.csv``; ``file`` is relative to the dataset."""
+    """A row of ``labels.csv``; ``file`` is relative to the dataset."""
 
     file: str
     split: str
@@ -36,13 +36,13 @@ class Label:
 def write_dataset(folder: Path, *, seed: int, counts: Mapping[str, tuple[int, int]]) -> tuple[Label, ...]:
     """Write ``folder/{train,validation,test}/{normal,defective}/ID.png`` and ``labels.csv``.
 
-    Joints of a group share light, board batch and camera settings, as neighbouring photographs do; no group
-    is in two splits. A split's images depend on the seed and on its own counts only.
+    Joints of a group share light, board batch and camera settings, as neighbouring photographs do; no group is in
+    two splits. The images of a split depend only on the seed and on that split's counts.
 
     Args:
-        folder: made here; it must not exist yet.
-        seed: same seed, same bytes.
-        counts: good and defective joints of each split.
+        folder: folder to make; must not exist yet.
+        seed: the same seed gives the same bytes.
+        counts: number of good and of defective joints in each split.
 
     Returns:
         The labels, in the file's order.
@@ -66,11 +66,11 @@ def write_dataset(folder: Path, *, seed: int, counts: Mapping[str, tuple[int, in
 def _check_counts(counts: Mapping[str, tuple[int, int]]) -> None:
     unknown = [split for split in counts if split not in SPLITS]
     if unknown:
-        raise UsageError(f"no split {unknown[0]!r}; one of {', '.join(SPLITS)}")
+        raise UsageError(f"the split must be one of {', '.join(SPLITS)} (got {unknown[0]!r})")
     if any(count < 0 for pair in counts.values() for count in pair):
-        raise UsageError(f"counts of joints below 0: {dict(counts)}")
+        raise UsageError(f"counts of joints must not be negative (got {dict(counts)})")
     if not any(count for pair in counts.values() for count in pair):
-        raise UsageError("no joint was asked for", hint="give counts such as {'train': (400, 200)}")
+        raise UsageError("the counts ask for no joint", hint="give counts such as {'train': (400, 200)}")
 
 
 def _write_split(root: Path, seed: int, split: str, good: int, defective: int) -> list[Label]:

@@ -1,4 +1,4 @@
-"""How the synthetic generators put images and tables on disk."""
+"""Write the images and tables of the synthetic generators."""
 
 import csv
 import io

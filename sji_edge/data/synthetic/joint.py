@@ -1,4 +1,4 @@
-"""Rendering synthetic through-hole solder joints, directly at the place where a camera sees them."""
+"""Render synthetic through-hole solder joints, directly in the pixels of the camera."""
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ MIN_SIDE_PX = 24
 MAX_SIDE_PX = 1024
 WINDOW_MARGIN_PX = 8.0
 MAX_REACH = 1.42
-"""How far solder may reach beyond the pad, as a share of the pad's half size."""
+"""How far solder may reach from the centre, as a multiple of the pad's half size."""
 
 
 def render_joint(
@@ -39,11 +39,11 @@ def render_joint(
     """Render one joint as a dataset shows it: nearly centred, with some board around it.
 
     Args:
-        rng: the source of all randomness.
+        rng: random generator.
         state: one of ``STATES``.
         pad: one of ``PADS``.
         size_px: height and width of the image.
-        look: light, materials and camera; drawn where None is given.
+        look: light, materials and camera; None draws one at random.
 
     Returns:
         uint8 grey ``(h, w)``.
@@ -55,7 +55,9 @@ def render_joint(
     check_state(state)
     box_width, box_height = BOX_PX[check_pad(pad)]
     if not all(MIN_SIDE_PX <= side <= MAX_SIDE_PX for side in size_px):
-        raise UsageError(f"a joint of {width}x{height} px; {MIN_SIDE_PX} to {MAX_SIDE_PX} a side were wanted")
+        raise UsageError(
+            f"each side of a joint must be {MIN_SIDE_PX} to {MAX_SIDE_PX} px long (got {width}x{height})"
+        )
     look = look or draw_look(rng)
     scale = min(width / box_width, height / box_height) * float(rng.uniform(0.92, 1.06))
     scene = paint_mask(rng, size_px, look)
@@ -69,7 +71,7 @@ def render_joint(
 def _draw_site(
     rng: np.random.Generator, scene: Floats, to_scene: Matrix, state: str, pad: str, scale: float, look: Look
 ) -> None:
-    """Draw a joint with what may stand beside it: a neighbour, which tells nothing of its state."""
+    """Draw a joint and perhaps a neighbour beside it, which says nothing about the joint's state."""
     turns = rng.choice([1, 3] if pad == "bar" else 4)
     direction, tab = float(turns) * np.pi / 2, float(rng.integers(4)) * np.pi / 2
     offset = neighbour_px(pad, direction, scale)
@@ -90,16 +92,16 @@ def _moved(to_scene: Matrix, offset: tuple[float, float]) -> Matrix:
 
 
 def draw_joint(scene: Floats, to_scene: Matrix, solder: Solder, look: Look, rng: np.random.Generator) -> None:
-    """Draw a joint over a scene, in place; the part outside the scene is left out.
+    """Draw a joint over a scene, in place; the part outside the scene is clipped.
 
-    The joint is evaluated at each of the scene's pixels, not resampled.
+    The joint is evaluated at each pixel of the scene, not resampled.
 
     Args:
         scene: float32 ``(h, w)``, grey levels before exposure.
         to_scene: float64 ``(2, 3)``, from pixels around the joint's centre to the scene's pixels.
         solder: the joint.
         look: light and materials.
-        rng: the source of its texture.
+        rng: random generator for the texture.
     """
     left, top, right, bottom = _window(to_scene, solder, scene.shape)
     if left >= right or top >= bottom:

@@ -1,4 +1,4 @@
-"""Where things are on a synthetic board: frame, fiducials, joints, neighbours and test pads."""
+"""The layout of a synthetic board: frame, fiducials, joints, neighbours and test pads."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from sji_edge.core.errors import UsageError
 from sji_edge.data.synthetic.solder import BOX_PX, NEIGHBOUR_GAP_PX, PAD_PX, draw_pad, neighbour_px
 
 FRAMES = ((612, 512), (1224, 1024), (2448, 2048), (4096, 3072), (5472, 3648), (8192, 6144))
-"""Width and height of common sensors; the smallest that holds the joints is taken."""
+"""Width and height of common sensors; the smallest one that holds the joints is used."""
 PITCH_PX = (172.0, 144.0)
 FIDUCIAL_RADIUS_PX = 13.0
 EDGE_GAP_PX = 4.0
 FIDUCIAL_ROOM_PX = (22.0, 34.0)
-"""Left beside and above a corner's joint, so that no pad lies within a radius of a fiducial's edge."""
+"""Room beside and above a corner's joint, so that no pad lies within a radius of a fiducial's edge."""
 DEFAULT_SEARCH_PX = 40.0
-"""What a recipe searches where it does not say."""
+"""Search range of a recipe that does not set its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Movement:
     """How far a frame may lie from the golden image.
 
     Attributes:
-        max_angle_deg: greatest rotation about the frame's middle.
-        max_shift_px: greatest shift along x and along y.
-        max_gain_change: greatest change of the exposure, as a share.
-        max_joint_offset_px: greatest distance of a joint from its place.
+        max_angle_deg: maximum rotation about the frame's centre.
+        max_shift_px: maximum shift along x and along y.
+        max_gain_change: maximum change of the exposure, as a share.
+        max_joint_offset_px: maximum distance of a joint from its nominal place.
     """
 
     max_angle_deg: float = 0.35
@@ -35,11 +35,11 @@ class Movement:
     max_joint_offset_px: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse limits that no frame can have."""
+        """Refuse limits that make no sense."""
         limits = (self.max_angle_deg, self.max_shift_px, self.max_gain_change, self.max_joint_offset_px)
         if min(limits) < 0 or self.max_angle_deg > 10 or self.max_gain_change >= 1:
             raise UsageError(
-                f"{self}: limits from 0, an angle to 10 degrees and a gain change below 1 were wanted"
+                f"limits must not be negative, the angle at most 10 degrees, the gain change below 1 (got {self})"
             )
 
     def reach_px(self, frame: tuple[int, int]) -> tuple[float, float]:
@@ -54,9 +54,9 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An inspected joint's place, and what stands beside it; offsets are from the joint's centre.
+    """The place of an inspected joint and what lies beside it; offsets are from the joint's centre.
 
-    ``neighbour`` is a pad of the same kind that is not inspected itself.
+    ``neighbour`` is a pad of the same kind that is not inspected.
     """
 
     refdes: str
@@ -75,7 +75,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A board; ``fiducials`` are the centres of bright discs of ``FIDUCIAL_RADIUS_PX``."""
+    """A board; ``fiducials`` are the centres of bright discs with radius ``FIDUCIAL_RADIUS_PX``."""
 
     frame: tuple[int, int]
     fiducials: tuple[tuple[int, int], ...]
@@ -86,13 +86,13 @@ class Layout:
 def lay_out(
     rng: np.random.Generator, joints: int, movement: Movement, frame: tuple[int, int] | None = None
 ) -> Layout:
-    """Place joints on a grid such that neither they nor the fiducials ever leave the frame.
+    """Place joints on a grid so that neither they nor the fiducials ever leave the frame.
 
     Raises:
-        UsageError: no joint was asked for, or more than the frame holds.
+        UsageError: fewer than one joint, or more than the frame holds.
     """
     if joints < 1:
-        raise UsageError(f"a board of {joints} joints; one at least was wanted")
+        raise UsageError(f"a board must have at least 1 joint (got {joints})")
     size = frame or _smallest_frame(joints, movement)
     columns, rows = _capacity(size, movement)
     if columns * rows < joints:
@@ -137,7 +137,7 @@ def _capacity(frame: tuple[int, int], movement: Movement) -> tuple[int, int]:
 
 
 def _grid(joints: int, columns: int, rows: int) -> tuple[int, int]:
-    """Return the columns and rows to use: about as wide as high, within what the frame holds."""
+    """Return the columns and rows to use: about square, within what the frame holds."""
     wide = min(columns, max(int(np.ceil(np.sqrt(joints))), int(np.ceil(joints / rows))))
     return wide, int(np.ceil(joints / wide))
 
@@ -150,7 +150,7 @@ def _fiducials(frame: tuple[int, int], movement: Movement) -> tuple[tuple[int, i
 
 
 def _site(rng: np.random.Generator, refdes: str, x: int, y: int, turn: float) -> Site:
-    """Draw a site; what stands beside one lies to its right or on the board's ``turn`` side, so none meet."""
+    """Draw a site; its neighbours lie to its right or on the board's ``turn`` side, so that none collide."""
     pad = draw_pad(rng)
     direction = 0.0 if pad != "bar" and rng.random() < 0.5 else turn
     side = turn if direction == 0.0 else 0.0

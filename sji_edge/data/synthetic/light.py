@@ -1,4 +1,4 @@
-"""How a synthetic surface looks: a coaxial area light, dark solder flanks, and the camera behind it.
+"""The look of a synthetic surface: a coaxial area light, dark solder flanks, and the camera.
 
 The light is a square field seen along the camera's axis. A mirror shows it where the surface's slope lies
 within the field's extent: flat pads and pin ends are bright, the flanks of a fillet dark, and the image of
@@ -21,7 +21,7 @@ WHITE = 255.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One session of the line: light, boards of one batch, and the camera's settings. Levels are grey levels.
+    """One session of the line: light, boards of one batch, and camera settings. Levels are in grey levels.
 
     Attributes:
         light_x: slope at which a mirror shows the middle of the light, along x.
@@ -29,14 +29,14 @@ class Look:
         light_half_x: half the slope's range that the light covers, along x.
         light_half_y: the same along y.
         mask_level: brightness of the solder mask.
-        pad_level: brightness of bare copper; above white it saturates.
-        tarnish: how uneven the copper is.
+        pad_level: brightness of bare copper; above 255 it saturates.
+        tarnish: unevenness of the copper, as a share of its brightness.
         solder_level: brightness of a solder flank.
         gloss_level: brightness of the light's image on solder.
-        gain: factor of the exposure.
-        blur_px: sigma of the optics.
-        read_noise: sigma of the sensor's noise in the dark.
-        shot_noise: its variance per grey level.
+        gain: exposure factor.
+        blur_px: sigma of the optical blur.
+        read_noise: sigma of the sensor noise in the dark.
+        shot_noise: variance of the sensor noise per grey level of signal.
     """
 
     light_x: float
@@ -55,7 +55,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Draw a session: exposure, copper, light and focus all differ, as they do between batches."""
+    """Draw a session at random: exposure, copper, light and focus vary as they do between batches."""
     half_x, half_y = rng.uniform(0.16, 0.24, 2)
     return Look(
         light_x=float(rng.uniform(-0.6, 0.6) * half_x),
@@ -75,7 +75,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain_px: float) -> Floats:
-    """Noise of about unit variance whose blobs are ``grain_px`` wide, float32 ``(h, w)``."""
+    """Return noise of about unit variance with blobs ``grain_px`` wide, float32 ``(h, w)``."""
     cells = tuple(int(np.ceil(side / grain_px)) + 2 for side in shape)
     coarse = rng.standard_normal(cells, dtype=np.float32)
     noise: Floats = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(
@@ -92,15 +92,15 @@ def shade(
     grain_px: float,
     rng: np.random.Generator,
 ) -> None:
-    """Paint a joint over what the window shows, in place.
+    """Paint a joint over the window, in place.
 
     Args:
         window: float32 ``(h, w)``, grey levels before exposure.
         surface: the joint's fields over the window.
         look: light and materials.
-        pin_brightness: of the lead's end, as a share of the solder's gloss.
-        grain_px: height of the solder's roughness.
-        rng: the source of its texture.
+        pin_brightness: brightness of the lead's end, as a share of the solder's gloss.
+        grain_px: height of the solder's surface roughness.
+        rng: random generator for the texture.
     """
     shape = window.shape[0], window.shape[1]
     coarse, fine = smooth_noise(rng, shape, 9.0), smooth_noise(rng, shape, 3.5)
@@ -124,7 +124,7 @@ def _blend(window: Floats, level: Floats, share: Floats) -> None:
 
 
 def _light_seen(height: Floats, look: Look) -> Floats:
-    """Share of the light that a mirror with this surface shows; its edges are softened by roughness."""
+    """Return how much of the light the surface mirrors, 0 to 1; roughness softens the edges."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
     off_x = ((slope_x - np.float32(look.light_x)) / np.float32(look.light_half_x)) ** 2
@@ -139,9 +139,9 @@ def expose(scene: Floats, look: Look, rng: np.random.Generator) -> Image:
     Args:
         scene: float32 ``(h, w)``, grey levels before exposure.
         look: gain, blur and noise.
-        rng: the source of noise.
+        rng: random generator for the noise.
     """
-    # Light saturates in the sensor, after the optics: bright copper bleeds a little, as it does in fact.
+    # The sensor saturates after the optical blur, so bright copper bleeds a little, as on real cameras.
     seen: Floats = cv2.GaussianBlur(scene, (0, 0), look.blur_px, borderType=cv2.BORDER_REPLICATE).astype(
         np.float32, copy=False
     )

@@ -1,7 +1,7 @@
-"""What a synthetic solder joint is made of: its pad, how far the solder wets it, its pin and its fault.
+"""The make-up of a synthetic solder joint: its pad, its wetting, its pin and its fault.
 
-Lengths are shares of the pad's half size unless a name says ``_px``; angles are in radians, from x towards
-y, and on a bar they are those of the pad stretched to a square.
+Lengths are shares of the pad's half size unless a name ends in ``_px``; angles are in radians, from x towards y; on a
+bar they refer to the pad stretched to a square.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from sji_edge.core.registry import nearest
 GOOD_STATE = "normal"
 STATES = (GOOD_STATE, "insufficient", "missing", "bridge", "void", "excess")
 DEFECT_WEIGHTS = {"insufficient": 0.36, "missing": 0.12, "bridge": 0.18, "void": 0.17, "excess": 0.17}
-"""How often each defect is drawn where none is named; insufficient solder leads, as on a real line."""
+"""Probability of each defect; insufficient solder is the most frequent, as on a real line."""
 
 PADS = ("circle", "rect", "bar")
 PAD_WEIGHTS = {"circle": 0.4, "rect": 0.4, "bar": 0.2}
 PAD_PX = {"circle": (56.0, 56.0), "rect": (58.0, 58.0), "bar": (118.0, 50.0)}
 """Width and height of a pad at the nominal scale."""
 BOX_PX = {"circle": (80, 80), "rect": (84, 84), "bar": (160, 80)}
-"""Width and height of the box that a pad is inspected in, at the nominal scale."""
+"""Width and height of a pad's inspection box at the nominal scale."""
 NEIGHBOUR_GAP_PX = 13.0
 HOLE = 0.58
 
 
 @dataclass(frozen=True, slots=True)
 class Notch:
-    """A sector that the solder does not wet: where it is, half its width, and how deep it cuts."""
+    """A sector that the solder does not wet: direction, half width and depth."""
 
     angle_rad: float
     half_width_rad: float
@@ -62,7 +62,7 @@ class Pit:
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """Solder to the neighbour: its direction, length and half width, and the height of its ridge."""
+    """A bridge to the neighbour: direction, length, half width, and the height of its ridge."""
 
     angle_rad: float
     length_px: float
@@ -80,11 +80,11 @@ class Solder:
         half_y_px: half the pad's height.
         wet: mean reach of the solder; 1 is the pad's edge.
         waves: amplitudes of the reach's second and third harmonics (cosine, sine, cosine, sine).
-        notch: a sector that is less wetted.
-        height: of the fillet's top; negative for solder that sank into the hole.
-        profile: exponent of the fillet; 1 is a cone, above 1 it runs out flat. 0 is a ball.
+        notch: a poorly wetted sector.
+        height: height of the fillet's top; negative for solder that sank into the hole.
+        profile: exponent of the fillet: 1 is a cone, above 1 it flattens towards the edge; 0 is a ball.
         grain_px: height of the surface's roughness.
-        pin: the lead, or None where solder buries it or it is missing.
+        pin: the lead, or None if solder covers it or it is missing.
         pit: a blowhole, or None.
         strand: a bridge, or None.
         tab_rad: where the track enters the pad.
@@ -106,33 +106,36 @@ class Solder:
 
 
 def check_state(state: str) -> str:
-    """Return the state; raises ``UsageError`` for one that is not in ``STATES``."""
+    """Return the state; raises ``UsageError`` if it is not in ``STATES``."""
     if state not in STATES:
         raise UsageError(
-            f"no synthetic state {state!r}; one of {', '.join(STATES)}", hint=nearest(state, list(STATES))
+            f"the synthetic state must be one of {', '.join(STATES)} (got {state!r})",
+            hint=nearest(state, list(STATES)),
         )
     return state
 
 
 def check_pad(pad: str) -> str:
-    """Return the pad; raises ``UsageError`` for one that is not in ``PADS``."""
+    """Return the pad; raises ``UsageError`` if it is not in ``PADS``."""
     if pad not in PADS:
-        raise UsageError(f"no synthetic pad {pad!r}; one of {', '.join(PADS)}", hint=nearest(pad, list(PADS)))
+        raise UsageError(
+            f"the synthetic pad must be one of {', '.join(PADS)} (got {pad!r})", hint=nearest(pad, list(PADS))
+        )
     return pad
 
 
 def draw_defect(rng: np.random.Generator) -> str:
-    """Draw a defective state by ``DEFECT_WEIGHTS``."""
+    """Draw a defective state with the probabilities of ``DEFECT_WEIGHTS``."""
     return str(rng.choice(list(DEFECT_WEIGHTS), p=list(DEFECT_WEIGHTS.values())))
 
 
 def draw_pad(rng: np.random.Generator) -> str:
-    """Draw a pad by ``PAD_WEIGHTS``."""
+    """Draw a pad with the probabilities of ``PAD_WEIGHTS``."""
     return str(rng.choice(list(PAD_WEIGHTS), p=list(PAD_WEIGHTS.values())))
 
 
 def neighbour_px(pad: str, direction_rad: float, scale: float = 1.0) -> tuple[float, float]:
-    """Offset of the neighbouring pad of the same kind, along x or y, whichever the direction is nearer to."""
+    """Return the offset of the neighbouring pad, along x or y, whichever is closer to the direction."""
     width, height = PAD_PX[pad]
     x, y = round(float(np.cos(direction_rad))), round(float(np.sin(direction_rad)))
     return x * (width + NEIGHBOUR_GAP_PX) * scale, y * (height + NEIGHBOUR_GAP_PX) * scale
@@ -150,11 +153,11 @@ def draw_solder(
     """Draw one joint.
 
     Args:
-        rng: the source of randomness.
+        rng: random generator.
         state: one of ``STATES``.
         pad: one of ``PADS``.
         scale: pixels per nominal pixel.
-        neighbour: offset in pixels of the pad that a bridge reaches; by default the one below.
+        neighbour: offset in pixels of the pad that a bridge reaches; default: the one below.
         tab_rad: where the track enters the pad.
     """
     half_x, half_y = (scale * side / 2 for side in PAD_PX[check_pad(pad)])
@@ -183,8 +186,8 @@ def draw_solder(
 def _draw_wetting(rng: np.random.Generator, state: str) -> tuple[float, Notch, float, float]:
     """Return reach, notch, height and profile.
 
-    A good joint may leave a narrow, shallow sector bare, an insufficient one a wide and deep one: between
-    the two lies a gap of severity, so that the label is never a coin toss.
+    A good joint may have a narrow, shallow bare sector, an insufficient one has a wide and deep one. The gap in
+    severity between the two keeps labels unambiguous.
     """
     angle = float(rng.uniform(-np.pi, np.pi))
     height, profile = float(rng.uniform(0.8, 1.5)), float(rng.uniform(1.05, 1.5))

@@ -1,4 +1,4 @@
-"""A camera over generated boards: a line without hardware. ``streams`` lists it by its name."""
+"""A source of generated boards: a line without hardware. ``streams`` registers it by name."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,9 +19,8 @@ from sji_edge.data.synthetic.boards import SyntheticBoards, write_recipe
 class SyntheticOptions(Options):
     """Board type and pace.
 
-    Without ``fps`` each frame shows another board, drawn when it is asked for. With ``fps`` so many different
-    boards as ``boards`` says are drawn before the first frame, and shown in turn: drawing takes longer than a
-    camera.
+    Without ``fps`` each frame shows a new board, drawn on demand. With ``fps``, ``boards`` different boards are drawn
+    before the first frame and shown in turn, because drawing is slower than a camera.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -34,12 +33,12 @@ class SyntheticOptions(Options):
 
 
 class SyntheticStream:
-    """Gives frames of one board type, without end or ``frames`` of them; knows that board's recipe.
+    """Yields frames of one board type, endlessly or ``frames`` of them; knows that board's recipe.
 
     Args:
         options: see ``SyntheticOptions``.
-        clock: stamps each frame, and paces them.
-        wait: waits so many seconds and tells whether the source was closed; by default until it is closed.
+        clock: stamps and paces the frames.
+        wait: waits for some seconds and returns whether the source was closed meanwhile.
 
     Raises:
         UsageError: the joints do not fit the frame.
@@ -62,7 +61,7 @@ class SyntheticStream:
     def open(
         cls, target: str, options: dict[str, str], *, clock: Clock, colour: bool, skip: frozenset[Path]
     ) -> Self:
-        """Make a board type; it has no target, its frames are grey, and no file is to be skipped.
+        """Make a board type; there is no target, frames are always grey, and ``skip`` does not apply.
 
         Raises:
             SourceError: a target was given.
@@ -71,13 +70,13 @@ class SyntheticStream:
         del colour, skip
         if target:
             raise SourceError(
-                f"no synthetic stream {target!r}: it has no name",
+                f"a synthetic stream has no name (got {target!r})",
                 hint="for example 'synthetic://?defect-rate=0.1&fps=30&seed=0'",
             )
         return cls(read_options(SyntheticOptions, options, "a synthetic source"), clock)
 
     def write_recipe(self, folder: Path) -> None:
-        """Write ``board.json``, ``joints.csv`` and ``golden.png`` into a folder, made here."""
+        """Make a folder with ``board.json``, ``joints.csv`` and ``golden.png``."""
         with new_folder(folder) as temporary:
             write_recipe(temporary, self._boards)
 
@@ -99,7 +98,7 @@ class SyntheticStream:
             yield Frame(index, name, now_ns, image)
             index += 1
             if fps:
-                # A consumer that was late gets no burst afterwards.
+                # A consumer that was late does not get a burst afterwards.
                 due_ns = max(due_ns, self._clock.monotonic_ns() - round(1e9 / fps)) + round(1e9 / fps)
 
     def _draw_ahead(self) -> list[Image]:
@@ -110,10 +109,10 @@ class SyntheticStream:
         return drawn
 
     def _late(self, due_ns: int) -> bool:
-        """Wait until a frame is due; True when the source was closed."""
+        """Wait until a frame is due; return True if the source was closed."""
         left_s = (due_ns - self._clock.monotonic_ns()) / 1e9
         return left_s > 0 and self._wait(left_s)
 
     def close(self) -> None:
-        """End an iteration once the frame that it draws is ready."""
+        """End the iteration after the frame that is being drawn."""
         self._closed.set()

@@ -1,4 +1,4 @@
-"""The shape of a synthetic joint: which material shows at each pixel, and the height of its surface."""
+"""The shape of a synthetic joint: the material at each pixel, and the height of the surface."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ Floats = NDArray[np.float32]
 
 EDGE_PX = 1.2
 EDGE_SLOPE = 0.88
-"""Where a fillet ends, as a share of where it would lie flat: real solder meets the pad at an angle."""
+"""Where a fillet ends, as a share of the distance at which it would be flat: real solder meets the pad at an angle."""
 TAB_PX = (3.0, 5.0)
-"""Half the width of the track's stub at the pad, and how far it stands out."""
+"""Half width of the track's stub at the pad, and how far it extends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """Fields over a window, float32 ``(h, w)``; all but the height are shares from 0 to 1.
+    """Fields over a window, float32 ``(h, w)``; all except the height are shares from 0 to 1.
 
-    ``clearance`` is the gap around the pad, ``hole`` the drill where no solder fills it, ``pit`` a blowhole.
+    ``clearance`` is the gap around the pad, ``hole`` the drill hole where no solder fills it, ``pit`` a blowhole.
     """
 
     height_px: Floats
@@ -50,7 +50,7 @@ def surface_of(solder: Solder, x: Floats, y: Floats) -> Surface:
     if solder.strand is not None:
         wet = np.maximum(wet, _lay_strand(height, x, y, solder.strand))
     pad = np.maximum(_inside(outside_px), _tab(solder, x, y))
-    # Solder below the pad's plane lies in the drill, so its middle is in shadow.
+    # Solder below the pad's plane lies in the drill hole, so its centre is in shadow.
     hole = _inside((rho - HOLE) * np.float32(reach_px)) if solder.height < 0 else np.zeros_like(x)
     return Surface(
         height_px=height * np.maximum(wet, pin),
@@ -64,15 +64,15 @@ def surface_of(solder: Solder, x: Floats, y: Floats) -> Surface:
 
 
 def _inside(distance_px: Floats) -> Floats:
-    """Share of a pixel inside an edge that is ``distance_px`` away, negative inside."""
+    """Return how much of a pixel lies inside an edge at ``distance_px``, which is negative inside."""
     share: Floats = np.clip(np.float32(0.5) - distance_px / np.float32(EDGE_PX), 0, 1)
     return share
 
 
 def _norm(across: Floats, down: Floats, solder: Solder) -> Floats:
-    """Distance from the centre; over a cornered pad that of a superellipse, as solder recedes from corners.
+    """Return the distance from the centre; on a cornered pad that of a superellipse, as solder recedes from corners.
 
-    Solder in the drill follows the drill, which is round but for that of a bar.
+    Solder in the drill hole follows the hole, which is round except in a bar.
     """
     squares = across * across, down * down
     if solder.pad == "circle" or (solder.pad == "rect" and solder.height < 0):
@@ -83,7 +83,7 @@ def _norm(across: Floats, down: Floats, solder: Solder) -> Floats:
 
 
 def _outside_px(solder: Solder, x: Floats, y: Floats) -> Floats:
-    """Distance outside the pad's edge, negative inside."""
+    """Return the distance from the pad's edge, negative inside."""
     if solder.pad == "circle":
         distance: Floats = np.sqrt(x * x + y * y) - np.float32(solder.half_x_px)
         return distance
@@ -91,7 +91,7 @@ def _outside_px(solder: Solder, x: Floats, y: Floats) -> Floats:
 
 
 def _wetting(across: Floats, down: Floats, solder: Solder) -> Floats:
-    """How far the solder reaches in each pixel's direction."""
+    """Return how far the solder reaches in each pixel's direction."""
     radius = np.sqrt(across * across + down * down) + np.float32(1e-6)
     cos, sin = across / radius, down / radius
     cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
@@ -116,21 +116,21 @@ def _sector(cos: Floats, sin: Floats, notch: Notch) -> Floats:
 
 
 def _fillet(share: Floats, solder: Solder) -> Floats:
-    """Height over the pad as a share of its half size, for a distance as a share of the solder's reach."""
+    """Return the height over the pad, as a share of its half size, at a distance given as a share of the reach."""
     shape: Floats
     if solder.profile == 0:
         shape = np.sqrt(np.maximum(1 - share * share, np.float32(0.01)))
     elif solder.height < 0:
         shape = np.maximum(1 - share * share, np.float32(0.0))
     else:
-        # The square root rounds the apex, which would be a point otherwise.
+        # The square root rounds the apex, which would otherwise be a point.
         rest = 1 - np.sqrt(share * share * np.float32(EDGE_SLOPE) + np.float32(0.02))
         shape = np.maximum(rest, np.float32(0.0)) ** np.float32(solder.profile)
     return shape * np.float32(solder.height)
 
 
 def _raise_pin(height: Floats, x: Floats, y: Floats, pin: Pin, reach_px: float) -> Floats:
-    """Put the pin's end on the surface, in place, and return its share."""
+    """Put the pin's end on the surface, in place, and return its coverage."""
     dx, dy = x - np.float32(pin.x * reach_px), y - np.float32(pin.y * reach_px)
     outside = np.maximum(
         np.abs(dx) - np.float32(pin.half_x * reach_px), np.abs(dy) - np.float32(pin.half_y * reach_px)
@@ -144,13 +144,13 @@ def _raise_pin(height: Floats, x: Floats, y: Floats, pin: Pin, reach_px: float) 
 
 
 def _dig_pit(height: Floats, x: Floats, y: Floats, solder: Solder, pit: Pit) -> Floats:
-    """Put a blowhole's crater on the surface, in place, and return the share of its opening."""
+    """Put a blowhole's crater on the surface, in place, and return the coverage of its opening."""
     reach_px = min(solder.half_x_px, solder.half_y_px)
     dx, dy = x - np.float32(pit.x * solder.half_x_px), y - np.float32(pit.y * solder.half_y_px)
     distance = np.sqrt(dx * dx + dy * dy)
     radius_px = np.float32(pit.radius * reach_px) * (1 + np.float32(0.2) * dx / (distance + 1))
     crater = np.clip((np.float32(1.75) * radius_px - distance) / 4 + 1, 0, 1)
-    # The rim falls off outwards, so that only part of it mirrors the light.
+    # The rim slopes outwards, so that only part of it mirrors the light.
     rim = np.float32(pit.tilt_x) * dx + np.float32(pit.tilt_y) * dy - distance * distance / (radius_px * 12)
     rim += np.float32(float(height.max()) * (1 - np.hypot(pit.x, pit.y)) + 0.1 * reach_px)
     height += (rim - height) * crater
@@ -158,10 +158,10 @@ def _dig_pit(height: Floats, x: Floats, y: Floats, solder: Solder, pit: Pit) -> 
 
 
 def _lay_strand(height: Floats, x: Floats, y: Floats, strand: Strand) -> Floats:
-    """Lay the bridge over the surface, in place, and return its share."""
+    """Lay the bridge over the surface, in place, and return its coverage."""
     cos, sin = np.float32(np.cos(strand.angle_rad)), np.float32(np.sin(strand.angle_rad))
     along, across = (x * cos + y * sin) / np.float32(strand.length_px), y * cos - x * sin
-    # A meniscus: narrowest and lowest half way.
+    # A meniscus: narrowest and lowest in the middle.
     waist: Floats = np.clip(4 * along * (1 - along), 0, 1)
     half_width = np.float32(strand.half_width_px) * (1 - np.float32(0.3) * waist)
     share = np.minimum(

@@ -1,1 +1,1 @@
-"""Where a frame's board lies against its recipe."""
+"""Align a frame to its recipe."""

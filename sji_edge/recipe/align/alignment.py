@@ -1,6 +1,6 @@
-"""Where a frame's board lies against its recipe: a transform fitted to the fiducials, or why there is none.
+"""Align a frame to its recipe: fit a transform to the fiducials, or say why that failed.
 
-There is no fall-back to the identity: a board whose fiducials are not found where they may be is not judged.
+There is no fall-back to the identity: a board whose fiducials are not found is not judged.
 """
 
 import itertools
@@ -24,8 +24,8 @@ _COMPLEX = np.array([1, 1j])
 class Alignment:
     """A fitted transform.
 
-    ``matrix`` is float64 ``(2, 3)``, from recipe to frame pixels; ``residual_px`` the largest distance
-    between a fiducial and where the transform puts it; ``shift_px`` how far the fiducials' middle moved.
+    ``matrix`` is float64 ``(2, 3)``, from recipe to frame pixels; ``residual_px`` is the largest distance between a
+    fiducial and the place where the transform puts it; ``shift_px`` is how far the fiducials' centre moved.
     """
 
     matrix: Matrix
@@ -39,21 +39,21 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentFailure:
-    """Why a frame could not be aligned: a board ERROR, never a verdict."""
+    """The reason why a frame could not be aligned; the board becomes ERROR."""
 
     reason: str
     residual_px: float | None = None
 
 
 class Aligner:
-    """Fits one board's transform to its frames.
+    """Fits the transform of one board type to its frames.
 
     Args:
         board: fiducials, transform and limits.
-        golden: the golden image, uint8 grey or BGR; only fiducials that are a template need it.
+        golden: the golden image, uint8 grey or BGR; only template fiducials need it.
 
     Raises:
-        RecipeError: a template that cannot be found by; see ``FiducialFinder``.
+        RecipeError: a template cannot be located; see ``FiducialFinder``.
     """
 
     def __init__(self, board: Board, golden: Image | None = None) -> None:
@@ -67,7 +67,7 @@ class Aligner:
             frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, of the board's frame size.
 
         Returns:
-            The alignment; or a failure when more fiducials than may be are lost, or a limit is exceeded.
+            The alignment; or a failure if too many fiducials are lost or a limit is exceeded.
         """
         limits = self._board.alignment
         candidates = self._finder.find(frame)
@@ -80,7 +80,7 @@ class Aligner:
         )
         choices = itertools.product(*(found for found in candidates if found))
         fits = [_fit(places, choice, limits, lost) for choice in choices]
-        # Several marks in one window: the set that keeps the board's shape is the board's.
+        # With several marks in one window, the set that keeps the board's shape is the right one.
         best = fits[0] if len(fits) == 1 else min(fits, key=_misshape(places))
         excess = _excess(best, limits)
         return AlignmentFailure(excess, best.residual_px) if excess else best
@@ -90,7 +90,7 @@ def fit_similarity(source: Points, target: Points) -> Matrix:
     """Least-squares rotation, uniform scale and shift without reflection, float64 ``(2, 3)``.
 
     Args:
-        source: ``(n, 2)``, n ≥ 2 different points.
+        source: ``(n, 2)``, n ≥ 2 distinct points.
         target: ``(n, 2)``, where they were found.
     """
     p, q = source @ _COMPLEX, target @ _COMPLEX
@@ -101,7 +101,7 @@ def fit_similarity(source: Points, target: Points) -> Matrix:
 
 
 def fit_affine(source: Points, target: Points) -> Matrix:
-    """Least-squares affine map, float64 ``(2, 3)``; ``source`` holds three points, not on one line."""
+    """Least-squares affine map, float64 ``(2, 3)``; ``source`` holds at least three points that are not on one line."""
     design = np.column_stack([source, np.ones(len(source))])
     return np.asarray(np.linalg.lstsq(design, target, rcond=None)[0].T, dtype=np.float64)
 
@@ -135,15 +135,15 @@ def _misshape(places: Points) -> Callable[[Alignment], float]:
 
 
 def _furthest_stretch(xx: float, xy: float, yx: float, yy: float) -> float:
-    """The singular value furthest from 1, negative for a map that mirrors."""
-    # Any 2x2 map is a turn that scales plus a mirrored one; their lengths add up to the singular values.
+    """Return the singular value furthest from 1; negative for a map that mirrors."""
+    # Any 2x2 map is a scaled turn plus a mirrored one; sum and difference of their lengths are the singular values.
     turned, mirrored = math.hypot(xx + yy, yx - xy) / 2, math.hypot(xx - yy, xy + yx) / 2
     stretch = max(turned + mirrored, abs(turned - mirrored), key=lambda length: abs(length - 1.0))
     return stretch if turned > mirrored else -stretch
 
 
 def _excess(fit: Alignment, limits: AlignmentLimits) -> str:
-    """Say which limits a fit exceeds; empty for none. A value that is not a number exceeds all."""
+    """Name the limits that a fit exceeds; empty for none. NaN exceeds every limit."""
     measured = {
         "residual px": (fit.residual_px, limits.max_residual_px),
         "shift px": (fit.shift_px, limits.max_shift_px),
@@ -151,7 +151,7 @@ def _excess(fit: Alignment, limits: AlignmentLimits) -> str:
         "scale change": (abs(fit.scale - 1.0), limits.max_scale_change),
     }
     return ", ".join(
-        f"{name} {value:.3g} over {limit:g}"
+        f"{name} {value:.3g} (limit {limit:g})"
         for name, (value, limit) in measured.items()
         if not value <= limit
     )

@@ -1,10 +1,10 @@
-"""Each joint's own shift against golden: parts are placed to a pixel or two, fiducials say nothing of that.
+"""Measure each joint's own shift against golden: parts lie a pixel or two off, which fiducials do not show.
 
-Phase correlation of a joint's surroundings with golden's, all joints in one batch of FFTs. What places a joint is
-its outline: the middle of its box, where glints wander with the shape of the solder, counts for nothing, and
-edges are saturated, so that a strong one says no more than a plain one. A Gaussian weight over the frequencies
-makes the peak one too, and a parabola through its logarithm tells fractions of a pixel (C. D. Kuglin and
-D. C. Hines, "The phase correlation image alignment method", 1975).
+The surroundings of each joint are phase-correlated with golden's, all joints in one batch of FFTs. A joint is located
+by its outline: the centre of its box gets no weight, because glints move with the shape of the solder, and edge
+strength saturates, so that a strong edge counts no more than a plain one. A Gaussian weight over the frequencies makes
+the peak Gaussian, and a parabola through its logarithm gives fractions of a pixel (C. D. Kuglin and D. C. Hines, "The
+phase correlation image alignment method", 1975).
 """
 
 import cv2
@@ -17,23 +17,23 @@ from sji_edge.recipe.board import Refinement
 
 PATCH_PX = 64
 SURROUNDINGS = 1.25
-"""How much of a joint is compared, in sizes of its box."""
+"""Size of the compared area, in sizes of the joint's box."""
 PEAK_PX = 1.2
-"""Deviation of the peak, in patch pixels."""
+"""Standard deviation of the peak, in patch pixels."""
 EDGE_LEVELS = 10.0
-"""Grey levels a patch pixel at which an edge counts half."""
+"""Gradient in grey levels per patch pixel at which an edge counts half."""
 FLAT_SHARE, HOLE_SHARE = 0.8, 0.5
-"""Where the window begins to fall towards the rim, and how wide its hole is, in halves of a patch."""
+"""Where the window begins to fall off, and the width of its hole, in halves of a patch."""
 MIN_LEVELS = 4.0
-"""Standard deviation in grey levels, below which a joint shows nothing to hold on to."""
+"""Standard deviation in grey levels below which a joint has too little texture."""
 MIN_PEAK = 0.45
-"""The peak's height, 1 being that of a joint that looks exactly like golden's."""
+"""Minimum peak height; 1 is that of a joint identical to golden's."""
 SHARE_OF_PITCH = 0.25
-"""A joint moves by no more of the way to its nearest neighbour."""
+"""Maximum shift of a joint, as a share of the distance to its nearest neighbour."""
 
 
 def _window() -> NDArray[np.float32]:
-    """Weights of a patch's pixels: 1 on a ring, 0 in the middle and at the rim."""
+    """Return the weights of a patch's pixels: 1 on a ring, 0 in the centre and at the rim."""
     place = np.linspace(-1, 1, PATCH_PX)
     fall = np.clip((np.abs(place) - FLAT_SHARE) / (1 - FLAT_SHARE), 0, 1)
     taper = 0.5 + 0.5 * np.cos(np.pi * fall)
@@ -50,10 +50,10 @@ _HIGHEST = float(np.fft.irfft2(_WEIGHT, (PATCH_PX, PATCH_PX)).max())
 
 
 class Refiner:
-    """Finds how far the joints of a frame lie from their places.
+    """Measures how far the joints of a frame lie from their places.
 
     Args:
-        settings: how far they may.
+        settings: how far they may lie.
         golden: the golden image, uint8 grey or BGR.
         rois: the joints' boxes, float64 ``(n, 5)``: x, y, width, height in pixels and angle in radians.
     """
@@ -66,7 +66,7 @@ class Refiner:
         patches, _ = self._patches(golden, np.eye(2, 3))
         self._textured = patches.std(axis=(1, 2)) >= MIN_LEVELS
         self._golden = np.conj(_spectra(patches))
-        # What may be: whole patch pixels of a shift within a joint's limit, and one around for the parabola.
+        # Allowed shifts in whole patch pixels: those within a joint's limit, and one more for the parabola.
         shifts = np.fft.fftfreq(PATCH_PX, 1 / PATCH_PX)
         reach = self._limit[:, None] / self._step
         self._may = (np.abs(shifts)[None, :, None] <= np.ceil(reach[:, 1])[:, None, None]) & (
@@ -81,8 +81,8 @@ class Refiner:
             alignment: float64 ``(2, 3)``, from recipe to frame pixels.
 
         Returns:
-            How far each joint lies from its place in recipe pixels, float64 ``(n, 2)``; 0 for one that shows
-            too little, is unlike golden's, or would have to move further than it may.
+            The distance of each joint from its place in recipe pixels, float64 ``(n, 2)``; 0 for a joint that has too
+            little texture, differs from golden's, or would move beyond its limit.
         """
         patches, outside = self._patches(frame, alignment)
         textured = self._textured & ~outside & (patches.std(axis=(1, 2)) >= MIN_LEVELS)
@@ -99,7 +99,7 @@ class Refiner:
         return offsets
 
     def _patches(self, image: Image, alignment: Matrix) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Boxes as float32 ``(n, PATCH_PX, PATCH_PX)``, and which leave the image."""
+        """Return boxes as float32 ``(n, PATCH_PX, PATCH_PX)``, and which of them leave the image."""
         maps = crops_to_image(self._rois, _SPEC, alignment)
         patches = np.empty((len(maps), *_SPEC.shape), np.uint8)
         crops_of_frame(image, maps, patches)
@@ -107,7 +107,7 @@ class Refiner:
 
 
 def _pitch(rois: Matrix) -> NDArray[np.float64]:
-    """Distance of each box's centre to the nearest other one; infinite for a lone one."""
+    """Return the distance of each box's centre to the nearest other one; infinite for a single box."""
     distance = np.hypot(*(rois[:, None, :2] - rois[None, :, :2]).transpose(2, 0, 1))
     np.fill_diagonal(distance, np.inf)
     nearest: NDArray[np.float64] = distance.min(axis=1)
@@ -115,7 +115,7 @@ def _pitch(rois: Matrix) -> NDArray[np.float64]:
 
 
 def _spectra(patches: NDArray[np.float32]) -> NDArray[np.complex64]:
-    # One tall image: what a filter mixes of two patches lies at their rims, where the window is 0.
+    # All patches as one tall image: filters mix two patches only at their rims, where the window is 0.
     tall = cv2.GaussianBlur(patches.reshape(-1, PATCH_PX), (0, 0), 1.0)
     rise_x = cv2.Sobel(tall, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     rise_y = cv2.Sobel(tall, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
@@ -128,7 +128,7 @@ def _spectra(patches: NDArray[np.float32]) -> NDArray[np.complex64]:
 def _peaks(
     response: NDArray[np.float32], may: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The highest place that may be, to a fraction, x and y ``(n, 2)``, and its height ``(n,)``."""
+    """Return the highest allowed place to a fraction of a pixel, x and y ``(n, 2)``, and its height ``(n,)``."""
     count = len(response)
     which = np.arange(count)
     row, column = np.divmod(np.where(may, response, -np.inf).reshape(count, -1).argmax(axis=1), PATCH_PX)
@@ -142,7 +142,7 @@ def _peaks(
 
 
 def _whole(index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """An index of a transform as a shift, which may be negative."""
+    """Convert an index of the transform to a shift, which may be negative."""
     shift = (index + PATCH_PX // 2) % PATCH_PX - PATCH_PX // 2
     return shift.astype(np.float64)
 
@@ -150,10 +150,10 @@ def _whole(index: NDArray[np.int64]) -> NDArray[np.float64]:
 def _vertex(
     before: NDArray[np.float32], middle: NDArray[np.float64], after: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Where the parabola through three logarithms has its top, from the middle one."""
+    """Return the vertex of the parabola through three logarithms, relative to the middle one."""
     low, mid, high = (np.log(np.maximum(value, 1e-9)) for value in (before, middle, after))
     bend = low - 2 * mid + high
     top: NDArray[np.float64] = 0.5 * (low - high) / np.where(bend < 0, bend, -np.inf)
-    # Beside the limit the highest place that may be need not be a top.
+    # At the limit, the highest allowed place need not be a maximum.
     bounded: NDArray[np.float64] = np.clip(top, -1.0, 1.0)
     return bounded

@@ -1,1 +1,1 @@
-"""What a recipe is worth, and how it looks."""
+"""Check a recipe against its golden image, and draw it."""

@@ -1,4 +1,4 @@
-"""What a recipe that reads without a fault is worth: its fiducials and joints, looked for in its own golden image."""
+"""Review a recipe that could be read: look for its fiducials and joints in its own golden image."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ from sji_edge.recipe.fiducials.find import FiducialFinder
 from sji_edge.recipe.fiducials.marks import Mark
 
 LEAST_SHARE = 0.01
-"""Boxes that share less of the smaller one only touch."""
+"""Boxes that share less than this part of the smaller one merely touch."""
 
 
 @dataclass(frozen=True, slots=True)
 class FiducialReview:
-    """A fiducial as golden shows it.
+    """A fiducial as the golden image shows it.
 
-    ``offset_px`` is how far it lies from where ``board.json`` says, ``residual_px`` from where the fitted
-    transform puts it; all three are None for one that was not found, the residual also without a transform.
+    ``offset_px`` is the distance from the place in ``board.json``, ``residual_px`` the distance from where the fitted
+    transform puts it. All three are None if it was not found; the residual also without a transform.
     """
 
     shape: str
@@ -42,10 +42,10 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class RecipeReview:
-    """What was found: ``faults`` keep the recipe from being used, the rest is worth a look.
+    """What was found: ``faults`` prevent the use of the recipe, the rest is worth a look.
 
-    ``confused`` names the ways to lay a board in that its fiducials do not tell from the right one: aligned, it
-    would be judged at the places of other joints.
+    ``confused`` names wrong orientations that the fiducials cannot tell from the right one: a board inserted that way
+    would align, and its joints would be judged at the wrong places.
     """
 
     fiducials: tuple[FiducialReview, ...]
@@ -56,9 +56,9 @@ class RecipeReview:
 
 
 def review(recipe: Recipe) -> RecipeReview:
-    """Align a recipe's golden image as if it were a frame, and look at the joints' boxes.
+    """Align a recipe's golden image as if it were a frame, and examine the joints' boxes.
 
-    Without a golden image neither fiducials nor flat boxes are looked at.
+    Without a golden image, neither fiducials nor the content of boxes is checked.
     """
     overlaps = overlapping(recipe.names, recipe.rois)
     if recipe.golden is None:
@@ -69,7 +69,7 @@ def review(recipe: Recipe) -> RecipeReview:
 
 
 def confused_with(recipe: Recipe, golden: Image) -> tuple[str, ...]:
-    """Name the ways of turning or mirroring golden in which its fiducials still align."""
+    """Name the orientations of the golden image in which its fiducials still align."""
     aligner = Aligner(recipe.board, golden)
     ways = {"turned by 180°": golden[::-1, ::-1], "mirrored": golden[:, ::-1]}
     return tuple(
@@ -106,7 +106,7 @@ def _fiducials(recipe: Recipe, golden: Image) -> tuple[tuple[FiducialReview, ...
         if offset > board.alignment.max_residual_px:
             # Every coordinate of a recipe refers to golden.png: there, nothing may have moved.
             faults.append(
-                f"board.json fiducials.{number}: at ({one.x:g}, {one.y:g}), in golden.png at "
+                f"board.json fiducials.{number} is at ({one.x:g}, {one.y:g}), but golden.png shows it at "
                 f"({mark.x:.2f}, {mark.y:.2f})"
             )
     return tuple(reviews), tuple(faults)
@@ -116,7 +116,7 @@ def overlapping(names: list[str], rois: NDArray[np.float64]) -> tuple[Overlap, .
     """Find the pairs of boxes that overlap.
 
     Args:
-        names: of the joints.
+        names: reference designators of the joints.
         rois: float64 ``(n, 5)``: x, y, width, height in pixels and angle in radians.
     """
     reach = np.hypot(rois[:, 2], rois[:, 3]) / 2
@@ -141,6 +141,6 @@ def _rectangle(roi: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[flo
 
 
 def flat_joints(recipe: Recipe, golden: Image) -> tuple[str, ...]:
-    """Name the joints whose box shows nothing in golden: most likely it is not where the joint is."""
+    """Name the joints whose box shows nothing in golden: most likely the box is in the wrong place."""
     shown = contrasts(golden, recipe.rois) >= FLAT_LEVELS
     return tuple(name for name, is_shown in zip(recipe.names, shown.tolist(), strict=True) if not is_shown)

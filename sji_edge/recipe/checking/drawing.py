@@ -1,4 +1,4 @@
-"""A recipe as a picture: joints, fiducials and where they are searched, on the golden image."""
+"""Draw a recipe: joints, fiducials and their search windows on the golden image."""
 
 from collections.abc import Collection
 
@@ -18,7 +18,7 @@ PLATE_BGR = (24, 24, 24)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 4
 REFERENCE_PX = 2000
-"""The image size at which lines and letters have their plain size."""
+"""The image size at which lines and letters have their nominal size."""
 DASH_PX = 8
 LETTER_PX = 12
 
@@ -34,8 +34,8 @@ def paint_recipe(
     Args:
         golden: uint8, grey or BGR; not modified.
         board: its fiducials.
-        joints: their boxes; the side that was on top before the joint was turned is drawn double.
-        doubtful: names of joints that are painted in another colour.
+        joints: the joints; the edge that is the top one before rotation is drawn twice as thick.
+        doubtful: names of joints to highlight.
 
     Returns:
         uint8 BGR, of golden's size.
@@ -50,7 +50,7 @@ def paint_recipe(
             _outline(canvas, corners[:2], colour, 2 * scale)
     for number, mark in enumerate(board.fiducials):
         _paint_fiducial(canvas, mark, f"F{number}", scale)
-    # Letters last: no line runs through them.
+    # Letters last, so that no line runs through them.
     for joint in joints:
         colour = DOUBTFUL_BGR if joint.refdes in doubtful else JOINT_BGR
         left, top = box_of(joint).min(axis=0)
@@ -59,7 +59,7 @@ def paint_recipe(
 
 
 def box_of(joint: Joint) -> Points:
-    """Corners of a joint's box in recipe pixels ``(4, 2)``, clockwise from its own upper left one."""
+    """Return the corners of a joint's box in recipe pixels ``(4, 2)``, clockwise from its own upper left one."""
     x, y, width, height, angle = joint.roi
     cos, sin = np.cos(angle), np.sin(angle)
     corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]) * [width / 2, height / 2]
@@ -70,12 +70,12 @@ def box_of(joint: Joint) -> Points:
 def _paint_fiducial(canvas: Image, mark: Fiducial, name: str, scale: float) -> None:
     place = np.array([mark.x, mark.y])
     _outline(canvas, place + _shape(mark), FIDUCIAL_BGR, scale)
-    # What is searched is where the centre may be: dashed, since it bounds no pixel of the mark.
+    # The search window bounds the centre, not the mark itself; that is why it is dashed.
     half = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]) * mark.search_px
     corners = np.clip(place + half, 0, np.array(canvas.shape[1::-1]) - 1)
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         _dashes(canvas, start, end, scale)
-    # A window cut by the upper border leaves no room above it: the name would hide the mark.
+    # A window at the upper border leaves no room above it, where the name would hide the mark.
     room = 2 * LETTER_PX * scale
     base = corners[0, 1] if corners[0, 1] >= room else corners[2, 1] + room
     _write(canvas, f"{name} {mark.shape}", (float(corners[0, 0]), float(base)), 0.5 * scale, FIDUCIAL_BGR)
@@ -113,7 +113,7 @@ def _dashes(canvas: Image, start: Points, end: Points, scale: float) -> None:
 
 
 def _write(canvas: Image, text: str, corner: tuple[float, float], size: float, colour: Colour) -> None:
-    """Write text on a dark plate above a corner; within the image, whatever the corner."""
+    """Write text on a dark plate above a corner, moved into the image where needed."""
     ascii_text = text.encode("ascii", "replace").decode()
     thickness = max(1, round(2 * size))
     (width, height), below = cv2.getTextSize(ascii_text, FONT, size, thickness)

@@ -1,1 +1,1 @@
-"""Finding fiducials to a fraction of a pixel."""
+"""Find fiducials to a fraction of a pixel."""

@@ -1,9 +1,9 @@
-"""Circular fiducials to a fraction of a pixel, all of a board at once.
+"""Find circular fiducials to a fraction of a pixel, all of a board at once.
 
-A disc correlated over a coarse search window proposes places; from each, rays are cast outwards, the edge
-is where a ray crosses half the local contrast, and a circle is fitted to the edges by Gauss-Newton. Edges
-beside the frame's border are left out, so a fiducial that it cuts is not biased as a centroid would be.
-The arrays hold every candidate of every fiducial: a NumPy call costs more than what it does here.
+Correlating a disc with a coarse search window proposes places. From each, rays are cast outwards; the edge is where a
+ray crosses half the local contrast, and Gauss-Newton fits a circle to the edges. Edges at the frame's border are left
+out, so a fiducial cut by the border is not biased, as a centroid would be. The arrays hold every candidate of every
+fiducial, because the overhead of a NumPy call exceeds the work in it.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from sji_edge.recipe.fiducials.proposals import propose
 
 MIN_CORRELATION = 0.5
 MIN_CONTRAST = 20.0
-"""Grey levels between the disc and what surrounds it."""
+"""Minimum difference in grey levels between the disc and its surroundings."""
 RAYS = 72
 STEP_PX = 0.5
 RAY_START, RAY_END = 0.3, 1.6
 INNER_END, OUTER_START = 0.7, 1.3
-"""Up to where a ray is surely on the disc, and from where surely off it, in radii."""
+"""Up to where a ray is certainly on the disc, and from where it is certainly off, in radii."""
 MIN_EDGES = RAYS // 2
 MAX_RADIUS_CHANGE = 0.2
 FAR_OFF = 0.15
-"""How far from the middle, in radii, rays may start without seeing wrong grey levels."""
+"""How far off the centre, in radii, rays may start without seeing wrong grey levels."""
 SETTLED_PX = 1e-3
 COARSE_RADIUS_PX = 4
 
@@ -50,10 +50,10 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rays:
-    """Where rays are sampled, ``STEP_PX`` apart at most.
+    """Where rays are sampled, at most ``STEP_PX`` apart.
 
-    ``lengths`` is float32 ``(n, samples)``, ``offsets`` from the middle ``(n, 2, RAYS, samples)``; samples below
-    ``inner`` are surely on the disc, those from ``outer`` on surely off it.
+    ``lengths`` is float32 ``(n, samples)``, ``offsets`` from the centre is ``(n, 2, RAYS, samples)``; samples below
+    ``inner`` are certainly on the disc, those from ``outer`` on certainly off it.
     """
 
     lengths: Floats
@@ -66,12 +66,12 @@ def find_circles(windows: Sequence[Window], radii: Sequence[float]) -> list[list
     """Find where circular fiducials may be.
 
     Args:
-        windows: one a fiducial: its surroundings, the disc brighter than they are.
-        radii: their radii in pixels.
+        windows: one per fiducial, the disc brighter than its surroundings.
+        radii: radius of each disc in pixels.
 
     Returns:
-        For each a few marks of about its radius, in window pixels, the smoothest first; none when nothing
-        in the window is one. Their misfit is the edge's roughness in pixels.
+        A few marks of about the right radius for each fiducial, in window pixels, the smoothest first; none if the
+        window shows no such disc. The misfit is the edge's roughness in pixels.
     """
     found: list[list[Mark]] = [[] for _ in windows]
     pending = [
@@ -79,7 +79,7 @@ def find_circles(windows: Sequence[Window], radii: Sequence[float]) -> list[list
         for number, (window, radius) in enumerate(zip(windows, radii, strict=True))
         for x, y in _places(window.pixels, radius)
     ]
-    # A circle seen from far off its middle is looked at again, from there.
+    # A circle that was measured from far off its centre is measured again from there.
     for _ in range(3):
         if not pending:
             break
@@ -114,7 +114,7 @@ def _disc(radius: float) -> Floats:
 def _fit_all(
     windows: Sequence[Window], radii: Sequence[float], candidates: list[_Candidate]
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """Circles ``(n, 3)`` of x, y and radius, their roughness and contrast ``(n,)``; NaN where there is none."""
+    """Return circles ``(n, 3)`` of x, y and radius, their roughness and contrast ``(n,)``; NaN where there is none."""
     start = np.array([(one.x, one.y, radii[one.mark]) for one in candidates])
     rays = _rays(tuple(radii[one.mark] for one in candidates))
     samples, seen = _cast(rays, windows, candidates)
@@ -133,7 +133,7 @@ def _rays(radii: tuple[float, ...]) -> _Rays:
 
 
 def _cast(rays: _Rays, windows: Sequence[Window], candidates: list[_Candidate]) -> tuple[Floats, Flags]:
-    """Grey levels along the rays ``(n, RAYS, samples)``, and whether they lie within the frame."""
+    """Return grey levels along the rays ``(n, RAYS, samples)``, and whether they lie within the frame."""
     count, _, _, samples = rays.offsets.shape
     middles = np.array([(one.x, one.y) for one in candidates], np.float32)
     places = rays.offsets + middles[:, :, None, None]
@@ -144,7 +144,7 @@ def _cast(rays: _Rays, windows: Sequence[Window], candidates: list[_Candidate]) 
         x, y = places[number]
         flags = cv2.INTER_LINEAR
         cv2.remap(pixels.astype(np.float32), x, y, flags, dst=grey[number], borderMode=cv2.BORDER_REPLICATE)
-        # Only a window side that is the frame's own border cuts a disc; edges there are no edges.
+        # Where the window ends at the frame's border, the border cuts the disc; edges there are not edges of the disc.
         right, bottom, reach = pixels.shape[1] - 2.0, pixels.shape[0] - 2.0, float(rays.lengths[number, -1])
         if min(one.x, one.y) - reach < 1.0 or one.x + reach > right or one.y + reach > bottom:
             seen[number] = (x >= 1.0) & (x <= right) & (y >= 1.0) & (y <= bottom)
@@ -152,9 +152,9 @@ def _cast(rays: _Rays, windows: Sequence[Window], candidates: list[_Candidate]) 
 
 
 def _edges(samples: Floats, seen: Flags, rays: _Rays, middles: Doubles) -> tuple[Doubles, Flags, Doubles]:
-    """Half-contrast crossings ``(n, 2, RAYS)``, which rays have one, and the contrast ``(n,)``.
+    """Return half-contrast crossings ``(n, 2, RAYS)``, which rays have one, and the contrast ``(n,)``.
 
-    No ray has one without a disc's contrast.
+    Below the minimum contrast no ray has one.
     """
     lengths = rays.lengths
     inside = _median(samples[:, :, : rays.inner], seen[:, :, : rays.inner])
@@ -174,7 +174,7 @@ def _edges(samples: Floats, seen: Flags, rays: _Rays, middles: Doubles) -> tuple
 
 
 def _median(grey: Floats, seen: Flags) -> Doubles:
-    """Median grey of what the frame shows of each candidate's samples; NaN where it shows none."""
+    """Return the median grey level of each candidate's samples within the frame; NaN where there are none."""
     which, shown = np.arange(len(grey)), seen.sum(axis=(1, 2))
     levels = np.where(seen, grey, np.inf).reshape(len(grey), -1)
     levels.sort(axis=1)
@@ -185,7 +185,7 @@ def _median(grey: Floats, seen: Flags) -> Doubles:
 
 
 def _fit_circles(points: Doubles, good: Flags, start: Doubles) -> tuple[Doubles, Doubles]:
-    """Geometric least-squares circles, points beyond three robust deviations left out."""
+    """Fit circles by geometric least squares, without points beyond three robust deviations."""
     state, kept, edges = start.copy(), good, good.sum(axis=1)
     middle, lost = np.minimum(edges // 2, RAYS - 1), edges < MIN_EDGES
     offset, distance = _polar(points, state)
@@ -212,15 +212,15 @@ def _fit_circles(points: Doubles, good: Flags, start: Doubles) -> tuple[Doubles,
 
 
 def _polar(points: Doubles, state: Doubles) -> tuple[Doubles, Doubles]:
-    """Edges as seen from their circle's middle: offsets ``(n, 2, RAYS)`` and distances ``(n, RAYS)``."""
+    """Return edges relative to their circle's centre: offsets ``(n, 2, RAYS)`` and distances ``(n, RAYS)``."""
     offset = points - state[:, :2, None]
     return offset, np.sqrt(np.einsum("nkr,nkr->nr", offset, offset))
 
 
 def _near(error: Doubles, good: Flags, middle: NDArray[np.intp]) -> Flags:
-    """Which edges lie within three robust deviations of the circle, 0.3 px at least.
+    """Tell which edges lie within three robust deviations of the circle, or within 0.3 px if that is more.
 
-    ``middle`` is where the median of the good ones is in order, ``(n,)``.
+    ``middle`` is the rank of the median of the good ones, ``(n,)``.
     """
     spread = np.sort(np.where(good, error, np.inf), axis=1)[np.arange(len(error)), middle]
     near: Flags = good & (error <= np.maximum(3 * 1.4826 * spread, 0.3)[:, None])

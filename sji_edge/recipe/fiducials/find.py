@@ -1,4 +1,4 @@
-"""Finding a board's fiducials in a frame, each by the method of its shape."""
+"""Find a board's fiducials in a frame, each by the method for its shape."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ class FiducialFinder:
     """Finds the fiducials of one board.
 
     Args:
-        fiducials: each is looked for within its ``search_px`` of its place.
-        golden: the golden image, uint8 grey or BGR; only templates need it.
+        fiducials: each is searched within ``search_px`` of its place.
+        golden: the golden image, uint8 grey or BGR; only template fiducials need it.
 
     Raises:
-        RecipeError: a template without a golden image, or one that shows nothing to hold on to.
+        RecipeError: a template without a golden image, or one that cannot be located.
     """
 
     def __init__(self, fiducials: Sequence[Fiducial], golden: Image | None = None) -> None:
@@ -31,17 +31,17 @@ class FiducialFinder:
                 continue
             pattern = pattern_of(one, golden)
             if isinstance(pattern, str):
-                raise RecipeError(f"fiducial {number}: {pattern}", hint="see sji-edge recipe check")
+                raise RecipeError(f"fiducial {number}: {pattern}", hint="check the recipe")
             self._patterns[number] = PatternFinder(pattern)
 
     def find(self, frame: Image) -> list[list[Mark]]:
-        """Find where each fiducial may be.
+        """Find the candidates for each fiducial.
 
         Args:
             frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
 
         Returns:
-            For each the places in frame pixels, the best first; none when nothing in its window is one.
+            The candidates of each fiducial in frame pixels, the best first; none if its window shows no such mark.
         """
         windows = [cut_window(frame, one) for one in self._fiducials]
         found: list[list[Mark]] = [[] for _ in windows]
@@ -57,13 +57,13 @@ class FiducialFinder:
 
 
 def pattern_of(fiducial: Fiducial, golden: Image | None) -> Pattern | str:
-    """Return what a cross or a template looks like, or why its place cannot be told by it."""
+    """Return the pattern of a cross or a template, or why it cannot be located."""
     if isinstance(fiducial, Cross):
         return cross_pattern(fiducial)
     if isinstance(fiducial, Circle):
-        raise TypeError("a circle is found by its edge, not by a pattern")
+        raise TypeError("a circle is located by its edge, not by a pattern")
     if golden is None:
-        return "a template is a patch of golden.png, and there is none"
+        return "a template is a patch of golden.png, which is missing"
     pattern = template_pattern(golden, fiducial)
     return pattern.weakness or pattern
 

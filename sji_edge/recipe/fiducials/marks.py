@@ -1,4 +1,4 @@
-"""What fiducial finders take and give: a window of the frame, and places in it."""
+"""The input and output of fiducial finders: a window of the frame, and places in it."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from sji_edge.core.preprocess import Image, to_channels
 from sji_edge.recipe.fiducials.shapes import Fiducial
 
 MARGIN = 1.6
-"""How much of the surroundings belongs to a fiducial's window, in halves of its size."""
+"""How far a fiducial's window extends beyond the search range, in halves of the fiducial's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A fiducial's centre in pixels.
 
-    ``misfit`` says how far it is from its shape, 0 being best, and compares marks of one fiducial only;
-    ``contrast`` is how many grey levels it stands out by.
+    ``misfit`` measures the deviation from the expected shape, 0 being best; compare it only between marks of one
+    fiducial. ``contrast`` is the difference to the surroundings in grey levels.
     """
 
     x: float
@@ -27,7 +27,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The part of a frame where a fiducial may be: uint8 grey ``(h, w)``, and its corner in the frame."""
+    """The part of a frame where a fiducial is searched: uint8 grey ``(h, w)``, and its corner in the frame."""
 
     pixels: Image
     left: int
@@ -35,7 +35,7 @@ class Window:
 
 
 def cut_window(frame: Image, mark: Fiducial) -> Window:
-    """Cut a fiducial's window out of a frame; a dark mark's is inverted, so that marks are bright."""
+    """Cut a fiducial's window out of a frame; a dark mark's window is inverted, so that marks are always bright."""
     half_x, half_y = mark.half_px
     reach_x, reach_y = mark.search_px + MARGIN * half_x, mark.search_px + MARGIN * half_y
     left, top = max(0, int(mark.x - reach_x)), max(0, int(mark.y - reach_y))

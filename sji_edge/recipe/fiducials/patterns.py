@@ -1,8 +1,8 @@
-"""Fiducials of any look to a fraction of a pixel: crosses, and patches of the golden image.
+"""Find fiducials of any appearance to a fraction of a pixel: crosses, and patches of the golden image.
 
-Normalised correlation over a coarse window proposes places, and once more in full near each. From there the
-pattern is fitted by Gauss-Newton: place, rotation, scale, gain and offset at once, with Tukey's weights, so
-that what covers a part of the mark does not pull it. The gradients are the pattern's own, computed once.
+Normalised correlation over a coarse window proposes places and, at full resolution, refines each. From there
+Gauss-Newton fits place, rotation, scale, gain and offset at once, with Tukey's weights, so that an object covering a
+part of the mark does not shift the result. The gradients are the pattern's own, computed once.
 """
 
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ COARSE_PX = 10
 MIN_COARSE_CORRELATION = 0.4
 MIN_CORRELATION = 0.85
 MIN_SHARE = 0.7
-"""Of a mark's structure (its squared gradients) that must be seen and look like it; the rest may be covered."""
+"""Share of a mark's structure (its squared gradients) that must be visible and match; the rest may be covered."""
 MIN_CONTRAST = 20.0
-"""Grey levels, four standard deviations of what the pattern shows."""
+"""Minimum contrast in grey levels: four standard deviations of the pattern."""
 BLUR_PX = 1.0
 MAX_POINTS = 700
 RIM_PX = 2
 CROSS_MARGIN = 1.3
 MIN_CORNER = 0.02
-"""Least share of a pattern's gradient energy across its main edge: a lone straight edge slides along itself."""
+"""Minimum share of a pattern's gradient energy across its main edge: a single straight edge slides along itself."""
 MAX_TURN_RAD, MAX_SCALE_CHANGE = 0.2, 0.1
 TUKEY = 4.685
 MAX_STEP = np.array([1.0, 1.0, 0.05, 0.02])
 NOISE_SHARE = 0.1
 SETTLED_PX = 5e-3
 REWEIGHTED, ITERATIONS = 5, 10
-"""In the first iterations what does not fit loses its weight; then the weights stay, and the fit settles."""
+"""The first iterations lower the weight of what does not fit; then the weights stay fixed and the fit converges."""
 GAIN = 4
 
 Floats = NDArray[np.float32]
@@ -45,15 +45,15 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """What a fiducial looks like: float32 ``(h, w)`` in grey levels, both odd; its centre is the middle."""
+    """The appearance of a fiducial: float32 ``(h, w)`` in grey levels, both sides odd, centred."""
 
     pixels: Floats
 
     @property
     def weakness(self) -> str:
-        """Why no place can be told from it, or an empty text."""
+        """Why it cannot be located, or an empty text."""
         if _levels(self.pixels) < MIN_CONTRAST:
-            return f"it is flat ({_levels(self.pixels):.0f} grey levels, {MIN_CONTRAST:.0f} are needed)"
+            return f"its contrast is {_levels(self.pixels):.0f} grey levels; it needs at least {MIN_CONTRAST:.0f}"
         blurred = cv2.GaussianBlur(self.pixels, (0, 0), BLUR_PX)
         rise_y, rise_x = np.gradient(blurred)
         tensor = [[(rise_x**2).sum(), (rise_x * rise_y).sum()], [0.0, (rise_y**2).sum()]]
@@ -62,7 +62,7 @@ class Pattern:
 
 
 def cross_pattern(cross: Cross) -> Pattern:
-    """Draw a bright cross on dark, its edges smooth over a pixel."""
+    """Draw a bright cross on a dark background, its edges smoothed over one pixel."""
     half = int(np.ceil(CROSS_MARGIN * cross.size / 2))
     away = np.abs(np.arange(-half, half + 1, dtype=np.float64))
     long = np.clip(cross.size / 2 + 0.5 - away, 0.0, 1.0)
@@ -72,7 +72,7 @@ def cross_pattern(cross: Cross) -> Pattern:
 
 
 def template_pattern(golden: Image, template: Template) -> Pattern:
-    """Cut a patch out of the golden image; what lies beyond its border repeats the border."""
+    """Cut a patch out of the golden image; border pixels are repeated outwards."""
     half_x, half_y = template.width // 2, template.height // 2
     size = (2 * half_x + 1, 2 * half_y + 1)
     shift = np.array([[1.0, 0.0, template.x - half_x], [0.0, 1.0, template.y - half_y]])
@@ -86,7 +86,7 @@ class PatternFinder:
     """Finds one pattern in windows of frames.
 
     Args:
-        pattern: what to look for; its ``weakness`` is empty.
+        pattern: the pattern to find; its ``weakness`` must be empty.
     """
 
     def __init__(self, pattern: Pattern) -> None:
@@ -98,7 +98,7 @@ class PatternFinder:
         small = cv2.resize(pattern.pixels, size, interpolation=cv2.INTER_AREA)
         self._small: Floats = small.astype(np.float32, copy=False)
         self._points, self._design = _design(pattern.pixels)
-        # Turn and scale are small on a line; where the pattern hardly shows them, they stay near zero.
+        # On a line, turn and scale are small; where the pattern hardly shows them, this prior keeps them near zero.
         evidence = float((self._design[:, :2] ** 2).sum()) / 2
         self._prior = np.diag([0.0, 0.0, 0.1 * evidence, 0.1 * evidence, 0.0, 0.0, 0.0])
         structure = (self._design[:, :2] ** 2).sum(axis=1)
@@ -106,13 +106,13 @@ class PatternFinder:
         self._floor = NOISE_SHARE * float(self._design[:, GAIN].std())
 
     def find(self, window: Image) -> list[Mark]:
-        """Find where the pattern may be in a window.
+        """Find candidates for the pattern in a window.
 
         Args:
             window: uint8 grey ``(h, w)``.
 
         Returns:
-            A few marks in window pixels, the best first; none when nothing in the window is one.
+            A few marks in window pixels, the best first; none if the window does not show the pattern.
         """
         found: list[Mark] = []
         places = propose(window, self._small, self._shrink, MIN_COARSE_CORRELATION)
@@ -128,7 +128,7 @@ class PatternFinder:
         return sorted(found, key=lambda mark: mark.misfit)
 
     def _near(self, window: Image, x: float, y: float) -> tuple["_Patch", float, float]:
-        """Cut what is around a place, and return the best whole-pixel place in it, in the patch's pixels."""
+        """Cut the surroundings of a place, and return the best whole-pixel place in them, in the patch's pixels."""
         height, width = self._pixels.shape
         reach = self._shrink + 2
         side = (width + 2 * reach, height + 2 * reach)
@@ -145,7 +145,7 @@ class PatternFinder:
         return patch, float(column + width // 2), float(row + height // 2)
 
     def _fit(self, patch: "_Patch", x: float, y: float) -> Mark | None:
-        """Fit the pattern from a place on; None where it does not come to rest on one."""
+        """Fit the pattern, starting at a place; None if the fit does not converge on the pattern."""
         state = np.array([x, y, 0.0, 0.0])
         grey, seen = patch.sample(self._points, state)
         weights = seen.astype(np.float64)
@@ -176,7 +176,7 @@ class PatternFinder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Patch:
-    """A blurred part of a window, its corner there, and what of it the window shows, all in pixels."""
+    """A blurred part of a window, its corner there, and the part of it inside the window, all in pixels."""
 
     grey: Floats
     left: int
@@ -185,7 +185,7 @@ class _Patch:
     high: Doubles
 
     def sample(self, points: Doubles, state: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
-        """Grey levels where a state puts the points, and whether they are seen."""
+        """Return the grey levels where a state puts the points, and whether these lie inside the window."""
         cos, sin = _turn(state)
         places = points @ np.array([[cos, sin], [-sin, cos]]) + state[:2]
         narrow = places.astype(np.float32)
@@ -206,7 +206,7 @@ def _turn(state: Doubles) -> tuple[float, float]:
 
 
 def _likeness(shape: Doubles, grey: Doubles, weights: Doubles) -> tuple[float, float]:
-    """Weighted correlation of grey levels with a shape, and their contrast."""
+    """Return the weighted correlation of grey levels with a shape, and their contrast."""
     total = max(float(weights.sum()), 1e-12)
     shape_off = shape - (weights @ shape) / total
     grey_off = grey - (weights @ grey) / total
@@ -217,7 +217,7 @@ def _likeness(shape: Doubles, grey: Doubles, weights: Doubles) -> tuple[float, f
 
 
 def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
-    """Points ``(n, 2)`` about the centre, and what each unknown does there ``(n, 7)``.
+    """Return points ``(n, 2)`` about the centre, and the derivative by each unknown there ``(n, 7)``.
 
     The unknowns: x, y, turn, log scale, gain, blur (to first order, the Laplacian), offset.
     """
@@ -225,7 +225,7 @@ def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
     rises = np.gradient(blurred)
     height, width = pixels.shape
     stride = max(1, int(np.ceil(np.sqrt(height * width / MAX_POINTS))))
-    # At the rim of a patch the blur and the rises know only half of what is around.
+    # At the rim of a patch, blur and gradients see only half of their surroundings.
     rows, columns = np.mgrid[RIM_PX : height - RIM_PX : stride, RIM_PX : width - RIM_PX : stride].reshape(
         2, -1
     )
@@ -238,7 +238,7 @@ def _design(pixels: Floats) -> tuple[Doubles, Doubles]:
 
 
 def _tukey(error: Doubles, seen: NDArray[np.bool_], floor: float) -> Doubles:
-    """Tukey's weights of residuals; a deviation below ``floor`` is taken for noise."""
+    """Return Tukey's weights of residuals; a deviation below ``floor`` counts as noise."""
     middle = np.count_nonzero(seen) // 2
     errors: Doubles = np.partition(np.where(seen, error, np.inf), middle)
     spread = max(1.4826 * float(errors[middle]), floor, 1.0)

@@ -1,4 +1,4 @@
-"""Where in a window a pattern may be: correlation at a fraction of the resolution."""
+"""Propose places of a pattern in a window: correlation at a fraction of the resolution."""
 
 import cv2
 import numpy as np
@@ -15,13 +15,13 @@ def propose(
     """Return the places where a shrunk pattern correlates best.
 
     Args:
-        window: uint8 grey ``(h, w)``; beyond its border, the border repeats.
+        window: uint8 grey ``(h, w)``; its border pixels are repeated outwards.
         pattern: float32, already shrunk.
-        shrink: by how much.
-        min_correlation: places below are left out.
+        shrink: the factor by which it was shrunk.
+        min_correlation: places below this are left out.
 
     Returns:
-        At most ``MAX_CANDIDATES`` centres in window pixels, the best first, apart by half a pattern.
+        Up to ``MAX_CANDIDATES`` centres in window pixels, the best first.
     """
     size = (max(1, round(window.shape[1] / shrink)), max(1, round(window.shape[0] / shrink)))
     small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""What a fiducial may be: a disc, a cross, or a patch of the golden image."""
+"""The shapes of a fiducial: a disc, a cross, or a patch of the golden image."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from sji_edge.core.frozen import FrozenModel
 class _Placed(FrozenModel):
     """``x`` and ``y`` are the centre in recipe pixels.
 
-    ``search_px`` bounds how far from its place the centre is looked for, along x and along y.
+    ``search_px`` is how far from its place the centre is searched, along x and along y.
     """
 
     x: float
@@ -67,4 +67,4 @@ Fiducial = Annotated[
     Annotated[Circle, Tag("circle")] | Annotated[Cross, Tag("cross")] | Annotated[Template, Tag("template")],
     Discriminator(_shape_of),
 ]
-"""Any of them; ``shape`` tells which, a circle where it is not given."""
+"""Any of them; ``shape`` selects which, a circle by default."""

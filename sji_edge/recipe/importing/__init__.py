@@ -1,1 +1,1 @@
-"""Recipes made from pick-and-place data."""
+"""Make recipes from pick-and-place data."""

@@ -188,9 +188,9 @@ def test_defects_come_at_their_rate_but_for_the_faultless_frames() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"joints": 0}, "0 joints"),
+        ({"joints": 0}, r"at least 1 joint \(got 0\)"),
         ({"joints": 50, "frame": (612, 512)}, "do not fit"),
-        ({"joints": 4, "defect_rate": 1.5}, "defect rate 1.5"),
+        ({"joints": 4, "defect_rate": 1.5}, r"\(got 1\.5, 0, 8\)"),
         ({"joints": 4, "frame": (40, 40)}, "holds 0"),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_board_that_cannot_be_is_refused(arguments: dict, named: str) -> None:
 def test_limits_that_no_frame_can_have_are_refused() -> None:
     with pytest.raises(UsageError):
         Movement(max_shift_px=-1.0)
-    with pytest.raises(UsageError, match="frame -1"):
+    with pytest.raises(UsageError, match=r"at least 0 \(got -1\)"):
         SyntheticBoards(0, 1).render(-1)
 
 

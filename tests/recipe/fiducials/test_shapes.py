@@ -101,7 +101,7 @@ def test_a_template_without_golden_or_without_a_corner_is_refused():
     with pytest.raises(RecipeError, match=r"fiducial 0: .*golden\.png"):
         Aligner(board)
     flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
-    with pytest.raises(RecipeError, match="flat"):
+    with pytest.raises(RecipeError, match="its contrast is 0 grey levels"):
         Aligner(board, flat)
     edge = flat.copy()
     edge[:, 90:] = 200
