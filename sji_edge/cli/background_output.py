@@ -36,7 +36,7 @@ class BackgroundOutput:
         self._waiting: deque[str] = deque()
         self._condition = threading.Condition()
         self._dropped = self._unsaid = 0
-        self._failed = self._closed = self._busy = False
+        self._failed = self._closed = self._busy = self._stalled = False
         self._thread = threading.Thread(target=self._write_all, name="output", daemon=True)
         self._thread.start()
 
@@ -74,11 +74,13 @@ class BackgroundOutput:
         return self._dropped
 
     def drain(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait until everything is written; False if the reader did not take it in time."""
+        """Wait until everything is written; False if the reader did not take it in time. Waits in vain only once."""
         with self._condition:
-            return self._condition.wait_for(
-                lambda: self._failed or not (self._waiting or self._busy), timeout_s
+            written = self._condition.wait_for(
+                lambda: self._failed or not (self._waiting or self._busy), 0 if self._stalled else timeout_s
             )
+            self._stalled = not written
+            return written
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Write what is queued, then take nothing more; what the reader does not take in time is dropped."""

@@ -95,9 +95,14 @@ class GuardedOutput:
         if self._wait_s is None:
             return True
         try:
-            return bool(select.select([], [self._stream], [], self._wait_s)[1])
+            ready = bool(select.select([], [self._stream], [], self._wait_s)[1])
         except (OSError, ValueError):
+            # Not a file of the system, such as a test's buffer.
             return True
+        # A reader that let one message wait in vain is not waited for again.
+        if not ready:
+            self._wait_s = 0.0
+        return ready
 
     def _fail(self, error: OSError) -> None:
         self.failure = error
