@@ -7,11 +7,11 @@ run = sji.train(
     name="tuned",
     class_weights="balanced",
     beta=0.5,
-    image_size=48,
-    epochs=2,
+    image_size=32,
+    epochs=1,
     batch_size=16,
     progress=print,
 )
 print(f"{run.folder}: PASS below {run.card.thresholds.lower:.3f}, FAIL from {run.card.thresholds.upper:.3f}")
 for split, figures in run.card.metrics.items():
-    print(f"{split}: average precision {figures['ap']:.3f}")
+    print(f"{split}: average precision {figures['average_precision']:.3f}")

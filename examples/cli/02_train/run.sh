@@ -2,4 +2,4 @@
 # Train with a rare class weighted up, under a name of your own.
 set -euo pipefail
 
-sji-edge train joints/ --name tuned --class-weights balanced --beta 0.5 --image-size 48 --epochs 2 --batch-size 16
+sji-edge train joints/ --name tuned --class-weights balanced --beta 0.5 --image-size 32 --epochs 1 --batch-size 16
