@@ -25,4 +25,6 @@ def adamw_one_cycle(
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=learning_rate)
-    return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps, pct_start=WARM_UP)
+    # With exactly one step of warm-up, PyTorch divides by the zero steps between its start and its end.
+    warm_up = 1.5 / steps if WARM_UP * steps == 1.0 else WARM_UP
+    return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps, pct_start=warm_up)
