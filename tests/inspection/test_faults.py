@@ -74,7 +74,9 @@ def test_a_faulty_frame_is_error_and_its_neighbours_are_judged(tmp_path, cause, 
         closing(JsonlSink(tmp_path / "records.jsonl")) as lines,
     ):
         settings = LoopSettings(low_latency=low_latency)
-        summary = Inspection(source, recipe_judge(tmp_path), [database, lines], clock, settings).run()
+        summary = Inspection(
+            source, recipe_judge(tmp_path, live=True), [database, lines], clock, settings
+        ).run()
     assert summary.errors == {cause: 1}
     assert summary.captured == 3
     assert summary.joints[Verdict.PASS] == 2 * len(PLACES)

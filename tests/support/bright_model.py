@@ -122,10 +122,12 @@ def recipe_judge(
     engine: Engine | None = None,
     backend: str = "onnxruntime",
     deadlines: Deadlines | None = None,
+    live: bool = False,
 ) -> BoardJudge:
     layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
     engine = engine or open_engine(folder, max_batch, backend=backend)
-    return BoardJudge(engine, MODEL, layout, clock or FakeClock(step_s=0.001), "run", deadlines=deadlines)
+    clock = clock or FakeClock(step_s=0.001)
+    return BoardJudge(engine, MODEL, layout, clock, "run", deadlines=deadlines, live=live)
 
 
 def image_judge(folder: Path, clock: FakeClock | None = None, backend: str = "onnxruntime") -> BoardJudge:

@@ -32,6 +32,7 @@ class BoardJudge:
         run: begins every board's name, so that no two runs share one.
         deadlines: how late a verdict may be.
         on_device: let an engine that can do so cut the joints itself; then nobody else sees the crops.
+        live: the frames come from a camera that never takes the same image twice; stored ones may be equal.
         watch: stands around the engine's calls; whoever closes the engine passes the one that it closes it by.
 
     Raises:
@@ -48,6 +49,7 @@ class BoardJudge:
         *,
         deadlines: Deadlines | None = None,
         on_device: bool = False,
+        live: bool = True,
         watch: EngineWatch | None = None,
     ) -> None:
         spec = engine.spec
@@ -60,7 +62,7 @@ class BoardJudge:
         self._engine = engine
         self._model = model
         self._layout = layout
-        self._checks = layout.checks()
+        self._checks = layout.checks(live=live)
         self._joint_checks = layout.joint_checks()
         self._clock = clock
         self._records = RecordMaker(model, layout, clock, run)
@@ -130,10 +132,6 @@ class BoardJudge:
         work = self.prepare(frame, self.own_buffer, acquire_ns)
         self.infer([work])
         return self.decide(work)
-
-    def forget_last_frame(self) -> None:
-        """Let the next frame equal the last one without being called frozen."""
-        self._checks.forget_last_frame()
 
     def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
         """Check a frame, find its joints, cut them into ``buffer``, and check that each can be seen."""

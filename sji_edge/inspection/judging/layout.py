@@ -1,14 +1,12 @@
 """Where the joints of a frame are: in a recipe's boxes, or the image is the one joint."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.core.images.read import IMAGE_SUFFIXES
 from sji_edge.core.preprocess import (
     Image,
     Matrix,
@@ -60,20 +58,14 @@ class Layout(Protocol):
     def names(self, frame: Frame) -> tuple[str, ...]:
         """Reference designators, in the order of ``limits`` and of the maps."""
 
-    def checks(self) -> FrameChecks:
-        """The checks of one stream's frames, from its first one on."""
+    def checks(self, *, live: bool) -> FrameChecks:
+        """The checks of one stream's frames, from its first one on; ``live`` also finds frozen frames."""
 
     def joint_checks(self) -> HiddenJoints:
         """The check of whether each joint can be seen."""
 
     def place(self, pixels: Image) -> Placement | Fault:
         """Find the joints in a frame that passed its checks."""
-
-
-def bare_name(frame_name: str) -> str:
-    """An image file's name without its suffix; any other frame's name as it is (``clip.mp4#000001``)."""
-    path = Path(frame_name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else frame_name
 
 
 class RecipeLayout:
@@ -116,9 +108,9 @@ class RecipeLayout:
         del frame
         return self._names
 
-    def checks(self) -> FrameChecks:
-        """The recipe's frame size and limits, against its golden image."""
-        return FrameChecks(self._board.frame, self._board.checks, self._golden)
+    def checks(self, *, live: bool) -> FrameChecks:
+        """Check the recipe's frame size and limits, compared with its golden image."""
+        return FrameChecks(self._board.frame, self._board.checks, self._golden, live=live)
 
     def joint_checks(self) -> HiddenJoints:
         """Compares each joint with what the golden image shows in its box."""
@@ -158,12 +150,12 @@ class ImageLayout:
         return self._limits
 
     def names(self, frame: Frame) -> tuple[str, ...]:
-        """The image's name without its suffix."""
-        return (bare_name(frame.name),)
+        """The frame's name, with path and suffix: ``a/pad.png``, ``b/pad.png`` and ``pad.tif`` are three joints."""
+        return (frame.name,)
 
-    def checks(self) -> FrameChecks:
-        """Any size will do."""
-        return FrameChecks()
+    def checks(self, *, live: bool) -> FrameChecks:
+        """Accept any size."""
+        return FrameChecks(live=live)
 
     def joint_checks(self) -> HiddenJoints:
         """There is no golden image to compare with."""

@@ -1,4 +1,4 @@
-"""Metrics over HTTP, for this machine alone."""
+"""Serves metrics over HTTP on this machine's loopback address."""
 
 import threading
 from collections.abc import Callable
@@ -12,14 +12,14 @@ TIMEOUT_S = 5.0
 
 
 class MetricsServer:
-    """Serves ``/metrics`` on the loopback address from a thread of its own.
+    """Serves ``/metrics`` on the loopback address, in a thread of its own.
 
     Args:
-        port: to listen on; 0 takes a free one, see ``port``.
-        text: called for each request, in another thread.
+        port: port to listen on; 0 takes a free one, see ``port``.
+        text: returns the metrics; called for each request, in another thread.
 
     Raises:
-        UsageError: the port is taken or not allowed.
+        UsageError: the port is in use or not permitted.
     """
 
     def __init__(self, port: int, text: Callable[[], str]) -> None:
@@ -27,11 +27,11 @@ class MetricsServer:
             metrics = staticmethod(text)
 
         try:
-            self._server = ThreadingHTTPServer((ADDRESS, port), Handler)
+            self._server = _Server((ADDRESS, port), Handler)
         except OSError as error:
             raise UsageError(
                 f"cannot serve metrics on {ADDRESS}:{port}: {error.strerror}",
-                hint="choose another --metrics-port",
+                hint="choose another port for the metrics",
             ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
@@ -39,7 +39,7 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that the server listens on."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
@@ -49,12 +49,17 @@ class MetricsServer:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore a client that leaves before it has its answer: the terminal belongs to the run."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     metrics: Callable[[], str]
     timeout = TIMEOUT_S
 
     def do_GET(self) -> None:
-        """Answer ``/metrics``, and nothing else."""
+        """Answer ``/metrics``; everything else is 404."""
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(404, "the metrics are at /metrics")
             return
@@ -66,4 +71,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal belongs to the run."""
+        """Print nothing: the terminal belongs to the run."""

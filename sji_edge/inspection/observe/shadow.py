@@ -1,9 +1,9 @@
-"""Shadow parity: a share of the crops judged again by the reference graph, beside the loop."""
+"""Shadow parity: judges a share of the crops again with the reference graph, beside the loop."""
 
 import json
 import os
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +19,10 @@ from sji_edge.inspection.judging.frame_job import Model, Work
 from sji_edge.inspection.judging.layout import Layout, Limits
 
 QUEUE = 32
-"""Frames whose crops may wait for the reference; what comes while it is full is not replayed, and counted."""
+"""Maximum number of frames whose crops wait for the reference; crops beyond that are skipped and counted."""
 NICENESS = 10
 GOLDEN_TURN = 0x9E3779B97F4A7C15
-"""The golden ratio's part of a whole turn, which is 2^64."""
+"""The golden ratio's fraction of a full turn of 2^64."""
 CLOSE_S = 5.0
 
 
@@ -31,13 +31,13 @@ class ShadowReport:
     """What the replay found.
 
     Attributes:
-        replayed: crops that both judged.
-        skipped: crops of the share that were not replayed: the reference was still busy, or had failed.
+        replayed: crops that both the engine and the reference judged.
+        skipped: crops of the share that were not replayed, because the reference was busy or had failed.
         flips: verdicts that differ.
-        escape_flips: those of them where the engine says PASS.
-        max_score_error: greatest difference of two scores.
-        mean_score_error: over all replayed crops; a score that is not finite counts as 1 off.
-        failure: why the replay ended early; empty if it did not.
+        escape_flips: flips in which the engine says PASS.
+        max_score_error: largest difference between two scores.
+        mean_score_error: mean over all replayed crops; a score that is not finite counts as an error of 1.
+        failure: why the replay ended early; empty otherwise.
     """
 
     replayed: int = 0
@@ -59,15 +59,15 @@ class _Sample:
 
 
 class Shadow:
-    """Replays crops in a thread of its own, of lower priority where the system allows it.
+    """Replays crops in a thread of its own, at lower priority if the system allows that.
 
     Args:
-        reference: the FP32 graph, opened for one thread and for this alone.
-        model: the logits' meaning.
+        reference: the FP32 graph, opened for one thread. The shadow owns it and closes it after its last call.
+        model: the meaning of the logits.
         layout: the joints, with the engine's thresholds.
         reference_limits: the joints' thresholds for the reference's scores.
-        share: of the crops, above 0 and at most 1.
-        path: JSON lines, one for each verdict that differs; made when the first one does.
+        share: share of the crops, above 0 and at most 1.
+        path: JSON lines file with one line per verdict that differs; created with the first one.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class Shadow:
         self._report = ShadowReport()
         self._lock = threading.Lock()
         self._samples: Channel[_Sample] = Channel(QUEUE)
-        self._thread = threading.Thread(target=self._replay_all, name="shadow", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
     def take(self, work: Work) -> None:
-        """Take a frame's share of crops after the engine has judged them; never waits."""
+        """Take a frame's share of crops after the engine has judged them. Never waits."""
         if work.logits is None or work.placement is None or not len(work.crops):
             return
         chosen = self._choose(len(work.crops))
         if not chosen.size:
             return
-        # A dropped sample costs a look at the queue and no copy.
+        # Check the queue first, so that a skipped sample costs no copy.
         if len(self._samples) >= QUEUE or not self._thread.is_alive():
             self._skip(chosen.size)
             return
@@ -115,10 +115,10 @@ class Shadow:
             self._skip(chosen.size)
 
     def _choose(self, crops: int) -> NDArray[np.intp]:
-        """Which of the next crops belong to the share, evenly spread over the run and over a board's joints.
+        """Select those of the next crops that belong to the share, spread evenly over the run and a board's joints.
 
-        Multiples of the golden ratio lie evenly on a circle, and so does every joint's own part of them; a plain
-        count would take the same joints of every board wherever their number divides by the share's.
+        Multiples of the golden ratio lie evenly on a circle, and so do those of each single joint. A plain count would
+        select the same joints of every board if their number is a multiple of the share's.
         """
         numbers = np.arange(self._seen, self._seen + crops, dtype=np.uint64)
         self._seen += crops
@@ -130,12 +130,15 @@ class Shadow:
             self._report = replace(self._report, skipped=self._report.skipped + crops)
 
     def report(self) -> ShadowReport:
-        """Return what was found so far; from any thread."""
+        """Return what was found so far. Any thread may call it."""
         with self._lock:
             return self._report
 
     def close(self) -> ShadowReport:
-        """Replay what waits, for a few seconds at most; what is then left counts as skipped."""
+        """Replay the queued crops for a few seconds at most; count those that are left as skipped.
+
+        The shadow's thread closes the reference. If a call of the reference does not return, it stays open.
+        """
         self._samples.close()
         self._thread.join(CLOSE_S)
         while (left := self._samples.get_waiting()) is not None:
@@ -143,19 +146,36 @@ class Shadow:
         self._thread.join(CLOSE_S)
         return self.report()
 
-    def _replay_all(self) -> None:
+    def _run(self) -> None:
         with suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (sample := self._samples.get()) is not None:
-            try:
-                self._replay(sample)
-            except Exception as error:  # noqa: BLE001 - kept for the report; the loop goes on without a shadow
-                self._skip(len(sample.places))
-                with self._lock:
-                    self._report = replace(self._report, failure=f"{type(error).__name__}: {error}")
-                break
+        with closing(self._reference):
+            while (sample := self._samples.get()) is not None:
+                if not self._replayed(sample):
+                    break
 
-    def _replay(self, sample: _Sample) -> None:
+    def _replayed(self, sample: _Sample) -> bool:
+        """Replay a sample; return False, with the reason in the report, when the shadow cannot go on."""
+        try:
+            lines = self._replay(sample)
+        except Exception as error:  # noqa: BLE001 - kept for the report; the loop goes on without a shadow
+            self._skip(len(sample.places))
+            return self._fail(f"{type(error).__name__}: {error}")
+        try:
+            if lines:
+                with self._path.open("a", encoding="utf-8") as stream:
+                    stream.writelines(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+        except OSError as error:
+            return self._fail(f"cannot write {self._path}: {error.strerror}")
+        return True
+
+    def _fail(self, reason: str) -> bool:
+        with self._lock:
+            self._report = replace(self._report, failure=reason)
+        return False
+
+    def _replay(self, sample: _Sample) -> list[dict[str, object]]:
+        """Judge a sample with the reference and count it; return a line for each verdict that differs."""
         logits = [
             self._reference.infer(sample.crops[start : start + self._reference.spec.max_batch])
             for start in range(0, len(sample.crops), self._reference.spec.max_batch)
@@ -167,7 +187,7 @@ class Shadow:
         errors = np.abs(sample.scores - scores)
         errors[~np.isfinite(errors)] = 1.0
         flipped = np.flatnonzero(verdicts != wanted)
-        lines = [
+        lines: list[dict[str, object]] = [
             {
                 "type": "shadow",
                 "frame": sample.frame_name,
@@ -180,9 +200,7 @@ class Shadow:
             for index in flipped
         ]
         self._count(errors, len(flipped), int((verdicts[flipped] == PASS).sum()))
-        if lines:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.writelines(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+        return lines
 
     def _count(self, errors: NDArray[np.float64], flips: int, escapes: int) -> None:
         self._error_sum += float(errors.sum())
@@ -200,7 +218,7 @@ class Shadow:
 
 
 def as_json(report: ShadowReport) -> dict[str, object]:
-    """Return a report's fields for a status line."""
+    """Return the fields of a report for a status line."""
     return asdict(report)
 
 

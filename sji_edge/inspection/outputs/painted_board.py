@@ -13,7 +13,6 @@ from sji_edge.core.preprocess import Image, Matrix, to_channels
 from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.judging.frame_job import Judgement
-from sji_edge.inspection.judging.layout import bare_name
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
 
 COLOURS_BGR = {
@@ -27,6 +26,8 @@ PLATE_BGR = (24, 24, 24)
 SUBPIXEL_BITS = 4
 JPEG_QUALITY = 92
 UNSAFE = re.compile(r"[^\w.-]+")
+MAX_STEM = 120
+"""Characters of a picture's name; the board's name, which is unique, comes first."""
 
 
 def paint_board(pixels: Image, judgement: Judgement, spec: PreprocessSpec) -> Image:
@@ -105,20 +106,29 @@ def _write(
 def save_picture(
     store: PictureFolder, frame: Frame, judgement: Judgement, spec: PreprocessSpec
 ) -> Path | None:
-    """Paint a judged frame into the store as ``NAME.jpg``, replacing a picture of that name.
+    """Paint a judged frame into the store as ``BOARD_FRAME.jpg``.
+
+    The board's name begins with the run's and is unique, so no picture replaces another one. The frame's name follows,
+    with its path and suffix: ``20250131T080910.123456Z-000003_a_board.png.jpg``.
 
     Returns:
-        The picture, or None for a frame without pixels or beyond the store's quota.
+        The picture's path, or None for a frame without pixels and for a picture beyond the store's quota.
 
     Raises:
         OutputError: it cannot be written.
     """
     if frame.pixels is None:
         return None
-    name = f"{UNSAFE.sub('_', bare_name(frame.name))}.jpg"
+    name = picture_name(judgement.record.board, frame.name)
     done, data = cv2.imencode(
         ".jpg", paint_board(frame.pixels, judgement, spec), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     if not done:
         raise OutputError(f"cannot encode {name}")
     return store.write(name, data.tobytes())
+
+
+def picture_name(board: str, frame: str) -> str:
+    """Return a file name that most systems accept, from the names of a board and its frame."""
+    stem = UNSAFE.sub("_", f"{board}_{frame}")
+    return f"{stem[:MAX_STEM]}.jpg"

@@ -62,7 +62,8 @@ class Refiner:
         self._rois = rois.copy()
         self._rois[:, 2:4] *= SURROUNDINGS
         self._step = self._rois[:, 2:4] / PATCH_PX
-        self._limit = np.minimum(settings.max_shift_px, SHARE_OF_PITCH * _pitch(rois))
+        reach_px = settings.max_shift_px / SHARE_OF_PITCH
+        self._limit = np.minimum(settings.max_shift_px, SHARE_OF_PITCH * _pitch(rois, reach_px))
         patches, _ = self._patches(golden, np.eye(2, 3))
         self._textured = patches.std(axis=(1, 2)) >= MIN_LEVELS
         self._golden = np.conj(_spectra(patches))
@@ -106,12 +107,25 @@ class Refiner:
         return patches[..., 0].astype(np.float32), outside_frame(maps, _SPEC, image.shape)
 
 
-def _pitch(rois: Matrix) -> NDArray[np.float64]:
-    """Return the distance of each box's centre to the nearest other one; infinite for a single box."""
-    distance = np.hypot(*(rois[:, None, :2] - rois[None, :, :2]).transpose(2, 0, 1))
-    np.fill_diagonal(distance, np.inf)
-    nearest: NDArray[np.float64] = distance.min(axis=1)
-    return nearest
+def _pitch(rois: Matrix, reach_px: float) -> NDArray[np.float64]:
+    """Return the distance of each box's centre to the nearest other one; infinity where none is within ``reach_px``.
+
+    Boxes sorted by x are compared with the next one, the one after that, and so on, as long as any pair is near enough:
+    a table of all pairs would take 80 GB for 100,000 joints.
+    """
+    order = np.argsort(rois[:, 0], kind="stable")
+    x, y = rois[order, 0], rois[order, 1]
+    nearest = np.full(len(rois), np.inf)
+    for ahead in range(1, len(rois)):
+        step = x[ahead:] - x[:-ahead]
+        if step.min() > reach_px:
+            break
+        distance = np.hypot(step, y[ahead:] - y[:-ahead])
+        np.minimum(nearest[:-ahead], distance, out=nearest[:-ahead])
+        np.minimum(nearest[ahead:], distance, out=nearest[ahead:])
+    pitch = np.empty_like(nearest)
+    pitch[order] = np.where(nearest <= reach_px, nearest, np.inf)
+    return pitch
 
 
 def _spectra(patches: NDArray[np.float32]) -> NDArray[np.complex64]:

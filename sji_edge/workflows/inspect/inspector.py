@@ -159,10 +159,11 @@ class Inspector:
         """
         pixels = _checked(frame)
         if self._single is None:
-            self._single = self._warm_judge(self._layout(self._recipe), self._recipe, _run_name(self._clock))
+            # The same picture may be judged twice; only a camera that repeats itself is a fault.
+            self._single = self._warm_judge(
+                self._layout(self._recipe), self._recipe, _run_name(self._clock), live=False
+            )
         number = next(self._numbers)
-        # The same picture may be judged twice; only a camera that repeats itself is a fault.
-        self._single.forget_last_frame()
         shown = Frame(number, name or f"frame#{number:06d}", self._clock.monotonic_ns(), pixels)
         return self._single.judge(shown).record
 
@@ -274,6 +275,7 @@ class Inspector:
             recipe,
             run or _run_name(self._clock),
             deadlines=settings.deadlines(is_stored(source)),
+            live=not is_stored(source),
             alone=settings.low_latency,
             # The shadow judges the same crops again, so they must be cut where it can read them.
             on_device=settings.shadow is None,
@@ -287,6 +289,7 @@ class Inspector:
         run: str,
         *,
         deadlines: Deadlines | None = None,
+        live: bool,
         alone: bool = True,
         on_device: bool = True,
     ) -> BoardJudge:
@@ -298,6 +301,7 @@ class Inspector:
             run,
             deadlines=deadlines,
             on_device=on_device,
+            live=live,
             watch=self._watch,
         )
         golden = None if recipe is None else recipe.golden

@@ -104,7 +104,8 @@ def _shadow(stack: ExitStack, inspector: Inspector, stream: OpenStream, paths: R
     if share is None:
         return None
     limits = inspector.reference_layout(stream.recipe).limits
-    reference = stack.enter_context(closing(open_reference(inspector.bundle, threads=1)))
+    # The shadow closes it after its last call.
+    reference = open_reference(inspector.bundle, threads=1)
     shadow = Shadow(reference, inspector.model(), stream.layout, limits, share, paths.shadow)
     stack.callback(shadow.close)
     return shadow

@@ -163,7 +163,7 @@ def test_without_a_recipe_an_image_is_one_joint_cut_as_in_training(tmp_path, sha
     image = np.random.default_rng(0).integers(30, 90, shape, np.uint8)
     record = image_judge(tmp_path).judge(frame_of(image, name="pad7.png")).record
     grey = crop_of_image(image, SPEC).mean(dtype=np.float64)
-    assert [joint.refdes for joint in record.joints] == ["pad7"]
+    assert [joint.refdes for joint in record.joints] == ["pad7.png"]
     assert record.joints[0].score == pytest.approx(score_of(grey), abs=1e-5)
     assert record.recipe_sha256 == ""
 

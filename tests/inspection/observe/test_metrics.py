@@ -1,5 +1,8 @@
 import json
 import re
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -75,3 +78,24 @@ def test_server_answers_on_the_loopback_address_only_for_metrics():
         caught.value.close()
         with pytest.raises(UsageError, match="cannot serve metrics"):
             MetricsServer(server.port, str)
+
+
+def test_client_that_leaves_before_its_answer_prints_nothing(capfd):
+    asked, left = threading.Event(), threading.Event()
+
+    def slowly():
+        asked.set()
+        left.wait(10)
+        return "sji_edge_up 1\n" * 200_000
+
+    with closing(MetricsServer(0, slowly)) as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert asked.wait(10)
+        client.close()
+        left.set()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+            assert answer.status == 200
+            answer.read()
+    assert capfd.readouterr() == ("", "")

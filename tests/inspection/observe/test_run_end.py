@@ -93,7 +93,8 @@ def test_run_without_a_judged_joint_fails_and_names_the_commonest_cause(tmp_path
         inspection.run()
     assert caught.value.exit_code == 3
     assert (
-        "2 of 3 boards are ERROR wrong-size; the first: board01.png: 64x48, 640x520" in caught.value.message
+        "2 of 3 boards are ERROR wrong-size; the first: board01.png: 64x48 pixels instead of 640x520"
+        in caught.value.message
     )
     assert caught.value.hint == NEXT_STEP[Cause.WRONG_SIZE]
     assert len(indices(tmp_path)) == 3

@@ -18,7 +18,7 @@ from sji_edge.inspection.judging.frame_job import Work
 from sji_edge.inspection.judging.layout import ImageLayout
 from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.observe.shadow import Shadow
-from sji_edge.testing import FakeClock
+from sji_edge.testing import FakeClock, FakeEngine
 
 
 def shadow_of(tmp_path, share, knee=60.0):
@@ -105,3 +105,25 @@ def test_a_board_that_was_not_judged_is_not_replayed(tmp_path):
     judge.infer([work])
     shadow.take(work)
     assert shadow.close().replayed == 0
+
+
+def test_a_line_that_cannot_be_written_ends_the_shadow_and_counts_its_sample_once(tmp_path):
+    shadow, _ = shadow_of(tmp_path, Fraction(1), knee=50.0)
+    (tmp_path / "run.shadow.jsonl").mkdir()
+    report = run(tmp_path, shadow)
+    assert report.failure.startswith(f"cannot write {tmp_path / 'run.shadow.jsonl'}")
+    assert report.flips == 1
+    assert report.replayed + report.skipped == len(GREYS)
+
+
+def test_the_shadow_closes_its_reference_and_not_under_a_call(tmp_path, monkeypatch):
+    monkeypatch.setattr("sji_edge.inspection.observe.shadow.CLOSE_S", 0.1)
+    layout = ImageLayout(SPEC, THRESHOLDS)
+    for stalls_on in ([], [1]):
+        reference = FakeEngine(0.1, crop_shape=SPEC.shape, stalls_on=stalls_on)
+        shadow = Shadow(reference, MODEL, layout, layout.limits, Fraction(1), tmp_path / "run.shadow.jsonl")
+        run(tmp_path, shadow)
+        assert reference.closed is not bool(stalls_on)
+        reference.release()
+        shadow._thread.join(10)
+        assert reference.closed

@@ -3,13 +3,34 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from support.bright_model import PLACES, SIDE, SPEC, board_image, frame_of, image_judge, recipe_judge
+from support.bright_model import (
+    MODEL,
+    PLACES,
+    SIDE,
+    SPEC,
+    THRESHOLDS,
+    board_image,
+    frame_of,
+    grey_patch,
+    image_judge,
+    open_engine,
+    recipe_judge,
+)
 from support.drawn_board import place, rigid
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.verdict import Verdict
-from sji_edge.inspection.outputs.painted_board import COLOURS_BGR, box_corners, paint_board, save_picture
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import ImageLayout
+from sji_edge.inspection.outputs.painted_board import (
+    COLOURS_BGR,
+    box_corners,
+    paint_board,
+    picture_name,
+    save_picture,
+)
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
+from sji_edge.testing import FakeClock
 
 GREYS = {"J1": 40, "J2": 60, "J3": 80, "J4": 0, "J5": 40}
 WANTED = {
@@ -62,7 +83,7 @@ def test_pictures_are_named_after_frames(tmp_path):
     frame = frame_of(np.full((60, 60), 80, np.uint8), name="clip.mp4#000001")
     store = PictureFolder(tmp_path / "pictures")
     path = save_picture(store, frame, judge.judge(frame), SPEC)
-    assert path == store.folder / "clip.mp4_000001.jpg"
+    assert path == store.folder / "run-000000_clip.mp4_000001.jpg"
     assert cv2.imread(str(path)).shape[1] == 60
     nothing = frame_of(None, error="gone")
     assert save_picture(store, nothing, judge.judge(nothing), SPEC) is None
@@ -70,3 +91,31 @@ def test_pictures_are_named_after_frames(tmp_path):
     store.folder.write_text("in the way")
     with pytest.raises(OutputError):
         save_picture(store, frame, judge.judge(frame), SPEC)
+
+
+def test_frames_of_the_same_stem_and_later_runs_keep_a_picture_each(tmp_path):
+    store = PictureFolder(tmp_path / "pictures")
+    names = ["a/board.png", "b/board.png", "board.tif", "camera0#000000"]
+    image = grey_patch(80, 60)
+    for run in ("run1", "run2"):
+        judge = BoardJudge(open_engine(tmp_path), MODEL, ImageLayout(SPEC, THRESHOLDS), FakeClock(), run)
+        for index, name in enumerate(names):
+            frame = frame_of(image, index, name)
+            judgement = judge.judge(frame)
+            assert [joint.refdes for joint in judgement.record.joints] == [name]
+            path = save_picture(store, frame, judgement, SPEC)
+            assert path.name.startswith(judgement.record.board)
+    kept = sorted(path.name for path in store.folder.glob("*.jpg"))
+    assert kept[:4] == [
+        "run1-000000_a_board.png.jpg",
+        "run1-000001_b_board.png.jpg",
+        "run1-000002_board.tif.jpg",
+        "run1-000003_camera0_000000.jpg",
+    ]
+    assert len(kept) == 8
+
+
+def test_picture_of_a_frame_with_a_long_name_keeps_the_boards_name():
+    name = picture_name("run-000007", "x" * 300)
+    assert len(name) < 140
+    assert name.startswith("run-000007_xxx")

@@ -98,7 +98,7 @@ def test_a_picture_of_the_same_name_is_replaced_and_counted_once(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot make"):
+    with pytest.raises(OutputError, match="cannot create"):
         PictureFolder(tmp_path / "file")
 
 
@@ -258,3 +258,32 @@ def test_a_table_that_is_none_is_said_so(tmp_path):
     (folder / "crops.csv").write_text("")
     crops_of(folder, 10**6, 2)
     assert [row["board"] for row in table(folder)] == ["run-000000", "run-000001"]
+
+
+@pytest.mark.parametrize("linked_later", [False, True])
+def test_what_a_linked_sub_folder_leads_to_is_neither_deleted_nor_counted(tmp_path, linked_later):
+    outside, folder = tmp_path / "outside", tmp_path / "crops"
+    outside.mkdir()
+    (outside / "old.png").write_bytes(bytes(200))
+    store = PictureFolder(folder, quota_bytes=250)
+    store.write("FAIL/old.png", bytes(200))
+    (folder / "FAIL").rename(tmp_path / "moved")
+    (folder / "FAIL").symlink_to(outside)
+    if not linked_later:
+        store = PictureFolder(folder, quota_bytes=250)
+    for number in range(3):
+        store.write(f"REVIEW/{number}.png", bytes(200))
+    assert (outside / "old.png").exists()
+    assert (folder / "REVIEW" / "2.png").exists()
+    with pytest.raises(OutputError, match="a link that leads out of"):
+        store.write("FAIL/new.png", bytes(10))
+    assert sorted(path.name for path in outside.iterdir()) == ["old.png"]
+
+
+def test_a_folder_that_is_a_link_itself_is_used(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "crops").symlink_to(tmp_path / "disk")
+    store = PictureFolder(tmp_path / "crops", quota_bytes=250)
+    for number in range(3):
+        store.write(f"FAIL/{number}.png", bytes(200))
+    assert names(store) == ["FAIL/2.png"]

@@ -10,7 +10,7 @@ from sji_edge.core.errors import RecipeError
 from sji_edge.core.preprocess import crops_to_image
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.judging.layout import RecipeLayout
-from sji_edge.recipe.align.refine import Refiner
+from sji_edge.recipe.align.refine import Refiner, _pitch
 from sji_edge.recipe.board import Recipe, Refinement
 
 CENTRES = np.array([(x, y) for y in (150.0, 260.0, 370.0) for x in (200.0, 320.0, 440.0)])
@@ -115,3 +115,13 @@ def test_refinement_needs_golden_and_its_hash_covers_it(tmp_path):
     first = Recipe.load(tmp_path).sha256
     cv2.imwrite(str(tmp_path / "golden.png"), np.zeros(SIZE[::-1], np.uint8))
     assert Recipe.load(tmp_path).sha256 != first
+
+
+def test_pitch_is_the_distance_to_the_nearest_other_box_within_reach():
+    centres = np.random.default_rng(3).uniform(0, 400, (500, 2))
+    rois = np.column_stack([centres, np.full((500, 3), 9.0)])
+    distances = np.hypot(*(centres[:, None] - centres[None]).transpose(2, 0, 1))
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.min(axis=1)
+    np.testing.assert_allclose(_pitch(rois, 12.0), np.where(nearest <= 12.0, nearest, np.inf))
+    np.testing.assert_array_equal(_pitch(rois[:1], 12.0), [np.inf])

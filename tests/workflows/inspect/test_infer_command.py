@@ -57,7 +57,11 @@ def test_judges_the_frames_of_a_recipes_own_folder_but_not_its_golden_image(tmp_
             "SELECT refdes, package FROM packages WHERE recipe_sha256 = (SELECT max(recipe_sha256) FROM boards)"
         ).fetchall()
     assert packages == [(name, "rect") for name in sorted(PLACES)]
-    assert sorted(path.name for path in pictures.glob("*.jpg")) == ["board0.jpg", "board1.jpg", "board2.jpg"]
+    names = [path.name for path in pictures.glob("*.jpg")]
+    assert len(names) == 6
+    assert sorted(name.partition("_")[2] for name in names) == [
+        f"board{number}.png.jpg" for number in (0, 0, 1, 1, 2, 2)
+    ]
     assert "inspections.db" in done.output
     assert "3 frames, 3 judged" in done.output
 
@@ -279,5 +283,6 @@ def test_a_picture_larger_than_the_quota_is_said_once(tmp_path, boards, bundle):
     assert done.exit_code == 0
     assert not list(pictures.glob("*.jpg"))
     [warning] = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert f"{pictures / 'board0.jpg'} is not kept" in warning
-    assert "0.002 MB; raise --quota-mb" in warning
+    assert f"{pictures}/" in warning
+    assert "_board0.png.jpg is not kept: " in warning
+    assert "exceed the folder's quota of 0.002 MB; raise the picture quota" in warning
