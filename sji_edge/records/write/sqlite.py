@@ -94,7 +94,7 @@ class SqliteSink:
             raise OutputError(f"cannot open {path}: {error}") from error
         try:
             self._prepare()
-            self._identity = FileIdentity(path)
+            self._identity = FileIdentity(Path(path))
         except sqlite3.Error as error:
             self._connection.close()
             raise self._refusal(f"into {path}", error) from error
