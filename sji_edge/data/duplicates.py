@@ -15,7 +15,7 @@ from sji_edge.core.preprocess import Image, to_channels
 
 SIDE = 16
 NEAR_BITS = 32
-"""Two pictures whose hashes differ in at most so many of ``SIDE * SIDE`` bits are near duplicates."""
+"""Two pictures are near duplicates if at most this many of the ``SIDE * SIDE`` bits differ."""
 
 Hashes = NDArray[np.uint8]
 _ROWS = 256

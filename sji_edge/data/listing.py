@@ -36,7 +36,7 @@ class Listing:
 
 def splits_present(root: Path) -> tuple[str, ...]:
     """Return the splits that a dataset's folder holds, in the order train, validation, test."""
-    return tuple(split for split in SPLIT_FOLDERS if _candidates(root, split))
+    return tuple(split for split in SPLIT_FOLDERS if root.is_dir() and _candidates(root, split))
 
 
 def split_folder(root: Path, split: str) -> Path:

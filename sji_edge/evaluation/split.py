@@ -11,8 +11,9 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.left_out import in_one_line
 from sji_edge.core.preprocess import Image
 from sji_edge.core.text import readable
-from sji_edge.data.folder import SPLIT_FOLDERS, FolderDataset, crops_of
+from sji_edge.data.folder import FolderDataset, crops_of
 from sji_edge.data.groups import NO_GROUP, groups_of
+from sji_edge.data.listing import splits_present
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class LabelledSplit:
 
 def has_split(data: Path, name: str) -> bool:
     """Tell whether a dataset has a folder for a split."""
-    return any((data / folder).is_dir() for folder in SPLIT_FOLDERS[name])
+    return name in splits_present(data)
 
 
 def read_split(data: Path, name: str, card: ModelCard, bit_depth: int | None = None) -> LabelledSplit:

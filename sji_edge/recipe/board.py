@@ -12,11 +12,12 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError, RecipeError, RoiOutsideFrameError
 from sji_edge.core.files import parse_json, read_bounded
-from sji_edge.core.findings import in_words
+from sji_edge.core.findings import in_one_sentence
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image
@@ -191,14 +192,22 @@ def _parse_board(data: bytes) -> tuple[Board | None, list[Problem]]:
         return None, [Problem(error.message)]
     except ValidationError as error:
         text = data.decode("utf-8-sig")
-        return None, [_board_problem(text, found["loc"], in_words(found["msg"])) for found in error.errors()]
+        return None, [_board_problem(text, found) for found in error.errors()]
 
 
-def _board_problem(text: str, loc: tuple[int | str, ...], message: str) -> Problem:
+def _board_problem(text: str, found: ErrorDetails) -> Problem:
     # Between a fiducial's number and its field, pydantic names the shape that it was read as.
-    path = [part for place, part in enumerate(loc) if not (place == 2 and part in SHAPES)]
-    name = readable(".".join(map(str, path))) or "board"
-    return Problem(f"{BOARD_FILE} line {line_of(text, path)}: {name}: {readable(message)}")
+    path = [part for place, part in enumerate(found["loc"]) if not (place == 2 and part in SHAPES)]
+    name = ".".join(map(str, path)) or "board"
+    if found["type"] == "missing":
+        said = f"{name} is missing"
+    elif found["type"] == "extra_forbidden":
+        said = f"unknown setting {name}"
+    elif found["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        said = f"{name} must be a JSON object"
+    else:
+        said = in_one_sentence(found, lambda _: name)
+    return Problem(f"{BOARD_FILE} line {line_of(text, path)}: {readable(said)}")
 
 
 def _golden_uses(board: Board | None, golden: Image | None) -> list[Problem]:

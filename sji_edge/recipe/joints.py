@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sji_edge.core.findings import in_words
+from sji_edge.core.findings import in_one_sentence
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.text import readable
 from sji_edge.recipe.csv_rows import Cells, csv_rows
@@ -92,14 +92,7 @@ def _parse_joint(cells: Cells) -> tuple[Joint | None, list[str]]:
     try:
         return Joint.model_validate(cells), []
     except ValidationError as error:
-        return None, [
-            f"{'.'.join(map(str, found['loc'])) or 'joint'}: {in_words(found['msg'])} (found {_shown(found['input'])})"
-            for found in error.errors()
-        ]
-
-
-def _shown(value: object) -> str:
-    return repr(readable(value)) if isinstance(value, str) else "the whole line"
+        return None, [readable(in_one_sentence(found)) for found in error.errors()]
 
 
 def leaves_frame(joints: list[NumberedJoint], frame: tuple[int, int], name: str) -> list[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sji_edge.core.extras import require
 from sji_edge.core.files import StrPath, check_new_folder, fresh_name
 from sji_edge.data.folder import FolderDataset
-from sji_edge.data.listing import SPLIT_FOLDERS
+from sji_edge.data.listing import splits_present
 from sji_edge.quantization.calibration.manifest import CalibrationManifest
 from sji_edge.runtime.onnxruntime import card_in_graph
 from sji_edge.workflows.artifacts import exported_model
@@ -91,4 +91,4 @@ def calibrate(
 
 
 def _has(data: Path, split: str) -> bool:
-    return any((data / folder).is_dir() for folder in SPLIT_FOLDERS[split])
+    return split in splits_present(data)

@@ -65,8 +65,8 @@ def test_all_faults_are_told_at_once_with_their_lines(recipe_folder):
         (7, "x"),
     ):
         assert f"line {line}: {what}" in message
-    assert "line 8: joint" in message
-    assert "line 9: joint" in message
+    assert "line 8: give both lower and upper" in message
+    assert "line 9: lower 0.5 is above upper 0.4" in message
 
 
 def test_joint_outside_the_frame_is_named(recipe_folder):
@@ -95,7 +95,7 @@ def test_box_may_reach_the_border_pixels_outer_edge_and_no_further(recipe_folder
     ("board", "joints", "wanted"),
     [
         ("{", JOINTS, "board.json line 1"),
-        ("[]", JOINTS, "board.json line 1: board"),
+        ("[]", JOINTS, "board.json line 1: board must be a JSON object"),
         (board_settings(fiducials=[]), JOINTS, "at least 2"),
         (board_settings(fiducials=[{"x": 1, "y": 2, "radius": 9}] * 2), JOINTS, "same place"),
         (board_settings(fiducials=[{"x": x, "y": 900, "radius": 9} for x in (5, 9)]), JOINTS, "outside"),

@@ -1,7 +1,6 @@
 """From parts and packages to joints: one box per pin, or one per part, in pixels."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from sji_edge.recipe.importing.camera_view import as_seen, scale_and_turn
 from sji_edge.recipe.importing.centroid import Part, Side
 from sji_edge.recipe.importing.packages import PackageBox, Packages
 from sji_edge.recipe.joints import Joint, NumberedJoint
+from sji_edge.recipe.names import folded
 from sji_edge.recipe.problem import Problem
 
 SAME_PLACE_MM = 0.05
@@ -107,8 +107,12 @@ def joint_boxes(
                 joints.append((part.line, _joint(refdes, part, box, side, matrix)))
             except ValidationError as error:
                 problems.append(Problem(f"{name} line {part.line}: {refdes} in pixels: {in_one_line(error)}"))
-    counts = Counter(joint.refdes for _, joint in joints)
-    problems += [Problem(f"{name}: two joints {refdes}") for refdes, count in counts.items() if count > 1]
+    first: dict[str, NumberedJoint] = {}
+    for line, joint in joints:
+        other_line, other = first.setdefault(folded(joint.refdes), (line, joint))
+        if other is not joint:
+            names = f"{other.refdes} and {joint.refdes}"
+            problems.append(Problem(f"{name} lines {other_line} and {line}: duplicate joints {names}"))
     return joints, problems
 
 

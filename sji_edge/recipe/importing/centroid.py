@@ -28,7 +28,7 @@ LENGTH = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(mm|mils?|inch(?
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part and the line it stands on: centre in mm with y upwards.
+    """A part and its line in the table: centre in mm with y upwards.
 
     ``rotation_deg`` counts counter-clockwise as the camera of the part's own side sees it.
     """
@@ -101,7 +101,11 @@ def _parse_rows(
         if not any(cell.strip() for cell in row):
             continue
         if len(row) <= max(fields.values()):
-            problems.append(Problem(f"{name} line {line}: {len(row)} cells are too few"))
+            problems.append(
+                Problem(
+                    f"{name} line {line}: {len(row)} cells, but the columns need {max(fields.values()) + 1}"
+                )
+            )
             continue
         cells = {field: row[place].strip() for field, place in fields.items()}
         if table.decimal_comma:

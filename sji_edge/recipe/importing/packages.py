@@ -4,8 +4,9 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sji_edge.core.findings import in_words
+from sji_edge.core.findings import in_one_sentence
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.text import readable
 from sji_edge.recipe.csv_rows import Cells, csv_rows
 from sji_edge.recipe.names import Name, OptionalName
 from sji_edge.recipe.problem import Problem
@@ -77,10 +78,7 @@ def _parse_box(cells: Cells) -> PackageBox | list[str]:
     try:
         return PackageBox.model_validate(cells)
     except ValidationError as error:
-        return [
-            f"{'.'.join(map(str, found['loc'])) or 'package'}: {in_words(found['msg'])}"
-            for found in error.errors()
-        ]
+        return [readable(in_one_sentence(found)) for found in error.errors()]
 
 
 def _clash(box: PackageBox, earlier: list[PackageBox]) -> str:

@@ -61,3 +61,10 @@ def test_parts_that_are_not_inspected_may_repeat_and_are_counted():
     assert made.other_side == 1
     with pytest.raises(RecipeError, match=r"p\.csv: left out: 5 parts of package HOLE"):
         import_board(Centroids((*board(0, 2), *holes)), packages, VIEW, "p.csv", strict=True)
+
+
+def test_designators_that_differ_only_in_spelling_are_refused():
+    packages = read_packages(b"package,width,height\nC,1,1\n", "k.csv")[0]
+    other = Part(9, "r1", "C", 20, 20, 0.0, "top")
+    with pytest.raises(RecipeError, match=r"p\.csv lines 2 and 9: duplicate joints R1 and r1"):
+        import_board(Centroids((*board(0, 2), other)), packages, VIEW, "p.csv")

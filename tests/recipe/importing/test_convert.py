@@ -86,7 +86,7 @@ def test_all_that_does_not_fit_is_told_at_once():
     with pytest.raises(RecipeError) as caught:
         made(parts)
     for wanted in ("package X is not in the packages (pos.csv line 2: C1, and 1 more)", "package Y",
-                   "line 5: joint C4 leaves", "two joints U1.1"):  # fmt: skip
+                   "line 5: joint C4 leaves", "lines 6 and 7: duplicate joints U1.1 and U1.1"):  # fmt: skip
         assert wanted in caught.value.message
 
 

@@ -63,7 +63,7 @@ def negative(parts):
 
 def test_a_board_that_lies_upright_is_taken_with_two_fiducials():
     board = imported(parts_at(GRID))
-    assert board.proof == "the board lies upright (turned by 0.0°), its mirror image would not fit so"
+    assert board.proof == "the board lies upright (turned by 0.0°); its mirror image would not"
     assert imported(parts_at(GRID), CORNERS).proof.startswith("three or more fiducials")
 
 
@@ -104,7 +104,7 @@ def test_golden_finds_the_mirror_image_of_a_symmetric_grid_by_how_boxes_lie_on_t
 
 def test_a_board_turned_by_90_asks_for_a_third_point_and_takes_it():
     turned = [Part(p.line, p.refdes, p.package, p.y_mm, SIDE_MM - p.x_mm, 0.0, "top") for p in parts_at(GRID)]
-    with pytest.raises(RecipeError, match="two fiducials fit a mirror image as well"):
+    with pytest.raises(RecipeError, match="the fiducials fit a mirror image as well"):
         imported(turned)
     x, y = pixel(*GRID[1])
     assert imported(turned, points=(f"R1={x},{y}",)).proof == "R1 tells the board from its mirror image"
