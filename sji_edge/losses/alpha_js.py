@@ -12,7 +12,7 @@ from torch.nn import functional
 from sji_edge.losses.joint_loss import JointLoss, wide
 
 NEAR_END = 1e-9
-"""Nearer to an end of α, rounding outweighs what the divergence differs from its limit."""
+"""Closer than this to 0 or 1, rounding is larger than the difference between the divergence and its limit."""
 
 
 def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
@@ -24,17 +24,16 @@ def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
 
     Args:
         logits: float ``(n, classes)``.
-        alpha: skew in [0, 1]; nearer than ``NEAR_END`` to an end it is that end.
+        alpha: skew in [0, 1]; closer than ``NEAR_END`` to 0 or 1 it counts as 0 or 1.
 
     Returns:
-        float32, or float64 for float64 logits, ``(n,)``, ≥ 0, in nats; 0 only where
-        the prediction is uniform.
+        float32, or float64 for float64 logits, ``(n,)``, in nats; at least 0, and 0 only for a uniform prediction.
 
     Raises:
-        ValueError: ``alpha`` outside [0, 1].
+        ValueError: ``alpha`` is outside [0, 1].
     """
     if not 0.0 <= alpha <= 1.0:
-        raise ValueError(f"alpha is {alpha}; a skew in [0, 1] was wanted")
+        raise ValueError(f"alpha must be in [0, 1] (got {alpha})")
     log_p = _log_softmax(logits)
     log_classes = math.log(logits.shape[-1])
     if alpha < NEAR_END:
@@ -47,8 +46,8 @@ def alpha_js_divergence(logits: torch.Tensor, alpha: float) -> torch.Tensor:
 
 
 def _inner_divergence(log_p: torch.Tensor, alpha: float, log_classes: float) -> torch.Tensor:
-    # J is the mean of two KL divergences to the mixture, each a sum of non-negative terms; the entropy
-    # form of the docstring loses half of its digits near α = 0 and 1.
+    # A weighted sum of two KL divergences to the mixture keeps its precision; the entropy form of the docstring
+    # loses half of its digits near α = 0 and 1.
     log_u = torch.full_like(log_p, -log_classes)
     log_m = torch.logaddexp(log_p + math.log(alpha), log_u + math.log1p(-alpha))
     from_p = (log_p.exp() * (log_p - log_m)).sum(dim=-1)
@@ -57,10 +56,10 @@ def _inner_divergence(log_p: torch.Tensor, alpha: float, log_classes: float) -> 
 
 
 def legacy_double_softmax(logits: torch.Tensor, alpha: float) -> torch.Tensor:
-    """Penalty of the authors' public script, which is not J_α; for comparison only.
+    """Compute the penalty of the authors' public script, which is not J_α, for comparison only.
 
-    The script passes the mixture m, already probabilities, through softmax a second time before
-    taking its entropy.
+    The script passes the mixture m, which already holds probabilities, through softmax again before it takes the
+    entropy.
 
     Args:
         logits: float ``(n, classes)``.
@@ -70,10 +69,10 @@ def legacy_double_softmax(logits: torch.Tensor, alpha: float) -> torch.Tensor:
         float ``(n,)``.
 
     Raises:
-        ValueError: ``alpha`` not strictly between 0 and 1.
+        ValueError: ``alpha`` is not strictly between 0 and 1.
     """
     if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha is {alpha}; the double softmax is defined between 0 and 1 only")
+        raise ValueError(f"alpha must be strictly between 0 and 1 for the double softmax (got {alpha})")
     log_p = _log_softmax(logits)
     uniform = 1.0 / logits.shape[-1]
     mixture = alpha * log_p.exp() + (1.0 - alpha) * uniform
@@ -92,17 +91,17 @@ class AlphaJSLoss(JointLoss):
         legacy_double_softmax: use the authors' published penalty instead of J_α.
 
     Raises:
-        ValueError: ``alpha`` or ``beta`` out of range.
+        ValueError: ``alpha`` or ``beta`` is out of range.
     """
 
     def __init__(self, alpha: float = 0.1, beta: float = 0.3, legacy_double_softmax: bool = False) -> None:
         super().__init__()
         if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"alpha is {alpha}; a skew in [0, 1] was wanted")
+            raise ValueError(f"alpha must be in [0, 1] (got {alpha})")
         if not (beta >= 0.0 and math.isfinite(beta)):
-            raise ValueError(f"beta is {beta}; a finite weight of 0 or more was wanted")
+            raise ValueError(f"beta must be finite and at least 0 (got {beta})")
         if legacy_double_softmax and alpha in (0.0, 1.0):
-            raise ValueError(f"alpha is {alpha}; the double softmax is defined between 0 and 1 only")
+            raise ValueError(f"alpha must be strictly between 0 and 1 for the double softmax (got {alpha})")
         self.alpha = alpha
         self.beta = beta
         self.legacy_double_softmax = legacy_double_softmax
@@ -110,7 +109,7 @@ class AlphaJSLoss(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Penalised cross-entropy of each joint in nats."""
+        """Return the penalised cross-entropy of each joint, in nats."""
         del features
         penalty = legacy_double_softmax if self.legacy_double_softmax else alpha_js_divergence
         cross_entropy = functional.cross_entropy(wide(logits), targets, reduction="none")
@@ -118,7 +117,7 @@ class AlphaJSLoss(JointLoss):
 
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    # In float64, because the penalty divides small differences by α(1−α). Apple's GPUs have none.
+    # In float64, because the penalty divides small differences by α(1−α); Apple's GPUs do not support it.
     finest = torch.float32 if logits.device.type == "mps" else torch.float64
     return functional.log_softmax(logits.to(finest), dim=-1)
 

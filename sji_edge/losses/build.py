@@ -1,4 +1,4 @@
-"""A loss from its name and options, as a command line or a card gives them."""
+"""Build a loss from its name and options, as a command line or a card gives them."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,15 @@ def build_loss(name: str, options: Mapping[str, Option]) -> JointLoss:
     """Return a registered loss.
 
     Raises:
-        UsageError: no such loss, an option that it does not have, or a value that it does not take.
+        UsageError: the loss is unknown, does not have the option, or does not accept its value.
     """
     kind = LOSSES.get(name)
     known = option_names(name)
     for option in options:
         if option not in known:
             raise UsageError(
-                f"loss {name}: no option {option!r}", hint=nearest(option, known) if known else "it has none"
+                f"loss {name} has no option {option!r}",
+                hint=nearest(option, known) if known else "it has no options",
             )
     try:
         loss: JointLoss = kind(**options)
@@ -32,7 +33,7 @@ def build_loss(name: str, options: Mapping[str, Option]) -> JointLoss:
 
 
 def option_names(name: str) -> list[str]:
-    """Names of the options that a registered loss takes."""
+    """Return the names of a registered loss's options."""
     return [option for option in inspect.signature(LOSSES.get(name).__init__).parameters if _is_named(option)]
 
 
@@ -40,15 +41,15 @@ def parse_options(words: Sequence[str]) -> dict[str, Option]:
     """Read ``key=value`` words: numbers, ``true`` and ``false``, and anything else as text.
 
     Raises:
-        UsageError: a word without ``=``, or a key given twice.
+        UsageError: a word has no ``=``, or a key is repeated.
     """
     options: dict[str, Option] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not (key and equals and value):
-            raise UsageError(f"loss option {word!r} is not key=value", hint="for example: gamma=2")
+            raise UsageError(f"loss option {word!r} must be key=value", hint="for example: gamma=2")
         if key in options:
-            raise UsageError(f"loss option {key!r} is given twice")
+            raise UsageError(f"loss option {key!r} is repeated")
         options[key.replace("-", "_")] = _value(value)
     return options
 

@@ -12,6 +12,6 @@ class CrossEntropy(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Cross-entropy of each joint in nats."""
+        """Return the cross-entropy of each joint, in nats."""
         del features
         return functional.cross_entropy(wide(logits), targets, reduction="none")

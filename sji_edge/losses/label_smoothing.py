@@ -9,13 +9,13 @@ from sji_edge.losses.joint_loss import JointLoss, checked, wide
 class LabelSmoothing(JointLoss):
     """Cross-entropy against (1 − ε) onehot + ε uniform.
 
-    The same as ``alpha-js`` at α = 1 and β = ε / (1 − ε), but for a factor.
+    Equals ``alpha-js`` at α = 1 and β = ε / (1 − ε) up to a factor.
 
     Args:
         epsilon: share of the uniform distribution, in [0, 1).
 
     Raises:
-        ValueError: ``epsilon`` out of range.
+        ValueError: ``epsilon`` is out of range.
     """
 
     def __init__(self, epsilon: float = 0.1) -> None:
@@ -25,6 +25,6 @@ class LabelSmoothing(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Smoothed cross-entropy of each joint in nats."""
+        """Return the smoothed cross-entropy of each joint, in nats."""
         del features
         return functional.cross_entropy(wide(logits), targets, label_smoothing=self.epsilon, reduction="none")

@@ -9,16 +9,16 @@ _TINY = 1e-7
 
 
 class LogitNorm(JointLoss):
-    """Cross-entropy of z / (τ ‖z‖): the length of the logits cannot lower the loss.
+    """Cross-entropy of z / (τ ‖z‖), so that longer logits do not lower the loss.
 
-    The model keeps its own logits, so that scores are taken from z as with every other loss. Unlike
-    the others it is not blind to a constant added to all logits.
+    The model still gives z, and scores are computed from it as with every other loss. Unlike the other losses, it
+    changes when a constant is added to all logits.
 
     Args:
         temperature: τ > 0.
 
     Raises:
-        ValueError: ``temperature`` out of range.
+        ValueError: ``temperature`` is out of range.
     """
 
     def __init__(self, temperature: float = 0.1) -> None:
@@ -28,7 +28,7 @@ class LogitNorm(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Cross-entropy of each joint's normalised logits, in nats."""
+        """Return the cross-entropy of each joint's normalised logits, in nats."""
         del features
         z = wide(logits)
         length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)

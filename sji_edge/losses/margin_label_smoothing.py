@@ -10,11 +10,11 @@ class MarginLabelSmoothing(JointLoss):
     """Cross-entropy + λ Σ_k max(0, max_j z_j − z_k − m), on logits z.
 
     Args:
-        margin: distance m between logits that costs nothing, ≥ 0; 0 penalises like label smoothing.
+        margin: distance m between logits without penalty, ≥ 0; 0 penalises like label smoothing.
         weight: λ ≥ 0.
 
     Raises:
-        ValueError: a setting out of range.
+        ValueError: a setting is out of range.
     """
 
     def __init__(self, margin: float = 6.0, weight: float = 0.1) -> None:
@@ -25,7 +25,7 @@ class MarginLabelSmoothing(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Penalised cross-entropy of each joint in nats."""
+        """Return the penalised cross-entropy of each joint, in nats."""
         del features
         z = wide(logits)
         excess = functional.relu(z.amax(dim=-1, keepdim=True) - z - self.margin).sum(dim=-1)

@@ -7,19 +7,19 @@ from sji_edge.losses.joint_loss import JointLoss, checked, wide
 
 
 class MutualChannel(JointLoss):
-    """Cross-entropy + μ (L_dis − λ L_div) on the last feature map, whose channels are shared out to the classes.
+    """Cross-entropy + μ (L_dis − λ L_div) on the last feature map, whose channels are divided among the classes.
 
-    L_dis: the maximum over a class's channels, averaged over the places, must tell the class; in
-    training a random half of the channels is left out. L_div: the softmax of each channel over the
-    places, its maximum over a class's channels summed over the places: large where channels look at
-    different places. Channels beyond a multiple of the number of classes are left out.
+    L_dis is the cross-entropy of the maximum over a class's channels, averaged over the positions; in training, a
+    random half of the channels is dropped. L_div is the softmax of each channel over the positions, its maximum over a
+    class's channels summed over the positions; it is large when channels respond to different positions. Channels
+    beyond a multiple of the number of classes are ignored.
 
     Args:
-        mu: weight of the term on features, ≥ 0.
+        mu: weight of the feature term, ≥ 0.
         diversity: λ ≥ 0.
 
     Raises:
-        ValueError: a setting out of range, or a feature map with fewer channels than classes.
+        ValueError: a setting is out of range, or the feature map has fewer channels than classes.
     """
 
     needs_features = True
@@ -32,7 +32,7 @@ class MutualChannel(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Cross-entropy and the channel terms of each joint, in nats."""
+        """Return the cross-entropy with the channel terms of each joint, in nats."""
         assert features is not None
         groups = channel_groups(features, logits.shape[-1])
         kept = self._masked(groups) if self.training else groups
@@ -42,7 +42,7 @@ class MutualChannel(JointLoss):
         return cross_entropy + self.mu * (told - self.diversity * spread)
 
     def _masked(self, groups: torch.Tensor) -> torch.Tensor:
-        """Zero half of each class's channels, drawn anew each step."""
+        """Zero a random half of each class's channels."""
         channels = groups.shape[2]
         order = torch.rand(groups.shape[1:3], device=groups.device).argsort(dim=-1)
         kept = (order >= channels // 2).to(groups.dtype)
@@ -50,16 +50,16 @@ class MutualChannel(JointLoss):
 
 
 def channel_groups(features: torch.Tensor, classes: int) -> torch.Tensor:
-    """Share the channels of ``(n, channels, h, w)`` out: ``(n, classes, channels a class, h · w)``.
+    """Divide the channels of ``(n, channels, h, w)`` among the classes: ``(n, classes, channels per class, h · w)``.
 
     Raises:
-        ValueError: fewer channels than classes.
+        ValueError: there are fewer channels than classes.
     """
     channels = features.shape[1] // classes
     if channels == 0:
         raise ValueError(
-            f"the feature map has {features.shape[1]} channels; "
-            f"at least one for each of the {classes} classes was wanted"
+            f"the feature map must have at least one channel for each of the {classes} classes "
+            f"(got {features.shape[1]})"
         )
     used = wide(features[:, : channels * classes])
     return used.reshape(len(features), classes, channels, -1)

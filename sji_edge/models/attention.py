@@ -1,7 +1,7 @@
 """Attention behind the stages of a ResNet: CBAM and squeeze-and-excitation.
 
-The seed paper compares with attention networks without naming where the module sits; here it follows
-each of the four stages, a stand-in.
+The seed paper compares with attention networks without saying where the module is placed; here it follows each of
+the four stages.
 """
 
 import torch
@@ -15,7 +15,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels scaled by what their means over the places say (Hu et al., CVPR 2018).
+    """Squeeze-and-excitation: scale channels by weights computed from their means (Hu et al., CVPR 2018).
 
     Shapes: float ``(n, channels, h, w)`` in and out.
     """
@@ -31,7 +31,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Channels scaled by their means and maxima, then places by those over the channels (Woo et al., ECCV 2018).
+    """CBAM: scale channels by their means and maxima, then positions by those over the channels.
+
+    Source: Woo et al., ECCV 2018.
 
     Shapes: float ``(n, channels, h, w)`` in and out.
     """
@@ -42,7 +44,7 @@ class CBAM(nn.Module):
         self.place = nn.Conv2d(2, 1, kernel_size=7, padding=3)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scale each channel, then each place, by a weight in (0, 1)."""
+        """Scale each channel, then each position, by a weight in (0, 1)."""
         weights = self.weigh(features.mean(dim=(2, 3))) + self.weigh(features.amax(dim=(2, 3)))
         features = features * weights.sigmoid()[:, :, None, None]
         across = torch.cat([features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)], dim=1)
@@ -54,7 +56,7 @@ ATTENTION: dict[str, type[nn.Module]] = {"cbam": CBAM, "se": SqueezeExcitation}
 
 
 def split_architecture(name: str) -> tuple[str, str]:
-    """Return ``("resnet18", "cbam")`` for ``resnet18+cbam``, and an empty attention without a plus."""
+    """Return ``("resnet18", "cbam")`` for ``resnet18+cbam``, and an empty attention for a plain name."""
     base, _, attention = name.partition("+")
     return base, attention
 
@@ -63,7 +65,7 @@ def add_attention(model: nn.Module, name: str, attention: str) -> None:
     """Append an attention module to each stage of a ResNet, in place; other tensors keep their names.
 
     Raises:
-        UsageError: no such attention, or the model is no ResNet.
+        UsageError: the attention is unknown, or the model is not a ResNet.
     """
     if attention not in ATTENTION:
         raise UsageError(f"unknown attention {attention!r}", hint=nearest(attention, [*ATTENTION]))
@@ -78,7 +80,7 @@ def add_attention(model: nn.Module, name: str, attention: str) -> None:
 
 
 def attention_tensors(model: nn.Module) -> set[str]:
-    """Names of all tensors that belong to attention modules; pretrained weights do not hold them."""
+    """Return the names of all tensors of attention modules, which pretrained weights lack."""
     return {
         f"{path}.{name}"
         for path, module in model.named_modules()
@@ -93,5 +95,5 @@ def _bottleneck(channels: int) -> nn.Sequential:
 
 
 def _width(blocks: nn.Sequential) -> int:
-    """Channels that a stage gives: those of the last convolution of its last block."""
+    """Return a stage's output channels: those of the last convolution of its last block."""
     return [module for module in blocks[-1].modules() if isinstance(module, nn.Conv2d)][-1].out_channels

@@ -5,9 +5,10 @@
 
 import http.client
 import importlib.util
+import io
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -24,29 +25,29 @@ EFFICIENTNET_LITE0 = "efficientnet_lite0"
 EFFICIENTNET_LITES = {f"efficientnet_lite{size}": size for size in (0, 1, 2)}
 IMAGENET_BGR = ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
 VIT_SIDE = 224
-"""The crops that a vision transformer's ImageNet weights are for: its positions are counted."""
+"""Crop size that a vision transformer's ImageNet weights are for: its position embedding has a fixed length."""
 
 DOWNLOAD_TIMEOUT_S = 20.0
 LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, BGR, of pixels in [0, 1], that an architecture was pretrained with."""
+    """Return mean and standard deviation, BGR, of pixels in [0, 1], that an architecture was pretrained with."""
     return LITE_BGR if name in EFFICIENTNET_LITES else IMAGENET_BGR
 
 
 def backbone_names() -> list[str]:
-    """Every architecture that ``build_backbone`` takes, without attention."""
+    """Return every architecture that ``build_backbone`` takes, without attention."""
     return [*EFFICIENTNET_LITES, *torchvision.models.list_models(module=torchvision.models)]
 
 
 def is_known(architecture: str) -> bool:
-    """Tell whether an architecture's backbone, attention aside, has a name here."""
+    """Tell whether an architecture is known, with or without attention."""
     return split_architecture(architecture)[0] in backbone_names()
 
 
 def has_local_imagenet(name: str) -> bool:
-    """Tell whether ImageNet weights for an architecture are on this machine already."""
+    """Tell whether the ImageNet weights of an architecture are on this machine."""
     base, _ = split_architecture(name)
     if base in EFFICIENTNET_LITES:
         return importlib.util.find_spec(_weights_package(base)) is not None
@@ -55,14 +56,14 @@ def has_local_imagenet(name: str) -> bool:
 
 
 def takes_imagenet(name: str, side: int) -> bool:
-    """Tell whether an architecture's ImageNet weights fit square crops of so many pixels."""
+    """Tell whether an architecture's ImageNet weights fit square crops of this side in pixels."""
     return side == VIT_SIDE or not name.startswith("vit_")
 
 
 def build_backbone(
     name: str, classes: int, channels: int, image_size: tuple[int, int], imagenet: bool
 ) -> nn.Module:
-    """Return a classifier that takes normalised BGR or grey images and gives logits.
+    """Return a classifier from normalised BGR or grey images to logits.
 
     Args:
         name: ``efficientnet_lite0`` to 2 or a classifier of torchvision; a ResNet's may end in ``+cbam``
@@ -77,7 +78,7 @@ def build_backbone(
         A module from float ``(n, channels, h, w)`` to float ``(n, classes)``.
 
     Raises:
-        UsageError: no such architecture, or one that cannot take this image size.
+        UsageError: the architecture is unknown, or cannot take this image size.
         EnvironmentMismatchError: the ImageNet weights are not on this machine and cannot be downloaded.
     """
     base, attention = split_architecture(name)
@@ -101,7 +102,7 @@ def _efficientnet_lite(name: str, image_size: tuple[int, int], imagenet: bool) -
     model: nn.Module = package.EfficientNet.from_name(f"efficientnet-lite{size}", image_size=list(image_size))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            # Its own 0.01 needs more steps than a fine-tune has to forget ImageNet's statistics.
+            # With the default 0.01, a fine-tuning is too short to replace ImageNet's statistics.
             module.momentum = 0.1
     if imagenet:
         weights = load(_weights_package(name), purpose=f"{name} with ImageNet weights")
@@ -125,17 +126,17 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
     if imagenet and not takes_imagenet(name, image_size[0]):
         raise UsageError(
             f"the ImageNet weights of {name} are for {VIT_SIDE}x{VIT_SIDE}, not {image_size[0]}x{image_size[0]}",
-            hint=f"--image-size {VIT_SIDE}, or --weights none",
+            hint=f"use the image size {VIT_SIDE}, or initial weights none",
         )
     try:
-        with _network_timeout():
+        with _quiet_download():
             model: nn.Module = torchvision.models.get_model(
                 name, weights="DEFAULT" if imagenet else None, **settings
             )
     except (OSError, http.client.HTTPException) as error:
         raise _no_weights(name, error) from error
     except RuntimeError as error:
-        # torch.hub found another hash than the file's name promises.
+        # torch.hub raises it when the hash is not the one in the file's name.
         if not imagenet:
             raise
         raise _no_weights(name, error) from error
@@ -147,18 +148,20 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
             if hasattr(model, auxiliary):
                 setattr(model, auxiliary, None)
     if hasattr(model, "transform_input"):
-        # Its input transform undoes a normalisation that we do not apply.
+        # Its input transform would undo a normalisation that we do not apply.
         model.transform_input = False  # type: ignore[assignment]
     return model
 
 
 @contextmanager
-def _network_timeout() -> Iterator[None]:
-    """Bound each wait of a download: torch.hub sets no limit of its own."""
+def _quiet_download() -> Iterator[None]:
+    """Limit each wait of a download and keep its lines out of the log: torch.hub has no timeout, and prints."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    swallowed = io.StringIO()
     try:
-        yield
+        with redirect_stdout(swallowed), redirect_stderr(swallowed):
+            yield
     finally:
         socket.setdefaulttimeout(before)
 
@@ -166,7 +169,7 @@ def _network_timeout() -> Iterator[None]:
 def _no_weights(name: str, error: Exception) -> EnvironmentMismatchError:
     return EnvironmentMismatchError(
         f"the ImageNet weights of {name} are not on this machine and cannot be downloaded: {error}",
-        hint="--weights none, --weights FILE, or the default model efficientnet_lite0, "
+        hint="start from none or from a weights file, or use the default model efficientnet_lite0, "
         "whose weights are packaged",
     )
 
@@ -174,12 +177,12 @@ def _no_weights(name: str, error: Exception) -> EnvironmentMismatchError:
 def _no_such_size(name: str, image_size: tuple[int, int], error: Exception) -> UsageError:
     return UsageError(
         f"{name} cannot take {image_size[1]}x{image_size[0]} crops: {one_line(error)}",
-        hint="choose another --image-size or --model",
+        hint="choose another image size or model",
     )
 
 
 def _check_size(model: nn.Module, name: str, channels: int, image_size: tuple[int, int]) -> None:
-    """Pass one black image through, because many architectures refuse a size only then."""
+    """Run one black image through the model: many architectures refuse a size only then."""
     model.eval()
     try:
         with torch.inference_mode():

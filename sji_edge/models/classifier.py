@@ -1,4 +1,4 @@
-"""The model as it is deployed: uint8 crops in, logits out."""
+"""The deployed model: uint8 crops in, logits out."""
 
 import torch
 from torch import nn
@@ -11,9 +11,9 @@ class JointClassifier(nn.Module):
     """A backbone behind its input normalisation.
 
     Args:
-        architecture: name for ``build_backbone``.
+        architecture: name of a backbone, see ``build_backbone``.
         classes: number of classes.
-        spec: the crop's size and channels.
+        spec: size and channels of the crop.
         imagenet: start from ImageNet weights.
 
     Shapes: crops uint8 ``(n, height, width, channels)`` to logits float ``(n, classes)``.
@@ -30,14 +30,14 @@ class JointClassifier(nn.Module):
         self.architecture = architecture
         mean, std = normalisation(architecture)
         if spec.channels == 1:
-            # Grey stands for all three colours of the pretrained stem, which is summed: one mean serves.
+            # The pretrained stem is summed over its colours, so grey takes their average normalisation.
             mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-        # Not part of the state: they follow from the architecture and the channels.
+        # Not saved: they follow from the architecture and the channels.
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255.0, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255.0, persistent=False)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Judge crops; the cast comes first because TensorRT's Transpose refuses uint8."""
+        """Return the logits of crops; the cast comes first because TensorRT's Transpose refuses uint8."""
         images = crops.to(self.mean.dtype).permute(0, 3, 1, 2)
         logits: torch.Tensor = self.backbone((images - self.mean) / self.std)
         return logits

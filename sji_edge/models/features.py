@@ -1,4 +1,4 @@
-"""The last feature map of a classifier, for losses and augmentations that look at it in training."""
+"""Take a classifier's last feature map, for losses and augmentations that use it in training."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from sji_edge.core.errors import UsageError
 
 
 class NoFeatureMapError(UsageError):
-    """The architecture offers no feature map for what was asked."""
+    """The architecture has no feature map that a loss or augmentation could use."""
 
 
 class FeatureTap:
-    """Keeps what a model's global pooling was given in its last forward pass.
+    """Keeps the input of a model's global pooling from its last forward pass.
 
-    Hooks only: neither the weights nor the exported graph change. ``close`` takes them off.
+    It uses hooks, so that neither the weights nor the exported graph change; ``close`` removes them.
 
     Args:
         model: a ``JointClassifier``.
@@ -25,7 +25,7 @@ class FeatureTap:
     def __init__(self, model: nn.Module, architecture: str) -> None:
         self._architecture = architecture
         self._map: torch.Tensor | None = None
-        # Squeeze-and-excitation pools, too: the last pooling of a pass is the global one.
+        # Squeeze-and-excitation also pools; the last pooling of a pass is the global one.
         self._handles = [
             module.register_forward_pre_hook(self._keep)
             for module in model.modules()
@@ -33,10 +33,10 @@ class FeatureTap:
         ]
 
     def take(self) -> torch.Tensor:
-        """Return the map of the last pass, float ``(n, channels, h, w)``, and forget it.
+        """Return the feature map of the last pass, float ``(n, channels, h, w)``, and release it.
 
         Raises:
-            NoFeatureMapError: the architecture pools otherwise, and offers no map.
+            NoFeatureMapError: the architecture has no global pooling layer to take the map from.
         """
         kept, self._map = self._map, None
         if kept is None:
@@ -47,7 +47,7 @@ class FeatureTap:
         return kept
 
     def close(self) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 

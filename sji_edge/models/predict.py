@@ -1,4 +1,4 @@
-"""A model's logits for crops in memory."""
+"""Compute a model's logits for crops in memory."""
 
 import numpy as np
 import torch
@@ -7,12 +7,12 @@ from torch import nn
 
 
 def logits_of(model: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
-    """Judge crops with PyTorch, in evaluation mode, in float32, on the model's own device.
+    """Return the logits of crops with PyTorch, in evaluation mode, in float32, on the model's device.
 
     Args:
         model: a ``JointClassifier``.
         crops: uint8 ``(n, height, width, channels)``.
-        batch: crops at once.
+        batch: crops per forward pass.
 
     Returns:
         float32 ``(n, classes)``.

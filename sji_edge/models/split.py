@@ -1,4 +1,4 @@
-"""A classifier in two: a trunk that stays frozen, and the last blocks, which are trained on its activations."""
+"""Split a classifier into a frozen trunk and the last blocks, which are trained on the trunk's activations."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from sji_edge.models.classifier import JointClassifier
 
 
 class _Normalise(nn.Module):
-    """The classifier's own treatment of uint8 crops."""
+    """The classifier's own normalisation of uint8 crops."""
 
     def __init__(self, model: JointClassifier) -> None:
         super().__init__()
@@ -24,14 +24,14 @@ class _Normalise(nn.Module):
 
 
 def split_last_blocks(model: JointClassifier, blocks: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return trunk and tail, which share the model's layers: ``tail(trunk(crops))`` is ``model(crops)``.
+    """Return trunk and tail, which share the model's layers: ``tail(trunk(crops))`` equals ``model(crops)``.
 
     Args:
         model: an EfficientNet-Lite or a ResNet.
-        blocks: how many of the last residual blocks belong to the tail.
+        blocks: number of the last residual blocks that belong to the tail.
 
     Raises:
-        UsageError: another architecture, or one with fewer blocks.
+        UsageError: another architecture, or too few blocks.
     """
     before, middle, after = _layers(model)
     if not 1 <= blocks < len(middle):
@@ -43,7 +43,7 @@ def split_last_blocks(model: JointClassifier, blocks: int) -> tuple[nn.Sequentia
 
 
 def _layers(model: JointClassifier) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
-    """Layers before the blocks, the blocks, and the layers behind them, in the order of the forward pass."""
+    """Return the layers before the blocks, the blocks, and the layers after them, in the order of the forward pass."""
     net = model.backbone
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -57,14 +57,14 @@ def _layers(model: JointClassifier) -> tuple[list[nn.Module], list[nn.Module], l
         blocks = []
         for layer in (layer for stage in STAGES for layer in net.get_submodule(stage).children()):
             if isinstance(layer, CBAM | SqueezeExcitation):
-                # Attention belongs to the block that it follows.
+                # An attention module belongs to the block that it follows.
                 blocks[-1] = nn.Sequential(blocks[-1], layer)
             else:
                 blocks.append(layer)
     else:
         raise UsageError(
             f"no last blocks of {model.architecture} can be trained alone",
-            hint="choose efficientnet_lite0, 1, 2 or a ResNet, or train the whole network: --preset full",
+            hint="choose efficientnet_lite0, 1, 2 or a ResNet, or train the whole network with the preset full",
         )
     return [net.get_submodule(name) for name in before], blocks, [_named(net, name) for name in after]
 

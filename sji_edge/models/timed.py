@@ -1,4 +1,4 @@
-"""PyTorch as the baseline of a benchmark: FP32, in eager mode, on the CPU."""
+"""Run PyTorch as the baseline of a benchmark: FP32, eager mode, CPU."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +15,10 @@ CALLS = 3
 
 @contextmanager
 def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
-    """Yield a function from crops uint8 ``(n, h, w, c)`` to logits, with a number of threads (0: as it is).
+    """Yield a function from crops uint8 ``(n, h, w, c)`` to logits float32 ``(n, classes)``.
 
-    Nothing but the model is in the way: the whole batch at once, no mode is switched in a call.
+    A call runs the model on the whole batch and does nothing else. ``threads`` sets PyTorch's threads within the
+    block; 0 leaves them unchanged.
     """
     model, _ = load_run(run)
     before = torch.get_num_threads()
@@ -36,7 +37,7 @@ def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.ui
 
 
 def judge_once(run: str, batch: str, threads: str) -> None:
-    """Judge a few batches of black crops, for a measurement of memory in a process of its own."""
+    """Run a few batches of black crops, to measure memory in a process of its own."""
     with torch_predictor(Path(run), int(threads)) as predict:
         shape = load_run(Path(run))[1].preprocess.shape
         for _ in range(CALLS):

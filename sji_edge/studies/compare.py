@@ -1,4 +1,4 @@
-"""The figures of every method: mean and spread over seeds, intervals and a paired test by the bootstrap."""
+"""Compare methods: mean and spread over seeds, bootstrap intervals and a paired test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Compared:
     """One method on one backbone.
 
     Attributes:
-        values: each figure of each seed, NaN where there is none.
-        intervals: 95 % of each figure's mean over seeds, joints (or groups) and seeds resampled.
+        values: each figure of each seed, NaN where it is undefined.
+        intervals: 95 % interval of each figure's mean over seeds; joints (or groups) and seeds are resampled.
         p_values: each figure against the backbone's reference, adjusted by Holm; None for the reference itself.
-        validation: mean over seeds of the calibrated cross-entropy on validation.
-        is_reference: lowest ``validation`` on its backbone.
+        validation: mean over seeds of the calibrated cross-entropy on validation, in nats.
+        is_reference: whether ``validation`` is the lowest on its backbone.
     """
 
     cell: Cell
@@ -43,7 +43,7 @@ class Compared:
 
 
 def judge_trial(trial: StudyTrial, data: HeldOut) -> Judged:
-    """Judge the test joints; temperature and limit come from validation."""
+    """Judge the test joints with the temperature and the limit fitted on validation."""
     validation = trial.logits_of("validation")
     labels = data.labels["validation"]
     known = defect_scores(validation.astype(np.float32), data.good_index)
@@ -61,14 +61,14 @@ def compare(
 ) -> list[Compared]:
     """Measure every cell, and test it against the best method of its backbone.
 
-    The best is the one with the lowest calibrated cross-entropy on validation: chosen on the test split, the
-    reference itself would be lucky.
+    The best method is chosen by calibrated cross-entropy on validation; choosing it on the test split would favour
+    a lucky one.
 
     Args:
-        cells: of one study.
+        cells: all cells of one study.
         data: labels and groups of the held-out splits.
-        replicates: of the bootstrap; all cells see the same ones.
-        each: ``map``, or one over processes that keeps the order.
+        replicates: number of bootstrap resamples; all cells see the same ones.
+        each: ``map``, or a version of it over processes that keeps the order.
     """
     judged = [tuple(judge_trial(trial, data) for trial in cell.trials) for cell in cells]
     tasks = [(ways, data.groups, replicates) for ways in judged]
@@ -100,7 +100,7 @@ def compare(
 
 
 def _bootstrap(task: tuple[tuple[Judged, ...], NDArray[np.str_], int]) -> dict[str, Floats]:
-    """Each figure's mean over resampled seeds, on resampled joints, one value a replicate."""
+    """Return each figure's mean over resampled seeds on resampled joints, one value per replicate."""
     ways, groups, replicates = task
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = {name: np.empty(replicates) for name in FIGURES}

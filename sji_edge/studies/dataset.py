@@ -1,4 +1,4 @@
-"""The data of a study: its joints, and which of them belong together."""
+"""Open a study's dataset, and group the joints that belong together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ class HeldOut:
 
     Attributes:
         labels: class indices of the validation and the test split.
-        groups: the group of every test joint; each joint its own where nothing is known.
+        groups: group of every test joint; every joint is its own group when no groups are known.
         grouped: whether groups are known.
-        good_index: the good class's column.
+        good_index: column of the good class in the logits.
     """
 
     labels: dict[str, NDArray[np.int64]]
@@ -32,8 +32,8 @@ def open_dataset(root: Path, good_class: str) -> FolderDataset:
     """Open a dataset with its three splits.
 
     Raises:
-        DataError: a split is missing, validation or test lack a good or a defective joint, or a group of
-            ``labels.csv`` lies in two splits.
+        DataError: a split is missing, validation or test lacks good or defective joints, or a group of
+            ``labels.csv`` is in two splits.
     """
     dataset = FolderDataset.open(root, good_class)
     for split in ("validation", "test"):
@@ -49,7 +49,7 @@ def open_dataset(root: Path, good_class: str) -> FolderDataset:
 
 
 def held_out(dataset: FolderDataset) -> HeldOut:
-    """Return labels and groups of the splits that are not trained on."""
+    """Return labels and groups of the held-out splits."""
     known = read_groups(dataset.root)
     paths = [sample.path.relative_to(dataset.root).as_posix() for sample in dataset.split("test")]
     grouped = bool(known) and all(path in known for path in paths)
@@ -62,14 +62,14 @@ def held_out(dataset: FolderDataset) -> HeldOut:
 
 
 def _check_groups(dataset: FolderDataset, groups: dict[str, str]) -> None:
-    """Refuse splits that share a group: neighbours would tell the answer."""
+    """Refuse splits that share a group, because joints of a group resemble each other."""
     place: dict[str, str] = {}
     for split in dataset.splits:
         for sample in dataset.split(split):
             group = groups.get(sample.path.relative_to(dataset.root).as_posix())
             if group is not None and place.setdefault(group, split) != split:
                 raise DataError(
-                    f"group {group!r} of {dataset.root / TABLE} lies in {place[group]} and in {split}; "
-                    "a comparison needs groups that stay together",
+                    f"group {group!r} of {dataset.root / TABLE} is in {place[group]} and in {split}; "
+                    "a comparison needs every group in one split",
                     hint="move all joints of the group into one split",
                 )

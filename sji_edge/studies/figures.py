@@ -1,4 +1,4 @@
-"""Pictures of a study: reliability, risk against coverage, false calls against escapes."""
+"""Plot a study: reliability, risk against coverage, false calls against escapes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from sji_edge.metrics.selective import risk_coverage
 from sji_edge.studies.compare import Compared
 
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#999933")
-"""Told apart by colour-blind eyes, too (Okabe and Ito 2008)."""
+"""Distinguishable with colour-blindness, too (Okabe and Ito 2008)."""
 STYLES = ("-", "--", ":")
 BEFORE, AFTER = "#b3352b", "#2a7f62"
 BINS = 10
@@ -28,7 +28,7 @@ def draw(compared: list[Compared], folder: Path) -> None:
 
 
 def _reliability(compared: list[Compared]) -> Figure:
-    """Confidence against accuracy, all seeds together, before and after temperature scaling."""
+    """Plot accuracy against confidence for all seeds together, before and after temperature scaling."""
     backbones = _backbones(compared)
     methods = list(dict.fromkeys(one.cell.method for one in compared))
     size = (1.75 * len(methods) + 0.6, 2.0 * len(backbones) + 0.8)
@@ -47,9 +47,9 @@ def _reliability(compared: list[Compared]) -> Figure:
         panel.set(xlim=(0.45, 1.02), ylim=(-0.05, 1.05))
         panel.set_title(one.cell.method, fontsize=8)
     for row, backbone in zip(panels, backbones, strict=True):
-        row[0].set_ylabel(f"{backbone}\nshare right", fontsize=8)
+        row[0].set_ylabel(f"{backbone}\nshare correct", fontsize=8)
     panels[0, 0].legend(fontsize=6, loc="lower left")
-    figure.supxlabel("confidence in the chosen class (area: joints)", fontsize=9)
+    figure.supxlabel("confidence in the chosen class (area: number of joints)", fontsize=9)
     return figure
 
 
@@ -61,13 +61,15 @@ def _risks(compared: list[Compared]) -> Figure:
         panel.plot(np.arange(1, risks.size + 1) / risks.size, 100 * risks, **style)
 
     _curves(compared, panels, curve)
-    # Below the first error of any method there is nothing to see.
+    # Below the first error of any method the curves are all 0.
     spotless = [
         np.argmax(risk_coverage(way.confidence, way.correct) > 0) for one in compared for way in one.judged
     ]
     left = max(0.0, min(spotless) / compared[0].judged[0].labels.size - 0.05)
     for panel in panels.values():
-        panel.set(xlabel="coverage: share of joints answered, surest first", ylabel="wrong among them, %")
+        panel.set(
+            xlabel="coverage: share of joints answered, most confident first", ylabel="wrong among them, %"
+        )
         panel.set(xlim=(left, 1), ylim=(0, None))
     return figure
 

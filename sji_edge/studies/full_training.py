@@ -1,4 +1,4 @@
-"""The full way: a trial is a run of ``sji-edge train``; its card and its epochs are kept beside the study."""
+"""Full preset: each trial is a complete training run, whose card and epochs are kept beside the study."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ FOLDER = "runs"
 def train_whole(
     spec: TrialSpec, dataset: FolderDataset, out: Path
 ) -> tuple[dict[str, NDArray[np.float32]], str]:
-    """Train a run, or take the finished one, or go on with an interrupted one.
+    """Train a run, take the finished one, or resume an interrupted one.
 
     Returns:
         The held-out logits, and where the weights came from.
@@ -34,7 +34,7 @@ def train_whole(
     settings = train_settings(spec, dataset, out)
     folder = settings.runs / settings.name
     if not (folder / WEIGHTS_FILE).is_file():
-        # What is left of a run whose trial was removed does not stand in the way.
+        # A run whose trial was removed is trained again.
         shutil.rmtree(folder, ignore_errors=True)
         interrupted = (work_folder(settings.runs, settings.name) / LAST_CHECKPOINT).is_file()
         train(settings.model_copy(update={"resume": interrupted}), dataset)
@@ -46,13 +46,13 @@ def train_whole(
 
 
 def discard_weights(spec: TrialSpec, out: Path) -> None:
-    """Remove the large files of a trial's run; its card, its epochs and its pictures stay."""
+    """Remove the large files of a trial's run; its card, epochs and pictures stay."""
     for name in (WEIGHTS_FILE, GOLDEN):
         (out / FOLDER / spec.name / name).unlink(missing_ok=True)
 
 
 def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainSettings:
-    """Return what ``sji-edge train`` would be told for a trial; every epoch is run, and the best one kept."""
+    """Return a trial's training settings; all epochs are run, and the best one is kept."""
     base, attention = split_architecture(spec.backbone)
     budget = spec.budget
     return TrainSettings.model_validate(

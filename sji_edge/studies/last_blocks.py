@@ -1,4 +1,4 @@
-"""The quick way: the trunk's activations are computed once, and each trial trains the last blocks on them."""
+"""Quick preset: compute the trunk's activations once, and train only the last blocks on them in each trial."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ Halves = NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Activations:
-    """What the frozen trunk gives: ``train`` ``(views, n, …)``, the others ``(n, …)``, float16."""
+    """Output of the frozen trunk, float16: ``train`` is ``(views, n, …)``, the others are ``(n, …)``."""
 
     train: Halves
     validation: Halves
@@ -47,13 +47,13 @@ class Activations:
 def prepare_activations(
     out: Path, dataset: FolderDataset, sha256: str, backbone: str, budget: Budget
 ) -> Path:
-    """Compute a backbone's activations, unless they are there already; return their folder.
+    """Compute a backbone's activations unless their folder exists; return the folder.
 
-    The views are the same for every method and seed of a study.
+    All methods and seeds of a study share the same views.
 
     Raises:
-        EnvironmentMismatchError: no ImageNet weights on this machine; a frozen trunk would be random.
-        UsageError: no architecture whose last blocks can be trained alone.
+        EnvironmentMismatchError: the ImageNet weights are not on this machine; a frozen trunk would be random.
+        UsageError: the architecture's last blocks cannot be trained alone.
     """
     key = hashlib.sha256(f"{sha256} {backbone} {budget.model_dump_json()}".encode()).hexdigest()[:10]
     folder = out / FOLDER / f"{backbone}-{key}"
@@ -76,7 +76,7 @@ def prepare_activations(
 
 
 def read_activations(folder: Path) -> Activations:
-    """Map a folder of ``prepare_activations`` into memory."""
+    """Memory-map the activations in a folder of ``prepare_activations``."""
     train, validation, test = (
         np.load(folder / f"{split}.npy", mmap_mode="r") for split in ("train", "validation", "test")
     )
@@ -86,16 +86,15 @@ def read_activations(folder: Path) -> Activations:
 def train_tail(
     spec: TrialSpec, dataset: FolderDataset, activations: Activations
 ) -> dict[str, NDArray[np.float32]]:
-    """Train the last blocks and the head with a trial's loss, and return the held-out logits.
+    """Train the last blocks and the head with a trial's loss, and return the held-out logits, float32 ``(n, classes)``.
 
-    AdamW under a one-cycle schedule, and an average over the last weights; the last epoch counts, no epoch is
-    chosen.
+    Uses AdamW with a one-cycle schedule and averages the last weights; the last epoch is used, none is selected.
 
     Raises:
         TrainingDivergedError: a logit is not finite.
     """
     device = _device()
-    # The channels only shape the trunk's stem, which the tail does not hold.
+    # The number of channels matters to the trunk's stem only, which is not part of the tail.
     tail = _split(spec.backbone, len(dataset.classes), 1, spec.budget)[1].to(device)
     torch.manual_seed(spec.seed)
     head = [module for module in tail.modules() if isinstance(module, nn.Linear)][-1]
@@ -151,7 +150,7 @@ def _split(backbone: str, classes: int, channels: int, budget: Budget) -> tuple[
     if not has_local_imagenet(backbone):
         raise EnvironmentMismatchError(
             f"the ImageNet weights of {backbone} are not on this machine, and its frozen trunk would be random",
-            hint="choose efficientnet_lite0, 1 or 2, whose weights are packaged, or --preset full",
+            hint="choose efficientnet_lite0, 1 or 2, whose weights are packaged, or the preset full",
         )
     torch.manual_seed(TRUNK_SEED)
     model = JointClassifier(backbone, classes, _spec(channels, budget), imagenet=True)

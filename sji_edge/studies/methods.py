@@ -1,4 +1,4 @@
-"""The methods that a study compares: a loss or a view, and the one setting that says how strong it is."""
+"""The methods that a study compares: a loss or a view, and the setting that controls its strength."""
 
 from dataclasses import dataclass, field
 
@@ -11,9 +11,9 @@ Option = float | bool | str
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A setting that is searched: its name, and a low, a usual and a high value, all > 0.
+    """Range of a searched setting: its name, and a low, a usual and a high value, all > 0.
 
-    The search takes these three first, and then goes on between the outer ones, on a logarithmic scale.
+    These three are tried first; further tries lie between the outer two, on a logarithmic scale.
     """
 
     option: str
@@ -35,12 +35,12 @@ class Method:
     """One way to train.
 
     Attributes:
-        loss: registered name.
-        options: settings of the loss that stay fixed.
-        strength: the setting that is searched first; a method without one searches the learning rate only, with as
-            many tries.
-        second: a further setting, searched beyond the first three tries only.
-        views: second views of each joint; these need the whole network trained.
+        loss: name of a registered loss.
+        options: fixed settings of the loss.
+        strength: the setting that is searched first; a method without one searches the learning rate, with the same
+            number of tries.
+        second: a further setting, searched after the first three tries.
+        views: second view of each joint; needs the whole network trained.
     """
 
     loss: str

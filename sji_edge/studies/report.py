@@ -1,4 +1,4 @@
-"""From finished trials to the table, the JSON and the pictures."""
+"""Write a study's table, JSON and pictures from its finished trials."""
 
 from sji_edge.core.files import write_atomic, write_json
 from sji_edge.studies.compare import Compared, compare
@@ -13,7 +13,7 @@ TABLE, FIGURES_JSON = "table.md", "figures.json"
 
 
 def report(settings: StudySettings, cells: list[Cell]) -> list[Compared]:
-    """Write ``table.md``, ``figures.json`` and three pictures into the study's folder."""
+    """Write ``table.md``, ``figures.json`` and three pictures into the study's folder; return the comparison."""
     data = held_out(open_dataset(settings.data, settings.good_class))
     with Pool(settings.workers, settings.threads) as pool:
         compared = compare(cells, data, settings.replicates, pool.in_order)

@@ -1,4 +1,4 @@
-"""The study's figures as Markdown for people and JSON for programs."""
+"""Write a study's figures as Markdown for people and as JSON for programs."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ SHOWN_TIMES = {"aurc": 1000.0}
 
 
 def markdown(compared: list[Compared], data: HeldOut, settings: StudySettings) -> str:
-    """Two tables for each backbone, and above them how they came about."""
+    """Return two tables for each backbone, with a caption on how they were measured."""
     parts = [f"# Study of {settings.data.name}", caption(compared, data, settings)]
     for backbone in dict.fromkeys(one.cell.backbone for one in compared):
         own = [one for one in compared if one.cell.backbone == backbone]
@@ -40,7 +40,7 @@ def markdown(compared: list[Compared], data: HeldOut, settings: StudySettings) -
 
 
 def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) -> str:
-    """How the figures came about, and what they can bear."""
+    """Return how the figures were measured, and how far they can be trusted."""
     defects = int((data.labels["test"] != data.good_index).sum())
     budget = settings.budget
     drawn = f"the {np.unique(data.groups).size} groups" if data.grouped else "the joints"
@@ -48,8 +48,8 @@ def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) ->
     paragraphs = (
         f"Test split: {data.labels['test'].size} joints, {defects} defective. {_trained(budget)}, on "
         f"{budget.image_size} × {budget.image_size} crops. Each method had {_count(settings.tries, 'try', 'tries')} on "
-        f"validation for {_searched(settings)}, of which the lowest cross-entropy after temperature scaling was taken, "
-        f"and then {_count(settings.seeds, 'seed')}. The trials shown took {seconds:.0f} s in all.",
+        f"validation for {_searched(settings)}; the one with the lowest cross-entropy after temperature scaling was "
+        f"repeated with {_count(settings.seeds, 'seed')}. The trials shown took {seconds:.0f} s in all.",
         "A cell is the mean ± standard deviation over seeds [95 % bootstrap interval of the mean: "
         f"{settings.replicates} replicates, resampling {drawn} of the test split and the seeds]. **Bold**: the "
         "reference, the best on validation. †: differs from it at 5 % (paired bootstrap over the same replicates, "
@@ -80,7 +80,7 @@ def _searched(settings: StudySettings) -> str:
 
 
 def as_json(compared: list[Compared], data: HeldOut, settings: StudySettings) -> dict[str, Any]:
-    """Everything that the table shows, and every seed's value and every p value."""
+    """Return everything that the table shows, with every seed's value and every p-value."""
     return {
         "schema_version": 1,
         "caption": caption(compared, data, settings),
@@ -124,7 +124,7 @@ def _table(own: list[Compared], columns: tuple[str, ...]) -> str:
 
 
 def setting(one: Compared) -> str:
-    """The settings chosen: a loss's options, or the learning rate where it was searched."""
+    """Return the chosen settings: a loss's options, or the learning rate where it was searched."""
     spec = one.cell.trials[0].spec
     said = [f"{name} {value:.3g}" for name, value in spec.options.items() if not isinstance(value, str)]
     if not said or spec.learning_rate != spec.budget.learning_rate:
@@ -145,7 +145,7 @@ def _cell(one: Compared, name: str) -> str:
 
 
 def _spread(values: list[float]) -> float | None:
-    """Standard deviation over seeds; None for one seed or where a figure is missing."""
+    """Return the standard deviation over seeds; None for one seed or where a figure is missing."""
     if len(values) < 2 or np.isnan(values).any():
         return None
     return float(np.std(values, ddof=1))

@@ -1,4 +1,4 @@
-"""One training of a study, as a file: what was trained, and the logits that came out."""
+"""One training of a study as a file: its settings, and the logits that it gave."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ FOLDER = "trials"
 
 
 class TrialSpec(FrozenModel):
-    """All that decides what comes out of a trial, hardware aside."""
+    """Everything that determines a trial's result, apart from the hardware."""
 
     method: str
     backbone: str
@@ -35,13 +35,13 @@ class TrialSpec(FrozenModel):
 
     @property
     def name(self) -> str:
-        """A readable name that differs wherever the spec does."""
+        """Readable name that is different for different specs."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
         return f"{self.backbone}~{self.method}~seed{self.seed}~{digest}"
 
 
 class StudyTrial(FrozenModel):
-    """A finished trial; ``logits`` are those of the validation and the test joints, in the dataset's order."""
+    """A finished trial; ``logits`` holds those of the validation and test joints, in the dataset's order."""
 
     schema_version: Literal[1] = 1
     spec: TrialSpec
@@ -50,12 +50,12 @@ class StudyTrial(FrozenModel):
     logits: dict[str, list[list[float]]]
 
     def logits_of(self, split: str) -> NDArray[np.float64]:
-        """Logits of a split, float64 ``(n, classes)``."""
+        """Return the logits of a split, float64 ``(n, classes)``."""
         return np.array(self.logits[split], dtype=np.float64)
 
 
 def rounded(logits: NDArray[np.floating[Any]]) -> list[list[float]]:
-    """Logits as lists of numbers with as many digits as float32 has."""
+    """Return logits as lists of numbers, with the digits that float32 has."""
     return [[float(f"{value:.{DIGITS}g}") for value in row] for row in logits.tolist()]
 
 
@@ -72,10 +72,10 @@ def write_trial(out: Path, trial: StudyTrial) -> None:
 
 
 def read_trial(out: Path, spec: TrialSpec) -> StudyTrial | None:
-    """Return a finished trial, or None where it is still to do.
+    """Return a finished trial, or None if it was not trained yet.
 
     Raises:
-        DataError: the file is no trial, or one of another spec.
+        DataError: the file is not a trial, or belongs to another spec.
     """
     path = trial_path(out, spec)
     if not path.is_file():
@@ -84,7 +84,11 @@ def read_trial(out: Path, spec: TrialSpec) -> StudyTrial | None:
         trial = StudyTrial.model_validate(json.loads(path.read_text()))
     except (json.JSONDecodeError, ValidationError) as error:
         told = in_one_line(error) if isinstance(error, ValidationError) else str(error)
-        raise DataError(f"{path} holds no trial: {told}", hint="remove it; it is trained again") from error
+        raise DataError(
+            f"{path} is not a valid trial: {told}", hint="remove it; it will be trained again"
+        ) from error
     if trial.spec != spec:
-        raise DataError(f"{path} is another trial than its name says", hint="remove it; it is trained again")
+        raise DataError(
+            f"{path} holds another trial than its name says", hint="remove it; it will be trained again"
+        )
     return trial

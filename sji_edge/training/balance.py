@@ -1,4 +1,4 @@
-"""Rare classes: weights in the loss, and a sampler that draws every class alike."""
+"""Balance rare classes: weights in the loss, or a sampler that draws every class equally often."""
 
 import numpy as np
 import torch
@@ -12,16 +12,16 @@ def class_weights(text: str, labels: NDArray[np.int64], classes: tuple[str, ...]
     """Return the weight of each class in the loss.
 
     Args:
-        text: ``none``; ``balanced``, n / (K n_c), so that all classes weigh alike in total; or one positive
-            number a class, separated by commas, in the order of ``classes``.
-        labels: of the training split, int64 ``(n,)``.
-        classes: their names.
+        text: ``none``; ``balanced``, n / (K n_c), so that all classes have the same total weight; or one
+            positive number per class, separated by commas, in the order of ``classes``.
+        labels: class indices of the training split, int64 ``(n,)``.
+        classes: names of the classes.
 
     Returns:
         float32 ``(classes,)``, or None for ``none``.
 
     Raises:
-        UsageError: anything else.
+        UsageError: ``text`` is none of these.
     """
     if text == "none":
         return None
@@ -34,14 +34,14 @@ def class_weights(text: str, labels: NDArray[np.int64], classes: tuple[str, ...]
         weights = []
     if len(weights) != len(classes) or not all(0.0 < weight < float("inf") for weight in weights):
         raise UsageError(
-            f"--class-weights {text!r} is not none, balanced or {len(classes)} positive numbers",
-            hint=f"one for each of {', '.join(classes)}, in this order: --class-weights 1,8",
+            f"the class weights must be none, balanced or {len(classes)} positive numbers (got {text!r})",
+            hint=f"give one number for each of {', '.join(classes)}, in this order, such as 1,8",
         )
     return torch.tensor(weights)
 
 
 def balanced_sampler(labels: NDArray[np.int64]) -> WeightedRandomSampler:
-    """Draw as many joints as there are, with replacement, every class equally often in expectation.
+    """Return a sampler that draws n joints with replacement, every class equally often on average.
 
     Randomness comes from PyTorch's generator, so that ``seed_everything`` governs it.
     """

@@ -1,4 +1,4 @@
-"""What a training reports: ``metrics.csv``, one line an epoch, and one step a batch."""
+"""Report a training: ``metrics.csv``, one line for each epoch, and the count of batches."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ COLUMNS = ("epoch", "train_loss", "val_ap", "val_ce", "learning_rate")
 
 Say = Callable[[str], None]
 Steps = Callable[[int, int], None]
-"""Told the batches done so far and their number over all epochs."""
+"""Given the batches done so far and their number over all epochs."""
 
 
 def nothing(*_: object) -> None:
@@ -24,7 +24,7 @@ def nothing(*_: object) -> None:
 
 
 class EpochReport(Callback):
-    """Tells of each epoch in one line, and of each batch.
+    """Reports each epoch in one line, and counts batches.
 
     Args:
         progress: given ``epoch 3 of 12: loss 0.2310, validation AP 0.9812, 4.2 s``.
@@ -57,7 +57,7 @@ class EpochReport(Callback):
             self._steps(trainer.global_step, int(trainer.estimated_stepping_batches))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Tell of the epoch that has ended."""
+        """Report the epoch that has ended."""
         del pl_module
         if not trainer.is_global_zero:
             return

@@ -1,4 +1,4 @@
-"""Making the golden crops: validation joints as they are, and as a line would show them."""
+"""Make the golden crops: validation joints as they are, and as a line would show them."""
 
 import numpy as np
 
@@ -14,17 +14,17 @@ MAX_VIEWS = 5
 
 
 def golden_of(model: JointClassifier, dataset: FolderDataset, spec: PreprocessSpec, seed: int) -> Golden:
-    """Judge validation joints in several views each with PyTorch.
+    """Judge several views of each validation joint with PyTorch.
 
-    The first view is the plain crop; the others differ as on a line after alignment (``LINE_JITTER``), so
-    that thresholds and parity rest on scores near the limits, too. Splits of more than ``MAX_CROPS``
-    joints are sampled at random, which keeps the share of defects.
+    The first view is the plain crop; the others vary as on a line after alignment (``LINE_JITTER``), so that
+    thresholds and parity also see scores close to the limits. Splits of more than ``MAX_CROPS`` joints are sampled
+    at random, which keeps the share of defects on average.
 
     Args:
         model: the trained model.
         dataset: opened with its validation split.
-        spec: the model's crops.
-        seed: of the views and the sample.
+        spec: size and channels of the model's crops.
+        seed: seed of the views and the sample.
     """
     rng = np.random.default_rng(seed)
     images, labels = dataset.read("validation", colour=spec.channels == 3), dataset.labels("validation")

@@ -1,4 +1,4 @@
-"""The batches of a training: jittered views of the training joints, plain crops of validation."""
+"""Load the batches of a training: jittered views of the training joints, plain crops of validation."""
 
 import torch
 from torch.utils.data import DataLoader
@@ -35,7 +35,7 @@ def _loader(
         batch_size=settings.batch_size,
         sampler=sampler,
         shuffle=training and sampler is None,
-        # A last batch of one crop has no variance for batch normalisation.
+        # Batch normalisation needs more than one crop, and the last batch may hold only one.
         drop_last=training and len(crops) > settings.batch_size,
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,

@@ -1,4 +1,4 @@
-"""The Lightning module: one optimiser, one schedule, and what is measured on validation."""
+"""The Lightning module: one optimiser, one schedule, and the validation figures."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ class JointTraining(lightning.LightningModule):
     """Trains a classifier with a criterion, and ranks epochs by average precision of *defect*.
 
     Args:
-        model: takes uint8 crops, gives logits.
-        criterion: the loss; one that needs features gets the last feature map.
-        good_index: the good class's column.
+        model: a classifier from uint8 crops to logits.
+        criterion: the loss; a loss that needs features is given the last feature map.
+        good_index: column of the good class in the logits.
         learning_rate: peak of the one-cycle schedule.
-        weight_decay: AdamW's, on matrices and kernels only.
+        weight_decay: AdamW's weight decay, on matrices and kernels only.
         class_weights: float ``(classes,)``, or None.
-        views: what each joint is shown as besides, with half of the loss: ``attention-crop``, ``jigsaw``, ``none``.
+        views: second view of each joint, which carries half of the loss: ``attention-crop``, ``jigsaw`` or ``none``.
 
     Logs ``train_loss``; on validation ``val_ap``, ``val_ce`` (cross-entropy in nats, whatever the criterion)
-    and ``val_rank``, by which the best epoch is kept: the average precision to two decimals, ties broken by
-    the lower cross-entropy (with the few defects of a validation split, finer differences are chance).
+    and ``val_rank``, which selects the best epoch: the average precision to two decimals, ties broken by the lower
+    cross-entropy (with the few defects of a validation split, smaller differences are chance).
     """
 
     _class_weights: torch.Tensor | None
@@ -58,7 +58,7 @@ class JointTraining(lightning.LightningModule):
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
         self.average_precision = BinaryAveragePrecision()
-        # A NaN must show: early stopping ends on it.
+        # NaN must not be dropped: early stopping ends the training on it.
         self.cross_entropy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _batch_index: int) -> torch.Tensor:
@@ -82,7 +82,7 @@ class JointTraining(lightning.LightningModule):
         return jigsaw(crops, GRIDS[int(torch.randint(len(GRIDS), ()))])
 
     def close(self) -> None:
-        """Take the hooks off the model, once it is trained."""
+        """Remove the hooks from the trained model."""
         if self._tap:
             self._tap.close()
 
@@ -104,13 +104,13 @@ class JointTraining(lightning.LightningModule):
         self.cross_entropy.reset()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the weights back the layers' versions, without which MNASNet refuses to load."""
+        """Add the layers' versions to the weights; MNASNet refuses to load without them."""
         state = self.state_dict()
         state.update(checkpoint["state_dict"])
         checkpoint["state_dict"] = state
 
     def configure_optimizers(self) -> Any:
-        """AdamW under a one-cycle schedule stepped every batch."""
+        """Return AdamW and a one-cycle schedule that is stepped every batch."""
         optimiser, schedule = adamw_one_cycle(
             self.model,
             learning_rate=self._learning_rate,

@@ -1,23 +1,23 @@
-"""AdamW under a one-cycle schedule (Smith and Topin 2018, arXiv 1708.07120)."""
+"""AdamW with a one-cycle schedule (Smith and Topin 2018, arXiv 1708.07120)."""
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 WARM_UP = 0.2
-"""Share of the steps in which the learning rate rises."""
+"""Share of the steps during which the learning rate rises."""
 
 
 def adamw_one_cycle(
     model: nn.Module, *, learning_rate: float, weight_decay: float, steps: int
 ) -> tuple[torch.optim.AdamW, OneCycleLR]:
-    """Return the optimiser and the schedule, to be stepped every batch.
+    """Return the optimiser and the schedule; step the schedule every batch.
 
     Args:
-        model: its parameters that take a gradient are trained; only matrices and kernels decay.
-        learning_rate: the peak.
-        weight_decay: AdamW's.
-        steps: how many batches there will be.
+        model: its parameters that require a gradient are trained; only matrices and kernels decay.
+        learning_rate: peak of the schedule.
+        weight_decay: AdamW's weight decay.
+        steps: number of batches of the whole training.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [

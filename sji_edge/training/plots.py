@@ -1,4 +1,4 @@
-"""Pictures of a run: its epochs, and its scores against the thresholds."""
+"""Plot a run: its epochs, and its scores with the thresholds."""
 
 import csv
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Keeping the lines of PyTorch, Lightning and Optuna out of a log."""
+"""Keep the output of PyTorch, Lightning and Optuna out of a log."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""What an unfinished run was started with, and the check that a resumed one is the same run."""
+"""Record what a run was started with, and check that a resumed run continues the same one."""
 
 from pathlib import Path
 

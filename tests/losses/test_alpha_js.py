@@ -154,7 +154,10 @@ def test_the_legacy_penalty_takes_softmax_of_the_mixture_once_more(alpha, classe
     ],
 )
 def test_settings_out_of_range_are_refused(alpha, beta, legacy):
-    with pytest.raises(ValueError, match=r"was wanted|between 0 and 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be in \[0, 1\]|must be strictly between 0 and 1|must be finite and at least 0",
+    ):
         AlphaJSLoss(alpha, beta, legacy)
 
 

@@ -113,5 +113,5 @@ def test_settings_of_another_kind_or_not_finite_are_refused(name):
     for option, known in inspect.signature(LOSSES.get(name).__init__).parameters.items():
         if isinstance(known.default, float):
             for value in (float("nan"), float("inf"), -2.0):
-                with pytest.raises(ValueError, match=f"{option} is"):
+                with pytest.raises(ValueError, match=f"{option} must be"):
                     LOSSES.get(name)(**{option: value})

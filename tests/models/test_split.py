@@ -26,6 +26,6 @@ def test_the_tail_behind_the_trunk_is_the_model(name, blocks):
 def test_a_model_that_cannot_be_split_there_is_a_usage_error():
     with pytest.raises(UsageError, match="no last blocks of mnasnet0_5") as caught:
         split_last_blocks(JointClassifier("mnasnet0_5", 2, SPEC), 1)
-    assert "--preset full" in caught.value.hint
+    assert "the preset full" in caught.value.hint
     with pytest.raises(UsageError, match="resnet18 has 8 blocks; from 1 to 7"):
         split_last_blocks(JointClassifier("resnet18", 2, SPEC), 8)

@@ -26,7 +26,7 @@ def test_a_group_in_two_splits_is_refused(joints_folder, tmp_path):
     write_groups(root)
     table = root / "labels.csv"
     table.write_text(table.read_text().replace("test0", "train0"))
-    with pytest.raises(DataError, match=r"group 'train0' .* lies in train and in test") as caught:
+    with pytest.raises(DataError, match=r"group 'train0' .* is in train and in test") as caught:
         open_dataset(root, "normal")
     assert "into one split" in caught.value.hint
 

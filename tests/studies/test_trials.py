@@ -30,6 +30,6 @@ def test_a_damaged_or_foreign_file_is_refused_not_counted(tmp_path, spec):
     with pytest.raises(DataError, match="another trial than its name says"):
         read_trial(tmp_path, spec(seed=3))
     path.write_text('{"spec": 3')
-    with pytest.raises(DataError, match="holds no trial") as caught:
+    with pytest.raises(DataError, match="is not a valid trial") as caught:
         read_trial(tmp_path, spec())
     assert "remove it" in caught.value.hint

@@ -30,7 +30,7 @@ def test_balanced_weights_let_every_class_weigh_alike():
 
 @pytest.mark.parametrize("text", ["1,2", "1,2,x", "1,2,0", "1,2,-3", "1,2,inf", "even", ""])
 def test_other_weights_are_one_clear_line(text):
-    with pytest.raises(UsageError, match="is not none, balanced or 3 positive numbers") as caught:
+    with pytest.raises(UsageError, match="must be none, balanced or 3 positive numbers") as caught:
         class_weights(text, LABELS, CLASSES)
     assert "normal, bridge, void" in caught.value.hint
 

@@ -166,7 +166,7 @@ def test_a_run_is_never_overwritten_and_default_names_count_up(finished, setting
         ({"loss": LossCard(name="ce", settings={"alpha": 0.5})}, "loss ce: "),
         (
             {"loss": LossCard(name="alpha-js", settings={"alpha": 0.0, "legacy_double_softmax": True})},
-            "loss alpha-js: alpha is 0.0",
+            "loss alpha-js: alpha must be strictly between 0 and 1",
         ),
         ({"model": "squeezenet1_2"}, "unknown model 'squeezenet1_2'"),
         ({"model": "alexnet"}, "alexnet cannot take 32x32 crops"),

@@ -1,6 +1,6 @@
-"""Fake quantisation: rounding in the forward pass, straight through it in the backward one.
+"""Fake quantisation: round in the forward pass, pass the gradient straight through in the backward pass.
 
-The gradient of a step is that of Esser et al. 2020 (Learned Step Size Quantization, arXiv 1902.08153).
+The gradient of a step follows Esser et al. 2020 (Learned Step Size Quantization, arXiv 1902.08153).
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ class _Round(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
         error, rounded = ctx.saved_tensors
-        # Beyond the half of rounding the level was cut off.
+        # A larger error than rounding's half means that the level was clipped.
         inside = error.abs() <= 0.5
         to_step = None
         if ctx.needs_input_grad[1]:
@@ -35,16 +35,16 @@ class _Round(torch.autograd.Function):
 
 
 def fake_quantise(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
-    """Round a tensor to the levels of a Q/DQ pair, as ONNX's QuantizeLinear does: half to even, then cut off.
+    """Round a tensor to the levels of a Q/DQ pair, as ONNX's QuantizeLinear does: round half to even, then clip.
 
     Args:
         x: float.
         step: a positive scalar.
-        low: least level, the zero point taken off.
-        high: greatest level.
+        low: lowest level, minus the zero point.
+        high: highest level, minus the zero point.
 
     Returns:
-        float of ``x``'s shape. The gradient to ``x`` passes where no level was cut off.
+        float, in the shape of ``x``. The gradient to ``x`` is zero where a level was clipped.
     """
     rounded: torch.Tensor = _Round.apply(x, step, low, high)
     return rounded
@@ -53,12 +53,12 @@ def fake_quantise(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> t
 class Kernel(nn.Module):
     """A layer's kernel in units of its step, rounded to integers where the engine stores integers.
 
-    Trained are the levels: a learning rate is then a share of a level, whatever a channel's scale.
+    The levels are trained, so a learning rate is a share of a level, whatever the scale of a channel.
 
     Args:
         kernel: the kernel before rounding.
-        step: of the kernel's shape but for 1 in each axis that shares a step.
-        high: the greatest level, and the least one negated; 0: the kernel stays float.
+        step: in the kernel's shape, with size 1 in each axis that shares a step.
+        high: highest level, and minus the lowest one; 0 keeps the kernel in float.
     """
 
     step: torch.Tensor
@@ -79,7 +79,7 @@ class Kernel(nn.Module):
 
 
 class Bias(nn.Module):
-    """A layer's bias, in units of its kernel's greatest values; trained like the kernel."""
+    """A layer's bias, in units of its kernel's largest values; trained like the kernel."""
 
     unit: torch.Tensor
 
@@ -94,13 +94,13 @@ class Bias(nn.Module):
 
 
 class ActivationGrid(nn.Module):
-    """A tensor's rounding; trained is the logarithm of its step's change: a learning rate is a share of it.
+    """A tensor's rounding. The logarithm of the step's change is trained, so a learning rate is a share of the step.
 
     Args:
         step: positive.
-        zero: the integer that stands for 0.
-        low: least integer.
-        high: greatest integer.
+        zero: integer that represents 0.
+        low: lowest integer.
+        high: highest integer.
     """
 
     _start: torch.Tensor
@@ -113,9 +113,9 @@ class ActivationGrid(nn.Module):
 
     @property
     def step(self) -> torch.Tensor:
-        """The step."""
+        """Size of one level."""
         return self._start * self.log_change.exp()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Round."""
+        """Round a tensor."""
         return fake_quantise(x, self.step, self._low, self._high)

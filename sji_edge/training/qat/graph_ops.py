@@ -1,4 +1,4 @@
-"""The operators of an exported graph, in PyTorch: what fine-tuning needs of ONNX, and no more."""
+"""The ONNX operators of an exported graph in PyTorch, as far as fine-tuning needs them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def _may(values: Values, index: int) -> torch.Tensor | None:
 
 
 def _padded(x: torch.Tensor, pads: Sequence[int], value: float = 0.0) -> torch.Tensor:
-    """Pad the two image axes as ONNX says it: all beginnings, then all ends."""
+    """Pad the two image axes; ONNX lists all beginnings, then all ends."""
     if not any(pads):
         return x
     top, left, bottom, right = pads
@@ -54,7 +54,7 @@ def _pool(kind: Callable[..., torch.Tensor], fill: float) -> Operator:
     def pool(values: Values, attributes: Attributes) -> torch.Tensor:
         pads = tuple(attributes.get("pads", (0, 0, 0, 0)))
         if kind is functional.avg_pool2d and any(pads) and not attributes.get("count_include_pad", 0):
-            raise ValueError("average pooling that leaves its padding out is not known")
+            raise ValueError("average pooling without its padding is not supported")
         return kind(
             _padded(_need(values, 0), pads, fill),
             tuple(attributes["kernel_shape"]),
@@ -130,4 +130,4 @@ OPERATORS: dict[str, Operator] = {
     "Sub": lambda values, _: _need(values, 0) - _need(values, 1),
     "Transpose": lambda values, attributes: _need(values, 0).permute(*attributes["perm"]),
 }
-"""By ONNX name. ``Flatten`` is right for axis 1, the only one that exporters write."""
+"""Operators by ONNX name. ``Flatten`` supports axis 1 only, the only one that exporters write."""

@@ -1,7 +1,7 @@
-"""A Q/DQ graph as a PyTorch module: the engine's own graph is what fine-tuning trains.
+"""A Q/DQ graph as a PyTorch module, so that fine-tuning trains the engine's own graph.
 
-Every QuantizeLinear becomes a fake quantisation at the same place, every kernel is rounded to the same
-integers, and what was learned is written back into a copy of the graph.
+Every QuantizeLinear becomes a fake quantisation in the same place, every kernel is rounded to the same integers,
+and the trained values are written back into a copy of the graph.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from sji_edge.training.qat.graph_ops import OPERATORS
 
 QUANTIZE, DEQUANTIZE, CONSTANT = "QuantizeLinear", "DequantizeLinear", "Constant"
 INTEGER_SUFFIX = "_quantized"
-"""What ONNX Runtime's quantizer appends to the name of a tensor that it stores as integers."""
+"""Suffix that ONNX Runtime's quantizer gives to a tensor stored as integers."""
 
 LAYERS = ("Conv", "Gemm")
 LEVELS = 127
@@ -32,16 +32,16 @@ Step = Callable[[Values], tuple[torch.Tensor, ...]]
 
 
 class QdqNetwork(nn.Module):
-    """A graph of ``export``, quantised or not, as a module.
+    """An exported graph, quantised or not, as a module.
 
     Args:
-        graph: with or without Q/DQ pairs; kernels symmetric, activations with one step a tensor.
-        floats: the float graph that it was quantised from, for the kernels before rounding.
+        graph: with or without Q/DQ pairs; symmetric kernels, one step per activation tensor.
+        floats: the float graph that it was quantised from; gives the kernels before rounding.
 
     Shapes: crops uint8 ``(n, height, width, channels)`` to logits float ``(n, classes)``.
 
     Raises:
-        UsageError: an operator that fine-tuning does not know; names it.
+        UsageError: the graph has an operator that fine-tuning does not know; names it.
     """
 
     def __init__(self, graph: onnx.ModelProto, floats: onnx.ModelProto) -> None:
@@ -53,7 +53,7 @@ class QdqNetwork(nn.Module):
             for node in graph.graph.node
             if node.op_type == DEQUANTIZE and node.input[0] in self._arrays
         }
-        # Every channel's greatest value has the greatest level, whatever number of bits that stands for.
+        # The largest value of a channel has the highest level, whatever the number of bits.
         stored = [self._arrays[node.input[0]] for node in self._decoders.values()]
         kernels = [np.abs(array.astype(np.int64)).max() for array in stored if array.dtype == np.int8]
         self._high = int(max(kernels, default=LEVELS))
@@ -80,13 +80,13 @@ class QdqNetwork(nn.Module):
         return values[self._output]
 
     def to_graph(self) -> onnx.ModelProto:
-        """Return a copy of the graph with all that was learned."""
+        """Return a copy of the graph with the trained values."""
         changed: dict[str, Array] = {}
         for name in self._grid_of_step:
             changed[name] = _array(self._grid(name).step)
         for key, kernel in self.kernels.items():
             decoder = self._decoders.get(_name(key))
-            # What the module computes is a multiple of the step already: dividing gives the integers back.
+            # The module computes multiples of the step: dividing gives the integers.
             values = kernel() / kernel.get_buffer("step") if decoder else kernel()
             changed[decoder.input[0] if decoder else _name(key)] = _array(values)
         for node in self._graph.graph.node:
@@ -117,7 +117,8 @@ class QdqNetwork(nn.Module):
             step, axis = self._arrays[decoder.input[1]], _attributes(decoder).get("axis", 1)
             step = _along(step, axis, levels.ndim)
             floats = self._floats.get(decoder.input[0].removesuffix(INTEGER_SUFFIX), levels * step)
-            # As near to the float kernel as rounds to the stored integers: not all are the nearest.
+            # As close to the float kernel as possible while rounding to the stored integers, which are not always the
+            # nearest ones.
             near = np.clip(floats / step, levels - START_MARGIN, levels + START_MARGIN)
             kernel = (near * step).astype(np.float32)
         self.kernels[_key(name)] = Kernel(kernel, step, self._high if decoder else 0)
@@ -135,7 +136,7 @@ class QdqNetwork(nn.Module):
         return values.astype(np.float32)
 
     def _bias_to_graph(self, node: onnx.NodeProto) -> dict[str, Array]:
-        """Return a bias's values; an integer one's step is its input's times its kernel's."""
+        """Return a bias's values; the step of an integer bias is the input's step times the kernel's."""
         name = node.input[2]
         value = _array(self.biases[_key(name)]())
         decoder = self._decoders.get(name)
@@ -155,7 +156,7 @@ class QdqNetwork(nn.Module):
         if node.op_type not in OPERATORS:
             raise UsageError(
                 f"fine-tuning does not know the operator {node.op_type} ({node.name})",
-                hint="build without --qat; --precision auto leaves sensitive layers in float",
+                hint="build without fine-tuning; precision auto keeps sensitive layers in float",
             )
         operator, attributes = OPERATORS[node.op_type], _attributes(node)
         for name in node.input:
@@ -175,7 +176,7 @@ class QdqNetwork(nn.Module):
     def _rounding(self, node: onnx.NodeProto) -> Step:
         source, step_name, zero_name = node.input
         zero, start = self._arrays[zero_name], float(self._arrays[step_name])
-        # Tensors that one operator joins share a step: their integers are passed on as they are.
+        # Tensors that one operator joins share a step, because their integers are passed on unchanged.
         shared = (start, int(zero), zero.dtype.name)
         key = self._grid_of_start.setdefault(shared, _key(step_name))
         if key not in self.grids:
@@ -208,12 +209,12 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _along(step: Array, axis: int, dimensions: int) -> Array:
-    """Shape steps so that they stand along an axis."""
+    """Reshape steps so that they lie along an axis."""
     return step.reshape([-1 if place == axis else 1 for place in range(dimensions)]) if step.ndim else step
 
 
 def _step_of_greatest(kernel: Array, axis: int) -> Array:
-    """Return the step with which each channel's greatest value is the last level."""
+    """Return the step that puts each channel's largest value on the highest level."""
     others = tuple(place for place in range(kernel.ndim) if place != axis)
     greatest = np.abs(kernel).max(axis=others, keepdims=True)
     step: Array = np.where(greatest > 0, greatest, 1.0).astype(np.float32) / LEVELS
@@ -226,7 +227,7 @@ def _array(value: torch.Tensor) -> Array:
 
 
 def _key(name: str) -> str:
-    """Return a tensor's name as a key of a module; those may hold no dot."""
+    """Return a tensor's name as a module key, which must not contain a dot."""
     return name.replace(".", "/")
 
 

@@ -1,14 +1,14 @@
-"""Closer looks at where the model looks, after WS-DAN (Hu and Qi 2019, arXiv 1901.09891).
+"""Crops enlarged around the place that the model looks at, after WS-DAN (Hu and Qi 2019, arXiv 1901.09891).
 
-A stand-in: WS-DAN learns many attention maps; here the mean over the channels of the last feature map guides
-the crop, so that the deployed model does not change.
+A simplification: WS-DAN learns several attention maps; here the mean over the channels of the last feature map
+guides the crop, so that the deployed model does not change.
 """
 
 import torch
 from torch.nn import functional
 
 THRESHOLDS = (0.4, 0.6)
-"""The box holds every place above a share of the map's range, drawn anew each time, as in WS-DAN."""
+"""The box holds every cell above this share of the map's range; the share is drawn for each crop, as in WS-DAN."""
 
 MARGIN = 0.1
 """Widening of the box on each side, as a share of the crop."""
@@ -21,8 +21,8 @@ def attention_crops(
 
     Args:
         crops: uint8 ``(n, height, width, channels)``.
-        features: float ``(n, channels, h, w)``, of the same crops.
-        generator: source of randomness; PyTorch's own without one.
+        features: feature maps of the same crops, float ``(n, channels, h, w)``.
+        generator: source of randomness; None for PyTorch's own.
 
     Returns:
         float ``(n, height, width, channels)``, in grey levels.
@@ -39,7 +39,7 @@ def attention_crops(
 
 
 def attended_boxes(features: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Boxes around the strongest places, float ``(n, 2, 2)``: (x, y) by (low, high), in [−1, 1]."""
+    """Return boxes around the strongest cells, float ``(n, 2, 2)``: (x, y) by (low, high), in [−1, 1]."""
     attention = features.detach().float().mean(dim=1)
     low, high = attention.amin(dim=(1, 2), keepdim=True), attention.amax(dim=(1, 2), keepdim=True)
     share = torch.empty(len(attention), 1, 1).uniform_(*THRESHOLDS, generator=generator).to(attention.device)
@@ -49,7 +49,7 @@ def attended_boxes(features: torch.Tensor, generator: torch.Generator | None = N
 
 
 def _extent(marked: torch.Tensor) -> torch.Tensor:
-    """First and last marked cell of each row as an interval of [−1, 1], with a margin, ``(n, 2)``."""
+    """Return the first and last marked cell of each row as an interval in [−1, 1], with a margin, ``(n, 2)``."""
     cells = marked.shape[1]
     places = torch.arange(cells, device=marked.device).expand_as(marked)
     first = places.masked_fill(~marked, cells).amin(dim=1)

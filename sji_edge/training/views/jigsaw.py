@@ -1,22 +1,22 @@
-"""Crops cut into patches and shuffled: parts must tell the class without their arrangement.
+"""Crops cut into patches and shuffled, so that the class must be recognised from parts.
 
-A stand-in for the part-based networks that the seed paper compares with: the patches are those of PMG (Du et al.,
-ECCV 2020) and DCL (Chen et al., CVPR 2019), without their extra heads.
+A simplification of the part-based networks that the seed paper compares with: the patches follow PMG (Du et al.,
+ECCV 2020) and DCL (Chen et al., CVPR 2019), without the extra heads.
 """
 
 import torch
 
 GRIDS = (2, 3)
-"""Patches a side; a joint of 84 pixels leaves 28 at the finest."""
+"""Patches per side; with 84-pixel crops the smallest patch has 28 pixels."""
 
 
 def jigsaw(crops: torch.Tensor, grid: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Shuffle the patches of each crop, each crop its own way.
+    """Shuffle the patches of each crop, in a random order for each crop.
 
     Args:
         crops: ``(n, height, width, channels)``, of any dtype.
-        grid: patches a side. Rows and columns beyond a multiple of it stay where they are.
-        generator: source of randomness; PyTorch's own without one.
+        grid: patches per side. Rows and columns beyond a multiple of it stay in place.
+        generator: source of randomness; None for PyTorch's own.
 
     Returns:
         A new tensor of the same shape and dtype.
