@@ -163,7 +163,7 @@ def test_a_run_is_never_overwritten_and_default_names_count_up(finished, setting
     ("changes", "said"),
     [
         ({"loss": LossCard(name="alpha_js")}, "unknown loss 'alpha_js'"),
-        ({"loss": LossCard(name="ce", settings={"alpha": 0.5})}, "loss ce: "),
+        ({"loss": LossCard(name="ce", settings={"alpha": 0.5})}, "loss ce has no option 'alpha'"),
         (
             {"loss": LossCard(name="alpha-js", settings={"alpha": 0.0, "legacy_double_softmax": True})},
             "loss alpha-js: alpha must be strictly between 0 and 1",
