@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.images import tiff_header as tags
 from sji_edge.core.images.header import DamagedImageError, ImageHeader
-from sji_edge.core.images.lzw import unpack_lzw
+from sji_edge.core.images.lzw import unpack_image, unpack_strip
 from sji_edge.core.images.tiff_header import Directory, blocks_of, read_directory
 
 NONE, LZW, DEFLATE, OLD_DEFLATE, PACK_BITS = 1, 5, 8, 32946, 32773
@@ -91,13 +91,18 @@ def _samples(data: bytes, directory: Directory, header: ImageHeader) -> NDArray[
     predicted = directory.number(tags.PREDICTOR, 1)
     if predicted not in (1, 2):
         raise DamagedImageError("its predictor is for floating-point samples")
+    blocks = blocks_of(directory, len(data))
+    if _is_plain_lzw(directory, planes, row := header.width * deep * dtype.itemsize):
+        raw = unpack_image(data, blocks, row, header.height)
+        pixels = raw.view(file_type).reshape(header.height, header.width, deep)
+        return np.cumsum(pixels, axis=1, dtype=dtype) if predicted == 2 else pixels.astype(dtype)
     out = np.empty((header.height, header.width, stored), dtype)
     view = memoryview(data)
-    for block in blocks_of(directory, len(data)):
+    for block in blocks:
         count = block.height * block.width * deep
         packed = view[block.start : block.end]
-        raw = _unpacked(packed, directory, count * dtype.itemsize, block.width * deep * dtype.itemsize)
-        pixels = np.frombuffer(raw, file_type, count).reshape(block.height, block.width, deep)
+        unpacked = _unpacked(packed, directory, count * dtype.itemsize)
+        pixels = np.frombuffer(unpacked, file_type, count).reshape(block.height, block.width, deep)
         if predicted == 2:
             pixels = np.cumsum(pixels, axis=1, dtype=dtype)
         bottom = min(block.top + block.height, header.height)
@@ -107,7 +112,18 @@ def _samples(data: bytes, directory: Directory, header: ImageHeader) -> NDArray[
     return out
 
 
-def _unpacked(packed: memoryview, directory: Directory, size: int, row: int) -> bytes | memoryview:
+def _is_plain_lzw(directory: Directory, planes: int, row: int) -> bool:
+    """Tell whether OpenCV can decompress all strips at once."""
+    return (
+        directory.number(tags.COMPRESSION, NONE) == LZW
+        and directory.number(tags.FILL_ORDER, 1) == 1
+        and tags.TILE_OFFSETS not in directory.tags
+        and planes == 1
+        and row % 2 == 0
+    )
+
+
+def _unpacked(packed: memoryview, directory: Directory, size: int) -> bytes | memoryview:
     """Return the ``size`` bytes of a strip; more or fewer of them are damage."""
     compression = directory.number(tags.COMPRESSION, NONE)
     if compression != NONE and directory.number(tags.FILL_ORDER, 1) != 1:
@@ -120,7 +136,7 @@ def _unpacked(packed: memoryview, directory: Directory, size: int, row: int) -> 
     if compression in (DEFLATE, OLD_DEFLATE):
         raw = _inflated(packed, size)
     elif compression == LZW:
-        raw = unpack_lzw(bytes(packed), size, row)
+        raw = unpack_strip(bytes(packed), size)
     elif compression == PACK_BITS:
         raw = _unpacked_bits(bytes(packed), size)
     else:
