@@ -75,7 +75,7 @@ def test_a_missing_split_lists_what_is_there(root):
     assert str(root / "test") in caught.value.hint
 
 
-def test_a_root_that_is_no_folder_is_refused(tmp_path):
+def test_a_root_that_is_not_a_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="gone is not a folder"):
         FolderDataset.open(tmp_path / "gone")
     (tmp_path / "file").write_text("")
@@ -124,7 +124,7 @@ def test_a_class_that_is_never_trained_is_refused(root, name):
         FolderDataset.open(root, splits=TWO)
 
 
-def test_hidden_folders_are_no_classes(root):
+def test_hidden_folders_are_not_classes(root):
     (root / "train" / ".cache").mkdir()
     assert FolderDataset.open(root, splits=TWO).classes == ("normal", "defective")
 
@@ -206,7 +206,7 @@ def test_a_palette_file_among_grey_ones_makes_no_colour_model(root):
     assert mixed_colour([sample.path for sample in dataset.split("train")], images) == ""
 
 
-def test_a_mix_of_grey_and_colour_is_said(root):
+def test_a_mix_of_grey_and_colour_is_reported(root):
     cv2.imwrite(
         str(root / "train" / "normal" / "000.png"), np.random.default_rng(0).integers(0, 255, (20, 20, 3))
     )

@@ -48,7 +48,7 @@ def test_rows_that_name_no_file_are_counted(tmp_path):
     ]
 
 
-def test_a_table_without_groups_is_said_with_the_nearest_column(tmp_path):
+def test_a_table_without_groups_is_reported_with_the_nearest_column(tmp_path):
     said = str(rows_left_out(table(tmp_path, "file,grup\na.png,1\n"))[0])
     assert said == "1 labels.csv without a column group (did you mean 'grup'?)"
 
@@ -67,7 +67,7 @@ def test_without_a_table_or_column_nothing_is_known(tmp_path, text):
         ("file,group\na.png,one\na.png,two\n", r"line 3: a\.png is in group two, and before in one"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused(tmp_path, text, match):
+def test_a_contradictory_table_is_refused(tmp_path, text, match):
     with pytest.raises(DataError, match=match):
         read_groups(table(tmp_path, text))
 
@@ -78,5 +78,5 @@ def test_a_table_in_another_coding_is_refused(tmp_path):
         read_groups(tmp_path)
 
 
-def test_a_line_that_is_cut_short_has_no_group(tmp_path):
+def test_a_row_that_is_cut_short_has_no_group(tmp_path):
     assert read_groups(table(tmp_path, "file,group\na.png\nb.png,one\n")) == {"b.png": "one"}

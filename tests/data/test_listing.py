@@ -82,7 +82,7 @@ def test_split_folders_are_found_in_any_case(root, name):
     assert len(FolderDataset.open(root, splits=TWO, strict=True).split("train")) == 5
 
 
-def test_hidden_files_are_passed_over_and_counted(root):
+def test_hidden_files_are_skipped_and_counted(root):
     (root / "train" / "normal" / "._000.png").write_bytes(b"\0\5\x16\7")
     assert left_out(root) == ["1 hidden images (train/normal/._000.png)"]
     assert len(FolderDataset.open(root, splits=TWO).read("train")) == 5
@@ -114,7 +114,7 @@ def test_strict_refuses_what_is_left_out_in_one_line(root):
         FolderDataset.open_split(root, "train", ("normal", "defective"), "normal", strict=True)
 
 
-def test_more_examples_than_three_are_hinted_at(root):
+def test_more_than_three_examples_end_with_an_ellipsis(root):
     for number in range(5):
         (root / "train" / "normal" / f"{number}.heic").touch()
     said = in_one_line(FolderDataset.open(root, splits=TWO).left_out)

@@ -37,7 +37,7 @@ def test_byte_order_mark_blank_lines_and_windows_line_ends_are_read(recipe_folde
     assert Recipe.load(recipe_folder(joints=text.encode())).names == ["J1", "J2"]
 
 
-def test_all_faults_are_told_at_once_with_their_lines(recipe_folder):
+def test_all_faults_are_reported_together_with_their_lines(recipe_folder):
     joints = (
         "refdes,x,y,width,height,package,lower,upper\n"
         "J1,200,150,40,40,circle,,\n"
@@ -116,7 +116,7 @@ def test_faults_are_recipe_errors(recipe_folder, board, joints, wanted):
     assert "Value error" not in caught.value.message
 
 
-def test_missing_folder_and_missing_file_are_said(tmp_path, recipe_folder):
+def test_a_missing_folder_or_file_is_named(tmp_path, recipe_folder):
     with pytest.raises(RecipeError, match="none does not exist"):
         Recipe.load(tmp_path / "none")
     folder = recipe_folder()
@@ -125,7 +125,7 @@ def test_missing_folder_and_missing_file_are_said(tmp_path, recipe_folder):
         Recipe.load(folder)
 
 
-def test_golden_image_is_loaded_and_held_to_the_frame(recipe_folder):
+def test_golden_image_is_loaded_and_must_have_the_frame_size(recipe_folder):
     folder = recipe_folder()
     golden = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0]), np.uint8)
     cv2.imwrite(str(folder / "golden.png"), golden)
@@ -207,7 +207,7 @@ def test_real_recipe_loads(real_boards):
     assert len(MARKS) == len(recipe.board.fiducials)
 
 
-def test_faults_of_the_joints_are_told_in_the_order_of_their_lines(recipe_folder):
+def test_faults_of_joints_are_reported_in_line_order(recipe_folder):
     joints = (
         "refdes,x,y,width,height,package\n"
         "J1,639,150,40,40,circle\n"

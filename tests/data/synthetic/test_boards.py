@@ -194,12 +194,12 @@ def test_defects_come_at_their_rate_but_for_the_faultless_frames() -> None:
         ({"joints": 4, "frame": (40, 40)}, "holds 0"),
     ],
 )
-def test_a_board_that_cannot_be_is_refused(arguments: dict, named: str) -> None:
+def test_an_impossible_board_is_refused(arguments: dict, named: str) -> None:
     with pytest.raises(UsageError, match=named):
         SyntheticBoards(0, **arguments)
 
 
-def test_limits_that_no_frame_can_have_are_refused() -> None:
+def test_impossible_limits_are_refused() -> None:
     with pytest.raises(UsageError):
         Movement(max_shift_px=-1.0)
     with pytest.raises(UsageError, match=r"at least 0 \(got -1\)"):

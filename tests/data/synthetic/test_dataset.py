@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_each_split_holds_the_joints_that_were_asked_for(dataset: Path) -> None:
+def test_each_split_holds_the_requested_joints(dataset: Path) -> None:
     opened = FolderDataset.open(dataset)
     assert opened.classes == ("normal", "defective")
     for split, (good, defective) in COUNTS.items():
@@ -82,7 +82,7 @@ def test_a_split_does_not_depend_on_the_others(dataset: Path, tmp_path: Path) ->
     [{}, {"train": (0, 0)}, {"train": (-1, 3)}, {"training": (3, 3)}],
     ids=["none", "zero", "below", "name"],
 )
-def test_counts_that_make_no_dataset_are_refused_and_nothing_is_left(counts: dict, tmp_path: Path) -> None:
+def test_impossible_counts_are_refused_and_leave_nothing_behind(counts: dict, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_dataset(tmp_path / "joints", seed=1, counts=counts)
     assert list(tmp_path.iterdir()) == []

@@ -48,7 +48,7 @@ def ring_mean(image: np.ndarray, pad: str, inner: float, outer: float) -> float:
 
 @pytest.mark.parametrize("pad", PADS)
 @pytest.mark.parametrize("state", STATES)
-def test_a_joint_is_a_grey_image_of_the_size_asked_for_and_repeats(state: str, pad: str) -> None:
+def test_a_joint_is_a_repeatable_grey_image_of_the_requested_size(state: str, pad: str) -> None:
     first, again, other = (
         render_joint(np.random.default_rng(seed), state, pad, (71, 93)) for seed in (5, 5, 6)
     )
@@ -115,6 +115,8 @@ def test_mean_brightness_alone_does_not_tell_good_from_defective() -> None:
         ("normal", "rect", (8, 80), "80x8"),
     ],
 )
-def test_what_cannot_be_rendered_is_named(state: str, pad: str, size: tuple[int, int], named: str) -> None:
+def test_what_cannot_be_rendered_is_refused_by_name(
+    state: str, pad: str, size: tuple[int, int], named: str
+) -> None:
     with pytest.raises(UsageError, match=named):
         render_joint(np.random.default_rng(0), state, pad, size)

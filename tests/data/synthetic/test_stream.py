@@ -54,14 +54,14 @@ def test_consumer_that_was_late_gets_no_burst():
     assert min(np.diff(stamps)[1:]) >= 100_000_000
 
 
-def test_rate_of_defects_is_what_was_asked_for():
+def test_the_rate_of_defects_is_the_requested_one():
     boards = SyntheticBoards(0, 4, 1.0, faultless_every=0)
     frames = list(stream(joints=4, defect_rate=1.0, frames=1))
     np.testing.assert_array_equal(frames[0].pixels, boards.render(0).image)
     assert "good" not in boards.render(0).states
 
 
-def test_it_brings_the_recipe_that_its_frames_fit(tmp_path):
+def test_the_source_writes_the_recipe_of_its_frames(tmp_path):
     source = stream(seed=5, joints=6, frames=2)
     assert isinstance(source, OwnRecipe)
     source.write_recipe(tmp_path / "recipe")

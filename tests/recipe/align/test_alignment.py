@@ -99,7 +99,7 @@ def test_fiducial_cut_by_the_border_is_not_biased():
     assert misplacement(found, truth) < 0.1
 
 
-def test_discs_of_another_size_are_no_fiducials():
+def test_discs_of_another_size_are_not_fiducials():
     truth = rigid(1, (10, 10))
     others = [
         [*(place(truth, MARKS)[0] + [45, 20]), 6.0],
@@ -111,7 +111,7 @@ def test_discs_of_another_size_are_no_fiducials():
 
 
 @pytest.mark.parametrize("marks", [4, 2])
-def test_twin_of_a_fiducial_is_told_by_the_boards_shape(marks):
+def test_a_twin_of_a_fiducial_is_rejected_by_the_boards_shape(marks):
     settings = board_settings()
     settings["fiducials"] = settings["fiducials"][:marks]
     twin = (MARKS[0][0] + 40, MARKS[0][1] + 5, 12.0)
@@ -159,7 +159,7 @@ def test_exceeded_limit_is_a_failure_that_says_so(limit, truth):
     assert next(iter(limit)).removeprefix("max_").split("_")[0] in found.reason
 
 
-def test_mark_out_of_its_place_exceeds_the_residual():
+def test_a_misplaced_mark_exceeds_the_residual():
     marks = marks_at(rigid(0, (0, 0)))
     marks[3] = (marks[3][0] + 6, marks[3][1], 12.0)
     found = align(draw(marks), board())
@@ -203,7 +203,7 @@ def test_real_boards_align_within_a_tenth_of_a_pixel(real_boards):
 
 
 @pytest.mark.parametrize(("angle", "shift"), [(0.35, (9, -4)), (-0.3, (-6, 8)), (0.2, (-9, -9))])
-def test_warped_golden_image_is_found_where_it_was_put(real_boards, angle, shift):
+def test_a_warped_golden_image_is_aligned_to_its_warp(real_boards, angle, shift):
     recipe = Recipe.load(real_boards)
     width, height = recipe.board.frame
     truth = rigid(angle, shift, size=(width, height))

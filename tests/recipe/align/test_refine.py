@@ -38,21 +38,21 @@ GOLDEN = scene(STILL, np.eye(2, 3), seed=1)
 
 
 @pytest.mark.parametrize("matrix", [np.eye(2, 3), rigid(1.5, (8, -5))])
-def test_offsets_are_told_to_a_fifth_of_a_pixel_whatever_the_glints_do(matrix):
+def test_offsets_are_accurate_to_a_fifth_of_a_pixel_in_spite_of_glints(matrix):
     wanted = np.random.default_rng(4).uniform(-2, 2, (9, 2))
     found = Refiner(Refinement(), GOLDEN, ROIS).offsets(scene(wanted, matrix, seed=2), matrix)
     assert np.hypot(*(found - wanted).T).max() < 0.2
     assert np.hypot(*wanted.T).max() > 1.5
 
 
-def test_the_boxes_own_turn_does_not_turn_the_offset():
+def test_the_rotation_of_a_box_does_not_rotate_its_offset():
     turned = np.add(ROIS, [0, 0, 0, 0, np.pi / 2])
     wanted = np.add(STILL, [1.5, -0.5])
     found = Refiner(Refinement(), GOLDEN, turned).offsets(scene(wanted, np.eye(2, 3), 3), np.eye(2, 3))
     np.testing.assert_allclose(found, wanted, atol=0.2)
 
 
-def test_a_joint_that_shows_nothing_stays():
+def test_a_joint_without_texture_is_not_moved():
     there = [0, 1, 2, 3, 5, 6, 7, 8]
     wanted = np.add(STILL, [1.0, 1.0])
     empty_frame = scene(wanted, np.eye(2, 3), 5, there)
@@ -63,7 +63,7 @@ def test_a_joint_that_shows_nothing_stays():
         np.testing.assert_allclose(found[there], wanted[there], atol=0.2)
 
 
-def test_a_joint_further_off_than_it_may_be_stays():
+def test_a_joint_beyond_its_limit_is_not_moved():
     wanted = STILL.copy()
     wanted[0], wanted[1] = (6.0, 0.0), (1.0, 0.0)
     frame = scene(wanted, np.eye(2, 3), 8)

@@ -21,7 +21,7 @@ def golden_recipe(recipe_folder):
     return write
 
 
-def test_fiducials_in_golden_lie_on_their_places(golden_recipe):
+def test_fiducials_of_golden_are_found_at_their_places(golden_recipe):
     found = review(Recipe.load(golden_recipe()))
     assert found.faults == ()
     assert len(found.fiducials) == len(MARKS)
@@ -31,7 +31,7 @@ def test_fiducials_in_golden_lie_on_their_places(golden_recipe):
         assert one.contrast == pytest.approx(190, abs=5)
 
 
-def test_golden_that_lies_beside_the_recipe_is_a_fault_for_each_mark(golden_recipe):
+def test_a_shifted_golden_image_is_a_fault_for_each_fiducial(golden_recipe):
     found = review(Recipe.load(golden_recipe(shift=(3.0, -4.0))))
     assert [one.offset_px for one in found.fiducials] == pytest.approx([5.0] * 4, abs=0.1)
     # All moved alike: the residual alone would not show it.
@@ -63,7 +63,7 @@ def placed(recipe_folder, marks):
         ([(80, 90), (559, 90), (200, 429)], ()),
     ],
 )
-def test_fiducials_that_lie_alike_when_the_board_is_laid_in_otherwise(recipe_folder, marks, wanted):
+def test_orientations_that_the_fiducials_cannot_tell_apart_are_named(recipe_folder, marks, wanted):
     assert review(placed(recipe_folder, marks)).confused == wanted
 
 
@@ -71,7 +71,7 @@ def test_only_the_box_that_shows_nothing_is_flat(golden_recipe):
     assert review(Recipe.load(golden_recipe())).flat == ("J2",)
 
 
-def test_without_golden_nothing_is_claimed_of_it(recipe_folder):
+def test_without_golden_nothing_is_reported_about_it(recipe_folder):
     found = review(Recipe.load(recipe_folder()))
     assert (found.fiducials, found.flat, found.faults) == ((), (), ())
 

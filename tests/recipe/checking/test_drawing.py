@@ -16,7 +16,7 @@ def near(picture, colour, x, y, reach=2):
     return bool((np.abs(part.astype(int) - colour).max(axis=2) < 40).any())
 
 
-def test_a_turned_box_has_its_first_corner_where_the_angle_says():
+def test_the_first_corner_of_a_box_follows_its_rotation():
     np.testing.assert_allclose(box_of(PLAIN), [[170, 135], [230, 135], [230, 165], [170, 165]])
     # x towards y: (-30, -15) turned by 30° in an image whose y points down.
     cos, sin = np.cos(np.pi / 6), np.sin(np.pi / 6)

@@ -78,7 +78,7 @@ def test_a_covered_fiducial_is_an_error_unless_one_may_be_lost(kind):
 
 @pytest.mark.parametrize("kind", ["cross", "template"])
 @pytest.mark.parametrize("other", ["circle", "swapped", "nothing"])
-def test_another_shape_is_no_fiducial(kind, other):
+def test_another_shape_is_not_a_fiducial(kind, other):
     if other == "swapped":
         other = "template" if kind == "cross" else "cross"
     image = scene(other, np.eye(2, 3)) if other != "nothing" else np.full((SIZE[1], SIZE[0]), 60.0)
@@ -109,7 +109,7 @@ def test_a_template_without_golden_or_without_a_corner_is_refused():
         Aligner(board, edge)
 
 
-def test_affine_with_three_marks_is_held_by_its_stretch():
+def test_an_affine_fit_of_three_marks_is_limited_by_its_stretch():
     settings = settings_of("circle", alignment={"model": "affine"})
     settings["fiducials"] = settings["fiducials"][:3]
     sheared = np.array([[1.0, 0.08, -10.0], [0.0, 1.0, 0.0]])
@@ -137,7 +137,7 @@ def test_board_faults_carry_their_lines(recipe_folder):
         assert f"board.json line {line}: {place_}" in caught.value.message
 
 
-def test_inconsistencies_are_told_together(recipe_folder):
+def test_inconsistencies_are_reported_together(recipe_folder):
     settings = settings_of("circle", alignment={"model": "affine", "max_lost": 1})
     settings["fiducials"] = settings["fiducials"][:3]
     settings["fiducials"][0]["x"] = 700
@@ -147,7 +147,7 @@ def test_inconsistencies_are_told_together(recipe_folder):
     assert "leaves 2 fiducials, but affine needs 3" in caught.value.message
 
 
-def test_golden_counts_for_the_hash_where_places_depend_on_it(recipe_folder):
+def test_the_hash_covers_golden_where_places_depend_on_it(recipe_folder):
     import cv2
 
     def digest(kind, golden):

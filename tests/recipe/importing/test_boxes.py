@@ -38,7 +38,7 @@ def test_boards_are_told_apart_by_place_when_the_table_mixes_them():
 
 
 @pytest.mark.parametrize("extra", [Part(9, "R1", "C", 5, 5, 0.0, "top"), *board(20, 5)[:1]])
-def test_a_designator_that_is_simply_there_twice_is_refused_with_its_lines(extra):
+def test_a_duplicate_designator_is_refused_with_its_lines(extra):
     _, problems = numbered_boards([*board(0, 2), extra], "p.csv")
     assert [problem.text for problem in problems] == [
         f"p.csv line {extra.line}: duplicate R1 (first on line 2)"

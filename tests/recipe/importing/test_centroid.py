@@ -84,7 +84,7 @@ def test_lengths(text, wanted):
     assert length_mm(text) == (None if wanted is None else pytest.approx(wanted))
 
 
-def test_all_faults_are_told_with_their_lines():
+def test_all_faults_are_reported_with_their_lines():
     text = KICAD + "C2,1,P,x,1,0,top\nC3,1,P,1,1,left,inner\nC1,1,P,1,1,0,top\nC4,1\n,1,P,1,1,0,top\n\n"
     parts, findings = read(text.encode(), "board.csv")
     assert [part.refdes for part in parts] == ["C1", "U1", "C1"]
@@ -100,7 +100,7 @@ def test_all_faults_are_told_with_their_lines():
     [("a,b\n1,2\n", "names columns"), (KICAD.splitlines()[0], "lists no part"), ("", "names columns"),
      (KICAD.replace("Val", "Footprint"), "two columns for package")],
 )  # fmt: skip
-def test_a_table_that_is_none_is_refused(text, wanted):
+def test_a_file_that_is_not_such_a_table_is_refused(text, wanted):
     parts, findings = read(text.encode(), "board.csv")
     assert parts == ()
     assert wanted in findings[0].text

@@ -58,7 +58,7 @@ def test_a_slanted_box_covers_what_its_part_covers():
     np.testing.assert_allclose(end, [250 + 20 * np.cos(np.pi / 6), 300 - 20 * np.sin(np.pi / 6)], atol=1e-3)
 
 
-def test_the_bottom_is_mirrored_and_alone():
+def test_the_bottom_is_mirrored_and_imported_alone():
     parts = [part("C1", "C", 10, 4), part("U1", "SOT", -10, 4, side="bottom")]
     _, joints = made(parts, anchors=("-5,5", "-25,15"), side="bottom")
     # x = -10 mm is at the right of the origin from below; its pin 1 lies to the right as the camera sees it.
@@ -66,7 +66,7 @@ def test_the_bottom_is_mirrored_and_alone():
     assert set(joints) == {"U1.1", "U1.2"}
 
 
-def test_fiducials_with_pixels_say_scale_turn_and_place():
+def test_fiducials_with_pixels_give_scale_rotation_and_place():
     # The board lies turned by 90° clockwise: its x axis points downwards, its y axis to the right.
     anchors = ("F1=100,50", "20,0=100,450", "0,10=300,50")
     parts = [part("F1", "FID", 0, 0), part("C1", "C", 10, 5), part("U1", "SOT", 10, 5)]
@@ -78,7 +78,7 @@ def test_fiducials_with_pixels_say_scale_turn_and_place():
     assert "F1" not in joints
 
 
-def test_all_that_does_not_fit_is_told_at_once():
+def test_everything_that_does_not_fit_is_reported_together():
     parts = [
         part("C1", "X", 1, 1, line=2), part("C2", "X", 2, 1, line=3), part("C3", "Y", 2, 1, line=4),
         part("C4", "C", 100, 1, line=5), part("U1", "SOT", 10, 10, line=6), part("U1.1", "C", 10, 10, line=7),

@@ -61,7 +61,7 @@ def negative(parts):
     return [Part(p.line, p.refdes, p.package, -p.x_mm, p.y_mm, p.rotation_deg, p.side) for p in parts]
 
 
-def test_a_board_that_lies_upright_is_taken_with_two_fiducials():
+def test_two_fiducials_suffice_for_an_upright_board():
     board = imported(parts_at(GRID))
     assert board.proof == "the board lies upright (turned by 0.0°); its mirror image would not"
     assert imported(parts_at(GRID), CORNERS).proof.startswith("three or more fiducials")
@@ -159,7 +159,7 @@ def test_lengths_in_another_unit_are_asked_for(unit, mm):
     assert "units" not in caught.value.hint
 
 
-def test_a_unit_that_only_the_size_of_the_fiducials_betrays_is_found_by_golden():
+def test_golden_finds_a_wrong_unit_by_the_size_of_the_fiducials():
     small = "package,width,height\nPAD,0.15,0.1\n-,0,0\n"
     golden = golden_of([(x, y, 2, 1.3) for x, y in GRID])
     inches = tuple(
@@ -183,7 +183,7 @@ def test_a_designator_of_two_parts_is_no_fiducial():
         imported([*parts_at(GRID), Part(99, "F1", "-", 5, 5, 0.0, "top")])
 
 
-def test_the_real_board_is_imported_as_it_lies_and_not_otherwise(real_boards):
+def test_the_evidence_does_not_speak_against_a_right_import_of_the_real_board(real_boards):
     """With two fiducials, and parts from its own recipe: the textured board must not speak against the truth."""
     from sji_edge.recipe.board import Recipe
 
