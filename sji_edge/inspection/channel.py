@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """A queue of at most ``size`` items between two threads.
+    """A queue of at most ``size`` items between threads.
 
-    A closed channel takes nothing more and gives what it holds; an aborted one gives nothing either.
+    A closed channel accepts no items but still returns those that it holds. An aborted channel is closed and empty.
     """
 
     def __init__(self, size: int) -> None:
@@ -23,7 +23,7 @@ class Channel(Generic[T]):
         return len(self._items)
 
     def put(self, item: T) -> bool:
-        """Add an item, waiting for room; False, and not added, when the channel is closed."""
+        """Add an item, and wait for room if necessary. Return False, without adding it, if the channel is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or len(self._items) < self._size)
             if self._closed:
@@ -36,7 +36,7 @@ class Channel(Generic[T]):
         """Add an item without waiting.
 
         Returns:
-            Whether it was added, and the oldest item if that had to make room.
+            Whether the item was added, and the oldest item if it was dropped to make room.
         """
         with self._condition:
             if self._closed:
@@ -47,13 +47,13 @@ class Channel(Generic[T]):
             return True, displaced
 
     def get(self, timeout_s: float | None = None) -> T | None:
-        """Take the oldest item, waiting for one; None when closed and empty, or after ``timeout_s``."""
+        """Remove and return the oldest item. Return None if the channel is closed and empty, or after ``timeout_s``."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._items, timeout_s)
             return self._take()
 
     def get_waiting(self) -> T | None:
-        """Take the oldest item if there is one."""
+        """Remove and return the oldest item, or return None if there is none. Never waits."""
         with self._condition:
             return self._take()
 
@@ -66,18 +66,18 @@ class Channel(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether it is closed and empty."""
+        """Whether the channel is closed and empty."""
         with self._condition:
             return self._closed and not self._items
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Accept no more items."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
 
     def abort(self) -> list[T]:
-        """Take nothing more, and empty the channel; returns the items that were in it."""
+        """Accept no more items, and remove and return those in the channel."""
         with self._condition:
             self._closed = True
             dropped = list(self._items)

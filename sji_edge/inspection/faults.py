@@ -1,45 +1,59 @@
-"""What keeps a board from being judged."""
+"""The causes for which a board or a joint is not judged."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why a board is ERROR; the run counts boards by it."""
+    """Why a board is ERROR, or why a frame has no record. A run counts boards by cause."""
 
     UNREADABLE = "unreadable"
+    """The image cannot be decoded, or is damaged."""
     SOURCE_AWAY = "source-away"
+    """The camera was disconnected and delivered no frame."""
     WRONG_SIZE = "wrong-size"
+    """The frame does not have the recipe's size, or is too large to show a single joint."""
     BLACK = "black"
+    """No pixel of the frame is brighter than grey level 8."""
     SATURATED = "saturated"
+    """Too much of the frame is white, compared with the golden image."""
     DIM = "dim"
+    """The frame has too little of the golden image's contrast."""
     FROZEN = "frozen"
+    """A live source repeated one of the last four frames, pixel by pixel."""
     BLURRED = "blurred"
+    """The frame has too little of the golden image's fine detail."""
     TOO_OLD = "too-old"
+    """The frame was older than the maximum age when work on it began."""
     ALIGNMENT = "alignment"
+    """The fiducials were not found, or the alignment exceeded a limit."""
     OUTSIDE_FRAME = "outside-frame"
+    """The joint's box lies partly outside the frame."""
     HIDDEN = "hidden"
     """A joint is covered, blanked out, or in lost rows of the frame, so it cannot be judged."""
     NOT_FINITE = "non-finite"
+    """The engine's answer for the joint is not a finite number."""
     ENGINE = "engine"
+    """The engine failed, and the run ended."""
     STALLED = "engine-stalled"
     """The engine did not return within its time limit, and the run ended."""
     LATE = "late"
+    """The verdict came after the takt."""
     MISSED = "missed"
-    """The device took it and it never came here, by the device's numbering; counted, and not on record."""
+    """The device captured the frame but did not deliver it, according to its frame numbers. Counted, no record."""
     DISPLACED = "displaced"
-    """A newer frame took its place before anything looked at it; counted, and not on record."""
+    """A newer frame replaced it in the queue. Counted, no record."""
     NOT_BEGUN = "not-begun"
-    """Waiting when the process alarm ended the run; counted, and not on record."""
+    """It was queued when the process alarm ended the run. Counted, no record."""
     NOT_RECORDED = "not-recorded"
-    """A sink failed; ERROR in the sinks before it, which work."""
+    """A sink failed. The board is ERROR in the sinks before it, which still work."""
     ABANDONED = "abandoned"
-    """In flight when the run was broken off; counted, and not on record."""
+    """It was in flight when the run was aborted. Counted, no record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A cause, and what was found."""
+    """A cause, and the details of what was found."""
 
     cause: Cause
     detail: str

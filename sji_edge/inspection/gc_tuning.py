@@ -1,4 +1,4 @@
-"""Python's own pauses, kept short while the loop runs."""
+"""Shortens the pauses of the Python interpreter while the loop runs."""
 
 import gc
 import sys
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SWITCH_S = 0.002
-"""How long a thread may hold the interpreter while another waits for it; Python's own is 5 ms."""
+"""Seconds for which a thread may hold the interpreter while another one waits; Python's default is 5 ms."""
 ALERT_SWITCH_S = 0.0005
-"""The same where each frame is waited for."""
+"""The same for ``low_latency``, where something waits for every frame."""
 
 
 @contextmanager
 def short_pauses(*, alert: bool = False) -> Iterator[None]:
-    """Leave what is already there out of garbage collection, and let waiting threads in sooner.
+    """Exclude existing objects from garbage collection, and let waiting threads run sooner.
 
-    A full collection looks at everything that the imported libraries made: 10 to 20 ms, as long as dozens of
-    lone crops take.
+    A full collection visits everything that the imported libraries created. It takes 10 to 20 ms, as long as dozens of
+    single crops.
 
     Args:
-        alert: let them in sooner still, which costs a busy loop 1 to 2 % of its joints.
+        alert: let waiting threads run even sooner, which costs a busy loop 1 to 2 % of its throughput.
     """
     before = sys.getswitchinterval()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What a user may set of a run, checked once."""
+"""The settings of a run, validated once."""
 
 from fractions import Fraction
 from typing import Annotated, Literal
@@ -11,19 +11,19 @@ from sji_edge.inspection.loop import LoopSettings
 
 Policy = Literal["every", "latest"]
 DEFAULT_QUEUE = {"every": 4, "latest": 1}
-"""A camera's newest frame waits alone: an older one would only be judged later."""
+"""Under ``latest`` only the newest frame is queued: an older one would just be judged later."""
 TAKTS, MIN_ENGINE_S, MAX_ENGINE_S = 20, 2.0, 60.0
-"""An engine call that takes this many takts, within these seconds, is given up."""
+"""An engine call may take this number of takts, but at least and at most these seconds."""
 
 
 def _share(value: object) -> object:
-    """Read ``1/500`` or ``0.002``; anything else is left for pydantic to refuse."""
+    """Parse ``1/500`` or ``0.002``; leave everything else for pydantic to refuse."""
     if not isinstance(value, str):
         return value
     try:
         return Fraction(value)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{value[:40]!r} is no share such as 1/500") from error
+        raise ValueError(f"{value[:40]!r} is not a share; write it like 1/500 or 0.002") from error
 
 
 Share = Annotated[Fraction, BeforeValidator(_share), Field(gt=0, le=1)]
@@ -33,16 +33,16 @@ class RunSettings(FrozenModel):
     """How a run treats its frames.
 
     Attributes:
-        policy: ``every`` judges each frame and lets the source wait, ``latest`` gives up waiting frames for a
-            newer one; None takes ``latest`` for a source that runs freely, else ``every``.
-        queue: frames that may wait; None takes the policy's own.
-        max_age_ms: how old a frame may be when work on it begins; None for any age.
-        engine_timeout_s: how long one engine call may take before the run ends with its boards as ERROR; None takes 20
-            takts, but 2 to 60 seconds, and 60 seconds without a takt. Warm-up has 60 seconds a call.
-        takt_ms: how long after its capture a verdict is still good; None for ever. See ``deadlines``.
-        stop_on: end the run when one joint fails on so many boards in a row; 0 never.
-        low_latency: one frame at a time in one thread.
-        max_frames: end after so many.
+        policy: ``every`` judges each frame and makes the source wait; ``latest`` drops queued frames when a newer one
+            arrives. None takes ``latest`` for a free-running source and ``every`` for all others.
+        queue: maximum number of queued frames; None takes the policy's default.
+        max_age_ms: maximum age of a frame when work on it begins; None for any age.
+        takt_ms: maximum time from the capture to the verdict; None for no limit. See ``deadlines``.
+        engine_timeout_s: maximum duration of an engine call. A longer one ends the run, with its boards as ERROR. None
+            takes 20 takts, but 2 to 60 seconds; 60 seconds without a takt and for each call of the warm-up.
+        stop_on: stop when a joint fails on this number of boards in a row; 0 for never.
+        low_latency: process one frame at a time in a single thread.
+        max_frames: stop after this number of frames; None for no limit.
         shadow: share of the crops that the reference graph judges too; None for none.
     """
 
@@ -57,7 +57,7 @@ class RunSettings(FrozenModel):
     shadow: Share | None = None
 
     def loop(self, runs_free: bool) -> LoopSettings:
-        """Return the loop's settings for a source that runs freely, or waits to be asked."""
+        """Return the loop's settings for a source that is free-running, or that waits for each request."""
         policy = self.policy or ("latest" if runs_free else "every")
         return LoopSettings(
             policy=policy,
@@ -71,8 +71,8 @@ class RunSettings(FrozenModel):
         """Return the limits in nanoseconds.
 
         Args:
-            stored: the source's frames lie ready, and are read ahead of the engine. Then only the work counts:
-                the waits are of the loop's own making. With ``latest`` a folder plays a camera, and they count.
+            stored: the source reads stored frames ahead of the engine. Then only the work counts, because the loop
+                itself causes the waits. Under ``latest`` a folder plays a camera, and waits count.
         """
         waits = not stored or self.policy == "latest"
         return Deadlines(

@@ -13,7 +13,7 @@ from sji_edge.runtime.tensorrt.options import TensorRtOptions
 @pytest.mark.parametrize(
     ("model", "wrong", "said"),
     [
-        (RunSettings, {"shadow": "abc"}, "shadow: 'abc' is no share such as 1/500"),
+        (RunSettings, {"shadow": "abc"}, "shadow: 'abc' is not a share; write it like 1/500 or 0.002"),
         (RunSettings, {"takt_ms": -1}, "takt_ms: Input should be greater than 0"),
         (
             Filter,
@@ -47,7 +47,7 @@ def test_only_pydantics_own_prefix_is_removed():
         (
             RunSettings,
             {"queue": 20_000, "shadow": "abc"},
-            "--queue must be at most 10000 (got 20000); --shadow: 'abc' is no share such as 1/500",
+            "--queue must be at most 10000 (got 20000); --shadow: 'abc' is not a share; write it like 1/500 or 0.002",
         ),
         (RunSettings, {"policy": "newest"}, "--policy must be every or latest (got 'newest')"),
         (

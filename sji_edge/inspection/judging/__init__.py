@@ -1,1 +1,1 @@
-"""From one frame to one board record."""
+"""Turns a frame into a board record: checks, alignment, crops, engine, verdicts."""

@@ -1,4 +1,4 @@
-"""Frames on their way through the engine: it has the next ones before it has answered the last."""
+"""Feeds frames to the engine, and gives it the next ones before it has answered the last."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sji_edge.inspection.judging.layout import Placement
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """Frames whose crops went in together: ``logits`` of all of them, and how many batches are not yet there."""
+    """Frames whose crops were submitted together: ``logits`` of all of them, and the number of missing batches."""
 
     works: Sequence[Work]
     logits: Logits
@@ -24,7 +24,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
-    """A batch that is under way: rows ``start`` to ``stop`` of its job."""
+    """A submitted batch without an answer: rows ``start`` to ``stop`` of its job."""
 
     job: _Job
     start: int
@@ -33,7 +33,7 @@ class _Batch:
 
 
 class _AtOnce:
-    """An engine that can only be asked and waited for, in the form of one that is asked ahead."""
+    """Adapts an engine that answers each call at once to the interface of one that works ahead."""
 
     sets = 1
 
@@ -50,15 +50,15 @@ class _AtOnce:
         return self._answer
 
     def drop(self, ticket: int) -> None:
-        """Nothing is under way."""
+        """Do nothing: no batch is ever pending."""
 
 
 class EnginePath:
-    """Keeps the engine busy: submits frames, and collects what is under way in the order of submission.
+    """Keeps the engine busy: submits frames, and collects the answers in the order of submission.
 
     Args:
         engine: used by one thread at a time.
-        on_device: an engine that can do so is given frames and cuts the joints itself; others get crops.
+        on_device: pass whole frames to an engine that can cut the joints itself; other engines get crops.
     """
 
     def __init__(self, engine: Engine, *, on_device: bool = False) -> None:
@@ -71,19 +71,19 @@ class EnginePath:
 
     @property
     def on_device(self) -> bool:
-        """Whether the engine cuts the joints, so that nobody else sees the crops."""
+        """Whether the engine cuts the joints, so that the host has no crops."""
         return self._frames is not None
 
     @property
     def depth(self) -> int:
-        """How many batches or frames the engine takes before it must answer the first."""
+        """Number of batches or frames that the engine accepts before it must answer the first."""
         return self._engine.sets
 
     def submit(self, works: Sequence[Work]) -> None:
-        """Start on frames; those that the engine has no room for wait until it has.
+        """Submit frames; wait while the engine has no room.
 
         Raises:
-            Exception: what the engine raised. Nothing is under way then, and what was has no logits.
+            Exception: raised by the engine. All pending batches are then dropped, and their frames have no logits.
         """
         try:
             if self._frames is not None:
@@ -96,10 +96,10 @@ class EnginePath:
             raise
 
     def answer(self, works: Sequence[Work]) -> None:
-        """Wait until each of some submitted frames has its logits and its lap.
+        """Wait until each of these submitted frames has its logits.
 
         Raises:
-            Exception: what the engine raised, here or in a later ``submit``; as there.
+            Exception: raised by the engine, here or in a later ``submit``, with the same consequences.
         """
         try:
             while any(work.logits is None for work in works):
@@ -109,7 +109,7 @@ class EnginePath:
             raise
 
     def warm_up(self, pixels: Image, placement: Placement) -> None:
-        """Judge a frame on every buffer set of an engine that cuts, so that memory and recordings are there."""
+        """Run a frame through every buffer set of an engine that cuts, to allocate memory and record its graphs."""
         maps = _maps(placement)
         if self._frames is not None and len(maps):
             for _ in range(self.depth):
@@ -156,18 +156,18 @@ class EnginePath:
 
     def _collect(self) -> None:
         if not self._under_way:
-            raise self._failure or EngineInputError("this frame was not given to the engine")
+            raise self._failure or EngineInputError("this frame was not submitted to the engine")
         batch = self._under_way.popleft()
         logits = self._engine.collect(batch.ticket)
         wanted = (batch.stop - batch.start, self._spec.classes)
         if logits.shape != wanted:
-            raise EngineInputError(f"the engine gave logits of shape {logits.shape}, {wanted} was wanted")
+            raise EngineInputError(f"the engine returned logits of shape {logits.shape} instead of {wanted}")
         batch.job.logits[batch.start : batch.stop] = logits
         batch.job.left -= 1
         if batch.job.left:
             return
         self._deliver(batch.job)
-        # What the engine works on next has waited until now.
+        # The next job waited until now.
         for work in self._under_way[0].job.works if self._under_way else ():
             work.watch.begin()
 
@@ -180,7 +180,7 @@ class EnginePath:
             work.watch.lap("infer")
 
     def _drop_all(self, error: BaseException) -> None:
-        """Give back every buffer set after an error; what the others hold is not trusted."""
+        """Release every buffer set after an error; the answers of the others are not trusted."""
         self._failure = error
         while self._under_way:
             self._engine.drop(self._under_way.popleft().ticket)

@@ -1,4 +1,4 @@
-"""A frame on its way through the stages, and what comes of it."""
+"""A frame on its way through the stages, its time limits, and the resulting judgement."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What the judge must know of an engine's model: the logits' columns, its crop, its bundle's hash."""
+    """What the judge must know of an engine's model: the columns of the logits, the crop, the bundle's hash."""
 
     classes: tuple[str, ...]
     good_index: int
@@ -50,9 +50,9 @@ class Deadlines:
 
 
 class Stopwatch:
-    """Nanoseconds by stage, each from the end of the one before; ``wait`` is what passed between them.
+    """Measures nanoseconds by stage, each from the end of the previous one; ``wait`` is the time between stages.
 
-    From the capture on, the stages and ``wait`` add up; ``acquire`` is what came before.
+    The stages and ``wait`` add up to the time since the capture; ``acquire`` is the time before it.
     """
 
     def __init__(self, clock: Clock, captured_ns: int, acquire_ns: int = 0) -> None:
@@ -62,17 +62,17 @@ class Stopwatch:
         self.stages = {"acquire": acquire_ns, "wait": self._last - captured_ns}
 
     def begin(self) -> None:
-        """Count the time since the last stage as a wait, such as one in a channel."""
+        """Count the time since the last stage as a wait, for example in a channel."""
         now = self._clock.monotonic_ns()
         self.stages["wait"] += now - self._last
         self._last = now
 
     def age_ns(self) -> int:
-        """Time since the capture."""
+        """Return the time since the capture."""
         return self._clock.monotonic_ns() - self._captured
 
     def lap(self, stage: str) -> None:
-        """End a stage; one that has several parts adds them up."""
+        """End a stage. The parts of a stage that ends several times are added up."""
         now = self._clock.monotonic_ns()
         self.stages[stage] = self.stages.get(stage, 0) + now - self._last
         self._last = now
@@ -82,8 +82,8 @@ class Stopwatch:
 class Work:
     """A frame between two stages.
 
-    ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` tells of each joint within the frame
-    whether it can be seen.
+    ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` flags the joints within the frame that
+    cannot be seen.
     """
 
     frame: Frame
@@ -99,7 +99,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """A record, where its joints were, why it is an ERROR, and the engine's exception if that is why."""
+    """A board's record, the placement of its joints, and for an ERROR its cause and the engine's exception, if any."""
 
     record: BoardRecord
     placement: Placement | None

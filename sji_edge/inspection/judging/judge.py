@@ -1,4 +1,4 @@
-"""From one frame to one board record: check, place, cut, infer, decide."""
+"""Judges a frame: checks it, locates and cuts its joints, runs the engine, and decides."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,23 +20,23 @@ MAX_SPAN = 32
 
 
 class BoardJudge:
-    """Judges frames in three steps, each of which may run in a thread of its own: ``prepare``, ``infer``, ``decide``.
+    """Judges frames in three steps, each of which may run in its own thread: ``prepare``, ``infer``, ``decide``.
 
-    ``start`` and ``finish`` are ``infer`` in two halves, for an engine that is asked ahead.
+    ``start`` and ``finish`` are the two halves of ``infer``, for an engine that works ahead.
 
     Args:
-        engine: takes the model's crops; after ``warm_up`` used by the second step alone.
-        model: the logits' meaning.
+        engine: takes the model's crops; after ``warm_up`` only the second step uses it.
+        model: the meaning of the logits.
         layout: the joints of a frame.
         clock: for latencies and records.
-        run: begins every board's name, so that no two runs share one.
-        deadlines: how late a verdict may be.
-        on_device: let an engine that can do so cut the joints itself; then nobody else sees the crops.
-        live: the frames come from a camera that never takes the same image twice; stored ones may be equal.
-        watch: stands around the engine's calls; whoever closes the engine passes the one that it closes it by.
+        run: prefix of every board's name, so that no two runs share a name.
+        deadlines: time limits.
+        on_device: let an engine that can do so cut the joints itself; the host then has no crops.
+        live: the frames come from a camera, which never takes the same image twice; stored images may be equal.
+        watch: surrounds the engine's calls. Pass the one through which the engine will be closed.
 
     Raises:
-        EngineInputError: the engine takes other crops, or gives other classes, than the model says.
+        EngineInputError: the engine's crops or classes differ from the model's.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class BoardJudge:
             raise EngineInputError(
                 f"the engine takes {spec.crop_shape} crops and gives {spec.classes} classes, "
                 f"its card says {model.preprocess.shape} and {len(model.classes)}",
-                hint="build the engine again",
+                hint="rebuild the engine",
             )
         self._engine = engine
         self._model = model
@@ -73,41 +73,44 @@ class BoardJudge:
 
     @property
     def joints(self) -> int:
-        """Joints of every frame."""
+        """Number of joints of every frame."""
         return len(self._layout.limits.lower)
 
     @property
     def max_batch(self) -> int:
-        """Crops that one call of the engine takes."""
+        """Maximum number of crops in one call of the engine."""
         return self._engine.spec.max_batch
 
     @property
     def span(self) -> int:
-        """Frames whose joints go to the engine together where so many wait: as many as a batch has room for."""
+        """Maximum number of queued frames whose joints go to the engine together, in one batch."""
         return min(MAX_SPAN, max(1, self.max_batch // max(1, self.joints)))
 
     @property
     def depth(self) -> int:
-        """How often ``start`` may go ahead of ``finish`` with profit.
+        """Number of ``start`` calls that may be ahead of ``finish``.
 
-        Never where a takt counts the work alone: of two frames under way it is not known whose time is whose.
+        It is 1 if a takt counts the work alone: with two frames in the engine, neither's own time is known.
         """
         alone = self._deadlines.takt_ns is not None and not self._deadlines.waits
         return 1 if alone else self._path.depth
 
     def new_buffer(self) -> Image:
-        """Return room for the crops of one frame, to be used again and again."""
+        """Return a buffer for the crops of one frame, to be reused."""
         return np.zeros((self.joints, *self._engine.spec.crop_shape), np.uint8)
 
     def warm_up(self, frames: Sequence[Image] = (), *, alone: bool = False) -> None:
-        """Get everything ready, so that the first board is not the slowest.
+        """Run everything once, so that the first board is not the slowest.
 
         Args:
-            frames: images to align and cut once, such as the recipe's golden one; the results are let go.
+            frames: images to align and cut once, such as the recipe's golden image; the results are discarded.
             alone: each frame goes to the engine by itself, as with ``low_latency``.
+
+        Raises:
+            EnvironmentMismatchError: the engine did not answer in time.
         """
         whole, rest = divmod(self.joints, self.max_batch)
-        # An engine that cuts is given frame by frame.
+        # An engine that cuts gets one frame at a time.
         together = 0 if whole or alone or self._path.on_device else self.span * self.joints
         sizes = {self.max_batch if whole else 0, rest, together} - {0}
         limit_ns = self._deadlines.warm_up_ns
@@ -123,18 +126,18 @@ class BoardJudge:
                 self._cut(pixels, placement, self.own_buffer)
 
     def judge(self, frame: Frame, acquire_ns: int = 0) -> Judgement:
-        """Judge one frame; what keeps it from a verdict becomes an ERROR record, never an exception.
+        """Judge one frame. Whatever prevents a verdict becomes an ERROR record, never an exception.
 
         Args:
-            frame: as the source gave it.
-            acquire_ns: how long it was waited for.
+            frame: a frame of the source.
+            acquire_ns: time spent waiting for it.
         """
         work = self.prepare(frame, self.own_buffer, acquire_ns)
         self.infer([work])
         return self.decide(work)
 
     def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
-        """Check a frame, find its joints, cut them into ``buffer``, and check that each can be seen."""
+        """Check a frame, locate its joints, cut them into ``buffer``, and check that each can be seen."""
         watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)
         work = Work(frame, watch, buffer, buffer[:0])
         work.fault = self._checks.fault(frame) or self._age_fault(work)
@@ -158,12 +161,12 @@ class BoardJudge:
         return work
 
     def infer(self, works: Sequence[Work]) -> None:
-        """Run the engine on the crops of some frames, all in one batch where they fit."""
+        """Run the engine on the crops of some frames, in one batch if they fit."""
         self.start(works)
         self.finish(works)
 
     def start(self, works: Sequence[Work]) -> None:
-        """Give the engine some frames; ``finish`` them in the order of their start."""
+        """Submit some frames to the engine. Call ``finish`` in the same order."""
         for work in works:
             work.watch.begin()
             if work.fault is None:
@@ -171,7 +174,7 @@ class BoardJudge:
         self._ask(self._path.submit, works)
 
     def finish(self, works: Sequence[Work]) -> None:
-        """Wait until frames that were started have their logits, or a fault."""
+        """Wait until frames that were started have their logits or a fault."""
         self._ask(self._path.answer, works)
 
     def _ask(self, engine: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
@@ -186,7 +189,7 @@ class BoardJudge:
                 work.fault, work.failure = Fault(Cause.ENGINE, found), error
 
     def decide(self, work: Work) -> Judgement:
-        """Turn logits into a record; one that comes after its takt is ERROR."""
+        """Turn logits into a record. A verdict that comes after the takt is ERROR."""
         work.watch.begin()
         if work.fault is not None or work.placement is None or work.hidden is None or work.logits is None:
             return self._records.error(work, work.fault or Fault(Cause.ENGINE, "the engine gave no answer"))
@@ -195,11 +198,11 @@ class BoardJudge:
         return self._records.error(work, late) if late else judgement
 
     def stalled(self) -> EnvironmentMismatchError | None:
-        """Return the error to end the run with if the engine does not return; see ``EngineWatch.stalled``."""
+        """Return the error that ends the run if an engine call does not return; see ``EngineWatch.stalled``."""
         return self._watch.stalled(self._deadlines.engine_ns)
 
     def given_up(self, frame: Frame, error: EnvironmentMismatchError) -> Judgement:
-        """Return the ERROR record of a frame that waits for a stalled engine."""
+        """Return the ERROR judgement of a frame that waits for a stalled engine."""
         work = Work(frame, Stopwatch(self._clock, frame.captured_ns), self.own_buffer, self.own_buffer[:0])
         return self._records.error(work, Fault(Cause.STALLED, error.message))
 
@@ -219,8 +222,8 @@ class BoardJudge:
         age_ns = work.watch.age_ns() - (0 if waits else waited_ns)
         if age_ns <= limit_ns:
             return None
-        since = f"after capture, {waited_ns / 1e6:.1f} of them waiting" if waits else "of work"
-        return Fault(cause, f"{age_ns / 1e6:.1f} ms {since}; {limit_ns / 1e6:g} ms are allowed")
+        since = f"since capture ({waited_ns / 1e6:.1f} ms queued)" if waits else "of work"
+        return Fault(cause, f"{age_ns / 1e6:.1f} ms {since}, limit {limit_ns / 1e6:g} ms")
 
 
 def _infer(engine: Engine, crops: Image) -> None:

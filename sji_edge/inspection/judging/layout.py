@@ -1,4 +1,4 @@
-"""Where the joints of a frame are: in a recipe's boxes, or the image is the one joint."""
+"""Locates the joints of a frame: in the boxes of a recipe, or the whole image is one joint."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,12 +24,12 @@ from sji_edge.recipe.align.refine import Refiner
 from sji_edge.recipe.board import Recipe
 
 MAX_SHRINK = 12
-"""An image more than so many times the crop's side is a camera's frame, not a picture of one joint."""
+"""An image that exceeds the crop's side by more than this factor is a camera frame, not a picture of one joint."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """A frame's joints: crop maps float64 ``(n, 2, 3)``, and bool ``(n,)`` for those within the frame."""
+    """Where a frame's joints are: crop maps, float64 ``(n, 2, 3)``, and which lie within the frame, bool ``(n,)``."""
 
     maps: Matrix
     inside: NDArray[np.bool_]
@@ -38,43 +38,43 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """Thresholds of every joint of a layout, float64 ``(n,)`` each."""
+    """Thresholds of all joints of a layout, float64 ``(n,)`` each."""
 
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
 
 
 class Layout(Protocol):
-    """The joints that every frame of a run is expected to show."""
+    """The joints that every frame of a run must show."""
 
     @property
     def recipe_sha256(self) -> str:
-        """The recipe's hash; empty without one."""
+        """The recipe's hash; empty without a recipe."""
 
     @property
     def limits(self) -> Limits:
         """The joints' thresholds."""
 
     def names(self, frame: Frame) -> tuple[str, ...]:
-        """Reference designators, in the order of ``limits`` and of the maps."""
+        """Return the reference designators, in the order of ``limits`` and of the maps."""
 
     def checks(self, *, live: bool) -> FrameChecks:
-        """The checks of one stream's frames, from its first one on; ``live`` also finds frozen frames."""
+        """Return the checks for the frames of one stream; with ``live``, they also find frozen frames."""
 
     def joint_checks(self) -> HiddenJoints:
-        """The check of whether each joint can be seen."""
+        """Return the check that finds joints that cannot be seen."""
 
     def place(self, pixels: Image) -> Placement | Fault:
-        """Find the joints in a frame that passed its checks."""
+        """Locate the joints in a frame that passed its checks."""
 
 
 class RecipeLayout:
-    """The joints of a recipe, placed by its fiducials.
+    """The joints of a recipe, located by its fiducials.
 
     Args:
         recipe: the board description.
         spec: the model's crop.
-        thresholds: for the joints that the recipe gives none of their own.
+        thresholds: for joints without thresholds of their own in the recipe.
     """
 
     def __init__(self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds) -> None:
@@ -104,20 +104,20 @@ class RecipeLayout:
         return self._limits
 
     def names(self, frame: Frame) -> tuple[str, ...]:
-        """The recipe's reference designators."""
+        """Return the recipe's reference designators."""
         del frame
         return self._names
 
     def checks(self, *, live: bool) -> FrameChecks:
-        """Check the recipe's frame size and limits, compared with its golden image."""
+        """Return checks of the recipe's frame size and limits, compared with its golden image."""
         return FrameChecks(self._board.frame, self._board.checks, self._golden, live=live)
 
     def joint_checks(self) -> HiddenJoints:
-        """Compares each joint with what the golden image shows in its box."""
+        """Return a check that compares each joint with what the golden image shows in its box."""
         return HiddenJoints(self._spec, self._golden, crops_to_image(self._rois, self._spec))
 
     def place(self, pixels: Image) -> Placement | Fault:
-        """Align the frame and carry the recipe's boxes over."""
+        """Align the frame and map the recipe's boxes onto it."""
         found = self._aligner.align(pixels)
         if isinstance(found, AlignmentFailure):
             return Fault(Cause.ALIGNMENT, found.reason)
@@ -128,7 +128,7 @@ class RecipeLayout:
 
 
 class ImageLayout:
-    """Each image is one joint, and the board is that image.
+    """Each image shows one joint and counts as a board.
 
     Args:
         spec: the model's crop.
@@ -141,7 +141,7 @@ class ImageLayout:
 
     @property
     def recipe_sha256(self) -> str:
-        """There is no recipe."""
+        """Empty: there is no recipe."""
         return ""
 
     @property
@@ -150,23 +150,26 @@ class ImageLayout:
         return self._limits
 
     def names(self, frame: Frame) -> tuple[str, ...]:
-        """The frame's name, with path and suffix: ``a/pad.png``, ``b/pad.png`` and ``pad.tif`` are three joints."""
+        """Return the frame's name with path and suffix: ``a/pad.png``, ``b/pad.png``, ``pad.tif`` are three joints."""
         return (frame.name,)
 
     def checks(self, *, live: bool) -> FrameChecks:
-        """Accept any size."""
+        """Return checks that accept any size."""
         return FrameChecks(live=live)
 
     def joint_checks(self) -> HiddenJoints:
-        """There is no golden image to compare with."""
+        """Return a check without a golden image."""
         return HiddenJoints(self._spec)
 
     def place(self, pixels: Image) -> Placement | Fault:
-        """Take the whole image, as ``core.preprocess.crop_of_image`` does; a camera's whole frame is no joint."""
+        """Take the whole image, as ``core.preprocess.crop_of_image`` does, unless it is as large as a camera frame."""
         height, width = pixels.shape[:2]
         if width > MAX_SHRINK * self._spec.width or height > MAX_SHRINK * self._spec.height:
-            found = f"{width}x{height} for a crop of {self._spec.width}x{self._spec.height}"
-            return Fault(Cause.WRONG_SIZE, f"{found} is no single joint; a board needs its recipe (--recipe)")
+            return Fault(
+                Cause.WRONG_SIZE,
+                f"{width}x{height} pixels look like a whole board, not a joint of "
+                f"{self._spec.width}x{self._spec.height}; name the board's recipe",
+            )
         box = whole_image_roi(pixels)
         roi = np.array([[box.x, box.y, box.width, box.height, box.angle_rad]])
         return Placement(crops_to_image(roi, self._spec), np.ones(1, np.bool_))

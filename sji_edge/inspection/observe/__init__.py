@@ -1,1 +1,1 @@
-"""What watches a run: counts, latencies, metrics, alarms, the shadow."""
+"""Watches a run: counts, latencies, metrics, alarms, shadow parity."""

@@ -1,4 +1,4 @@
-"""The process alarm: one joint failing board after board is no chance."""
+"""The process alarm: stops a run in which the same joint fails on board after board."""
 
 import shlex
 from pathlib import Path
@@ -10,11 +10,11 @@ from sji_edge.core.verdict import Verdict
 
 
 class ProcessAlarm:
-    """Counts boards in a row on which a joint failed; a joint that was not judged leaves its count as it is.
+    """Counts for each joint the boards in a row on which it failed; an ERROR does not change the count.
 
     Args:
-        boards: in a row that raise the alarm; 0 never does.
-        database: where the boards are on record, for the hint; None where they are in none.
+        boards: number of boards in a row that raises the alarm; 0 for never.
+        database: database that records the boards, for the hint; None if there is none.
     """
 
     def __init__(self, boards: int, database: Path | None = None) -> None:
@@ -23,7 +23,7 @@ class ProcessAlarm:
         self._streaks: dict[str, int] = {}
 
     def after(self, record: BoardRecord) -> GateError | None:
-        """Count a board; returns the alarm when it is due."""
+        """Count a board; return the alarm if it is due."""
         if not self._limit:
             return None
         for joint in record.joints:
@@ -36,8 +36,8 @@ class ProcessAlarm:
             return None
         return GateError(
             f"process alarm: {', '.join(due)} failed on {amount(self._limit, 'board')} in a row, "
-            f"the last of them {record.frame_name}; the run was stopped",
-            hint=f"look at the soldering process before the next board, or whether these are false calls"
+            f"the last one is {record.frame_name}; the run was stopped",
+            hint=f"check the soldering process before the next board, or whether these are false calls"
             f"{self._command(due[0])}",
         )
 

@@ -1,7 +1,7 @@
-"""Latencies in a histogram of fixed size, whatever they are and however many.
+"""Counts latencies in a histogram of fixed size.
 
-Buckets grow with the value, 128 to each power of two, as in Gil Tene's HdrHistogram: a percentile is off by
-less than 0.8 %, and the greatest value is exact.
+Buckets grow with the value, 128 for each power of two, as in Gil Tene's HdrHistogram. Percentiles are accurate to
+0.8 %, and the maximum is exact.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 SUB_BITS = 7
 SUB_BUCKETS = 1 << SUB_BITS
 MAX_BITS = 48
-"""Three days in nanoseconds; what is longer is counted there, and its exact value is the greatest."""
+"""Three days in nanoseconds; longer latencies are counted in the last bucket, but the maximum stays exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """Percentiles in milliseconds of every value, none left out."""
+    """Percentiles of all values in milliseconds; outliers are included."""
 
     count: int
     total_ms: float
@@ -42,7 +42,7 @@ class LatencyHistogram:
         self._max_ns = 0
 
     def add(self, latency_ns: int) -> None:
-        """Count one latency; what is below zero counts as zero."""
+        """Count one latency; a negative one counts as zero."""
         latency_ns = max(0, latency_ns)
         self._counts[_bucket(latency_ns)] += 1
         self.count += 1
@@ -50,7 +50,7 @@ class LatencyHistogram:
         self._max_ns = max(self._max_ns, latency_ns)
 
     def percentile_ns(self, percent: float) -> int:
-        """Return the upper end of the bucket that so many percent of the values do not exceed; 0 for none."""
+        """Return the upper end of the bucket that contains this percentile; 0 without values."""
         if not self.count:
             return 0
         wanted = max(1, int(np.ceil(self.count * percent / 100)))
@@ -58,7 +58,7 @@ class LatencyHistogram:
         return min(_upper_end(bucket), self._max_ns)
 
     def summary(self) -> LatencySummary:
-        """Return the usual percentiles; zeros when nothing was measured."""
+        """Return the usual percentiles; zeros without values."""
         p50, p90, p99, p999 = (self.percentile_ns(percent) / 1e6 for percent in (50, 90, 99, 99.9))
         return LatencySummary(self.count, self.total_ns / 1e6, p50, p90, p99, p999, self._max_ns / 1e6)
 

@@ -1,4 +1,4 @@
-"""A run in figures for machines: one JSON line, or Prometheus' text format (version 0.0.4)."""
+"""Formats a run's figures for machines: as a JSON line, or in Prometheus' text format (version 0.0.4)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ Sample = tuple[str, Labels, float]
 
 
 def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
-    """Return one line of JSON: counts by verdict and cause, and latencies in milliseconds by stage."""
+    """Return a line of JSON with counts by verdict and cause, and latencies by stage in milliseconds."""
     status: dict[str, object] = {
         "type": "status",
         "wall_s": round(summary.wall_s, 3),
@@ -48,8 +48,8 @@ def prometheus_text(summary: RunSummary, info: Labels, shadow: ShadowReport | No
 
     Args:
         summary: the counts so far.
-        info: labels of the engine, a metric of its own.
-        shadow: what the replay found, if there is one.
+        info: labels that identify the engine, in a metric of their own.
+        shadow: the result of shadow parity so far, if it is on.
     """
     families = [
         _family("engine_info", "gauge", "The engine that judges.", [("", info, 1)]),

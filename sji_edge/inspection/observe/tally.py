@@ -1,4 +1,4 @@
-"""Counts of a run: boards and joints by verdict, errors by cause, latencies by stage."""
+"""Counts a run: boards and joints by verdict, errors by cause, latencies by stage."""
 
 import threading
 from collections import Counter
@@ -15,12 +15,12 @@ STAGES = (
     *("acquire", "wait", "check", "align", "crop", "infer", "decide", "verdict"),
     *("record wait", "record", "end to end"),
 )
-"""In the order in which a board goes through them, which the first board need not have done."""
+"""In the order of the work. The first board may not pass them all, so its order cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedJoint:
-    """A joint that failed, and the frame it was seen in."""
+    """A joint that failed, and the frame that shows it."""
 
     frame_name: str
     joint: JointRecord
@@ -28,13 +28,21 @@ class FailedJoint:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run in figures. ``captured`` equals ``judged`` plus all of ``errors``, and what is still in flight.
+    """The figures of a run. ``captured`` equals ``judged`` plus all ``errors`` plus the frames in flight.
 
-    ``boards`` and ``joints`` count by verdict what is on record, ``errors`` counts boards by cause, ``unrecorded``
-    those of them that no record tells of, ``examples`` says of each
-    cause on record what was found first; ``joints_per_s`` counts joints with a verdict other than ERROR over
-    the whole run's wall time, reading frames included. In ``latency``, ``wait`` and the stages after it of
-    a judged board add up to ``verdict``, from the capture on; that, ``record wait`` and ``record`` to ``end to end``.
+    Attributes:
+        captured: frames from the source, including those that the device lost.
+        judged: boards with a verdict.
+        boards: boards on record, by verdict.
+        joints: joints on record, by verdict.
+        errors: boards without a verdict, by cause.
+        wall_s: duration of the run.
+        joints_per_s: joints with a verdict other than ERROR, per second of the whole run, including reading frames.
+        latency: by stage. Of a judged board, ``wait`` and the stages after it add up to ``verdict``, the time since the
+            capture; ``verdict``, ``record wait`` and ``record`` add up to ``end to end``.
+        first_fails: the first joints that failed.
+        examples: the first finding of each cause on record.
+        unrecorded: those of ``errors`` that have no record.
     """
 
     captured: int
@@ -51,12 +59,12 @@ class RunSummary:
 
     @property
     def in_flight(self) -> int:
-        """Frames between the source and their record; 0 once the run has ended."""
+        """Frames between the source and the record; 0 when the run has ended."""
         return self.captured - self.judged - sum(self.errors.values())
 
 
 class Tally:
-    """Counts boards as they are recorded; of bounded size however long the run, and read from any thread."""
+    """Counts boards as they are recorded. Its size is bounded, and any thread may read it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,12 +79,12 @@ class Tally:
         self._first_fails: list[FailedJoint] = []
 
     def capture(self, frames: int = 1) -> None:
-        """Count frames that the source gave or says it lost; or take one back with -1."""
+        """Count frames that the source delivered or reports as lost; -1 takes one back."""
         with self._lock:
             self._captured += frames
 
     def add(self, judgement: Judgement, record_ns: int, end_to_end_ns: int) -> None:
-        """Count a board that every sink has recorded."""
+        """Count a board that all sinks have recorded."""
         record = judgement.record
         with self._lock:
             self._boards[record.verdict] += 1
@@ -95,14 +103,14 @@ class Tally:
                 self._latency.setdefault(stage, LatencyHistogram()).add(ns)
 
     def add_unrecorded(self, cause: Cause, frames: int = 1) -> None:
-        """Count frames that nobody judged, or that no sink has: by cause alone."""
+        """Count frames that have no record, by cause."""
         if frames:
             with self._lock:
                 self._errors[cause] += frames
                 self._unrecorded[cause] += frames
 
     def add_partly(self, cause: Cause, record: BoardRecord) -> None:
-        """Count a board that only the first sinks have, with the record that stands there."""
+        """Count a board that only the first sinks have recorded."""
         with self._lock:
             self._errors[cause] += 1
             self._boards[record.verdict] += 1
@@ -116,7 +124,7 @@ class Tally:
                 self._first_fails.append(FailedJoint(record.frame_name, joint))
 
     def summary(self, wall_s: float) -> RunSummary:
-        """Freeze the counts."""
+        """Return a copy of the counts."""
         with self._lock:
             judged = sum(self._joints[verdict] for verdict in VERDICTS if verdict is not Verdict.ERROR)
             return RunSummary(

@@ -1,1 +1,1 @@
-"""Where records and pictures of a run go."""
+"""Writes a run's records and pictures."""

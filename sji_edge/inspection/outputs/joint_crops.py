@@ -1,4 +1,4 @@
-"""Crops of joints that did not pass, kept for a person to label."""
+"""Keeps the crops of joints that did not pass, for a person to label."""
 
 import csv
 import io
@@ -19,20 +19,20 @@ from sji_edge.inspection.outputs.quota_folder import PictureFolder, no_picture
 
 TABLE = "crops.csv"
 FEW_LINES = 1000
-"""The table may hold so many lines of crops that are gone, and as many as of those that are there."""
+"""Lines of deleted crops that the table may hold, plus one for each crop that exists."""
 COLUMNS = ("file", "board", "frame", "refdes", "verdict", "score", "label", "cause")
 LOOKED_AT = (Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
 
 
 class JointCrops:
-    """Keeps the crops of joints that did not pass, to be labelled anew.
+    """Keeps the crops of joints that did not pass, to be labelled by a person.
 
-    ``VERDICT/BOARD_REFDES.png`` is the crop that the engine saw; ``crops.csv`` tells each one's score and label. Sorted
-    into class folders by a person, they are a training split. Under a quota the table is bounded as they are: lines of
-    crops that are no longer there go as well, in one step after as many new ones.
+    ``VERDICT/BOARD_REFDES.png`` is the crop that the engine judged; ``crops.csv`` lists each crop's score and label.
+    Once a person has sorted them into class folders, they are a training split. Under a quota the table is bounded
+    too: lines of deleted crops are removed, many at a time.
 
     Args:
-        store: where they go.
+        store: folder for the crops.
         spec: the crop that the placement's maps belong to.
     """
 
@@ -42,7 +42,7 @@ class JointCrops:
         self._table = _CropTable(store.folder / TABLE, bounded=store.bounded)
 
     def keep(self, frame: Frame, judgement: Judgement) -> None:
-        """Keep what a board has to look at; a board that was not aligned has no crops.
+        """Keep the crops of a board's joints that did not pass. A board that was not aligned has none.
 
         Raises:
             OutputError: a crop cannot be written.
@@ -66,11 +66,11 @@ class JointCrops:
 
 
 class _CropTable:
-    """``crops.csv``: a line for each crop.
+    """``crops.csv``, with a line for each crop.
 
     Args:
-        path: the table; its own columns and lines are kept where there is one.
-        bounded: whether lines of crops that are gone go as well; without a quota only a person takes crops away.
+        path: the table; columns and lines of an existing one are kept.
+        bounded: remove lines of deleted crops. Without a quota, only a person deletes crops.
     """
 
     def __init__(self, path: Path, *, bounded: bool) -> None:
@@ -81,7 +81,7 @@ class _CropTable:
             self._tidy()
 
     def add(self, rows: list[tuple[object, ...]]) -> None:
-        """Append the crops of one board; raises ``OutputError`` when they cannot be written."""
+        """Append the crops of one board, or raise ``OutputError``."""
         if self._bounded and self._lines >= self._most_lines:
             self._tidy()
         try:
@@ -93,11 +93,11 @@ class _CropTable:
         self._lines += len(rows)
 
     def _tidy(self) -> None:
-        """Leave out lines of crops that are gone."""
+        """Remove the lines of deleted crops."""
         lines: list[list[str]] = []
         try:
             if self._path.exists() and self._path.stat().st_size:
-                # What a person's spreadsheet wrote in another coding comes back as it was.
+                # Bytes that a spreadsheet wrote in another encoding are kept as they are.
                 with self._path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
                     head, *lines = csv.reader(stream)
                 place = head.index("file") if "file" in head else 0
@@ -108,7 +108,9 @@ class _CropTable:
                     write_atomic(self._path, _text([head, *left], "surrogateescape"), sync=False)
                 lines = left
         except (OSError, ValueError, csv.Error) as error:
-            raise OutputError(f"cannot use {self._path}: {error}", hint="move it away") from error
+            raise OutputError(
+                f"cannot use {self._path}: {error}", hint="move it to another folder"
+            ) from error
         self._lines, self._most_lines = len(lines), 2 * len(lines) + FEW_LINES
 
 
@@ -134,7 +136,7 @@ def _row(name: str, judgement: Judgement, joint: JointRecord) -> tuple[object, .
 
 
 def _plain(name: str) -> str:
-    """Return a name that cannot leave its folder; two names never become one."""
+    """Return a file name that cannot leave its folder; different names stay different."""
     return "".join(
         letter
         if letter.isalnum() or letter in "._-"

@@ -1,4 +1,4 @@
-"""A judged board as a picture: each joint's box in its verdict's colour, with its score."""
+"""Paints a judged board: each joint's box in the colour of its verdict, with its score."""
 
 import re
 from pathlib import Path
@@ -31,11 +31,11 @@ MAX_STEM = 120
 
 
 def paint_board(pixels: Image, judgement: Judgement, spec: PreprocessSpec) -> Image:
-    """Paint a judgement on its frame.
+    """Paint a judgement onto its frame.
 
     Args:
         pixels: the frame, uint8, grey or BGR; not modified.
-        judgement: its record and placement; without a placement only the banner is painted.
+        judgement: the record and the placement; without a placement, only the banner is painted.
         spec: the crop that the placement's maps belong to.
 
     Returns:
@@ -52,7 +52,7 @@ def paint_board(pixels: Image, judgement: Judgement, spec: PreprocessSpec) -> Im
 
 
 def box_corners(maps: Matrix, spec: PreprocessSpec) -> NDArray[np.float64]:
-    """Corners of the boxes that crop maps show, in frame pixels, float64 ``(n, 4, 2)``."""
+    """Return the corners of the boxes that crop maps cover, in frame pixels, float64 ``(n, 4, 2)``."""
     right, bottom = spec.width - 0.5, spec.height - 0.5
     corners = np.array([[-0.5, -0.5, 1.0], [right, -0.5, 1.0], [right, bottom, 1.0], [-0.5, bottom, 1.0]])
     return np.ascontiguousarray((maps @ corners.T).transpose(0, 2, 1))
@@ -94,7 +94,7 @@ def _banner(record: BoardRecord, width: int, scale: float) -> Image:
 def _write(
     canvas: Image, text: str, place: tuple[int, int], size: float, colour: tuple[int, int, int]
 ) -> None:
-    """Write text on a dark plate, so that it reads on solder as on board."""
+    """Write text on a dark plate, so that it is legible on solder and on board."""
     ascii_text = text.encode("ascii", "replace").decode()
     thickness = max(1, round(2 * size))
     (width, height), below = cv2.getTextSize(ascii_text, FONT, size, thickness)

@@ -1,4 +1,4 @@
-"""The last stage: a board into every sink, or said to be in none that can be trusted."""
+"""The last stage: writes a board to every sink, and handles sinks that fail."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,12 +19,12 @@ class Recorder:
     """Records boards one after the other.
 
     Args:
-        sinks: take each record, in this order: the durable one first, so that what a later one shows is kept.
-        tally: counts what is on record.
+        sinks: receive each record in this order. Put the durable one first: whatever a later one shows is then kept.
+        tally: counts the boards on record.
         clock: for latencies.
-        alarm: looks at each board on record.
-        on_board: each is called after a board is on record; an ``OutputError`` of one ends the run.
-        space: looks at the disk after each board.
+        alarm: examines each board on record.
+        on_board: each is called after a board is on record; an ``OutputError`` ends the run.
+        space: checks the disks after each board.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Recorder:
         self._failure: OutputError | None = None
 
     def record(self, frame: Frame, judgement: Judgement) -> OutputError | GateError | None:
-        """Record a board; returns why the run should end, if it should.
+        """Record a board; return the error that ends the run, if any.
 
-        After a sink failed, boards still in flight are marked ERROR: in the sinks before it, which work.
+        After a sink has failed, the boards in flight are recorded as ERROR in the sinks before it, which still work.
         """
         if self._failure is not None:
             self._mark(judgement, self._failure)
@@ -68,7 +68,7 @@ class Recorder:
         return failure or shortage or self._alarm.after(judgement.record)
 
     def _show(self, frame: Frame, judgement: Judgement) -> OutputError | None:
-        """Call each of ``on_board``; one that fails is called no more, the others are for what is in flight."""
+        """Call each of ``on_board``. One that fails is not called again; the others are, for the boards in flight."""
         failure: OutputError | None = None
         for show in list(self._on_board):
             try:
@@ -87,7 +87,7 @@ class Recorder:
                 sink.write(record)
                 written += 1
         except OutputError:
-            # The first failure is the one to report; from here on nothing can be recorded.
+            # The first failure is reported; nothing can be recorded from now on.
             self._sinks = []
         self._count_partly(record, written)
 

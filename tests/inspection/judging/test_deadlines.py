@@ -60,7 +60,7 @@ def test_work_that_takes_longer_than_the_takt_is_late_for_a_file_too(tmp_path):
     judgement = judged_with_waits(judge, clock, in_queue=5.0, prepared=0.0, decided=0.0)
     assert judgement.cause is Cause.LATE
     assert "60" in judgement.record.cause
-    assert "ms of work; 500 ms are allowed" in judgement.record.cause
+    assert "ms of work, limit 500 ms" in judgement.record.cause
 
 
 def test_a_prepared_frame_that_waits_too_long_is_too_old_only_where_waits_count(tmp_path):

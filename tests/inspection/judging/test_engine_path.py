@@ -57,7 +57,9 @@ def device(tmp_path, monkeypatch, kernel):
         )
         assert isinstance(engine, FrameEngine)
         layout = RecipeLayout(write_recipe(tmp_path / "recipe", extra), SPEC, THRESHOLDS)
-        judge = BoardJudge(engine, MODEL, layout, FakeClock(step_s=0.001), "run", on_device=on_device)
+        judge = BoardJudge(
+            engine, MODEL, layout, FakeClock(step_s=0.001), "run", on_device=on_device, live=False
+        )
         return judge, plan
 
     return make

@@ -199,7 +199,7 @@ def test_a_whole_camera_frame_is_no_joint(tmp_path):
     judgement = judge.judge(frame_of(np.full((480, 640), 40, np.uint8)))
     assert judgement.record.verdict is Verdict.ERROR
     assert judgement.cause is Cause.WRONG_SIZE
-    assert "--recipe" in judgement.record.cause
+    assert "name the board's recipe" in judgement.record.cause
     assert judge.judge(frame_of(grey_patch(40, 190))).record.verdict is Verdict.PASS
 
 

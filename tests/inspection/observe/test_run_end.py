@@ -68,7 +68,7 @@ def test_alarm_judges_no_board_that_only_waited_and_counts_it(tmp_path, database
     settings = LoopSettings(policy=policy, queue=QUEUE, stop_on=3, low_latency=low_latency)
     sink = SlowAt(database, line, 3) if policy == "every" else database
     inspection = Inspection(line, recipe_judge(tmp_path), [sink], FakeClock(step_s=0.001), settings)
-    with pytest.raises(GateError, match=r"J2 failed on 3 boards in a row, the last of them board\d+\.png"):
+    with pytest.raises(GateError, match=r"J2 failed on 3 boards in a row, the last one is board\d+\.png"):
         inspection.run()
     summary = inspection.summary()
     assert set(summary.errors) <= {Cause.NOT_BEGUN, Cause.DISPLACED}

@@ -38,7 +38,8 @@ def test_a_shortage_names_both_figures(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     found = FreeSpace([tmp_path], free * 2).shortage()
     assert found.exit_code == 7
-    assert "MB free" in found.message
+    assert "MB are free" in found.message
+    assert "MB are reserved" in found.message
 
 
 def test_every_disk_is_looked_at_and_named_by_its_first_folder(tmp_path):
