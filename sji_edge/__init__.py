@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sji_edge.workflows.evaluate import evaluate as evaluate
     from sji_edge.workflows.export import export as export
     from sji_edge.workflows.inspect.inspector import Inspector as Inspector
+    from sji_edge.workflows.study import study as study
     from sji_edge.workflows.train import train as train
 
     __version__: str
@@ -70,6 +71,7 @@ __all__ = [
     "evaluate",
     "export",
     "open_engine",
+    "study",
     "train",
 ]
 
@@ -95,6 +97,7 @@ _HOME = {
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
     "open_engine": "workflows.engines.open",
+    "study": "workflows.study",
     "train": "workflows.train",
 }
 """The module of each lazily resolved name, relative to this package."""
