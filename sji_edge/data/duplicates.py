@@ -1,8 +1,8 @@
-"""Pictures that are the same but for their coding: a difference hash, and pairs within a distance.
+"""Find near-duplicate images with a difference hash (dHash).
 
-The hash says of 16 x 16 places whether the picture grows brighter from one to the next (the dHash family). On 1501 real
-solder joints, a copy saved as JPEG, resized to 80 % or 8 % brighter lies at most 31 of 256 bits away, while no two
-different photographs came closer than 42.
+Each of the 256 bits says whether the image gets brighter from one cell of a 16 x 16 grid to the next. On 1501 real
+solder joints, a copy saved as JPEG, resized to 80 % or made 8 % brighter differs in at most 31 bits, and two different
+photographs differ in at least 42.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(a
 
 
 def difference_hash(image: Image) -> Hashes:
-    """Return a picture's hash, uint8 ``(SIDE * SIDE / 8,)``.
+    """Return an image's hash, uint8 ``(SIDE * SIDE / 8,)``.
 
     Args:
         image: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``.
@@ -35,12 +35,12 @@ def difference_hash(image: Image) -> Hashes:
 
 
 def difference_hashes(images: Sequence[Image]) -> Hashes:
-    """Return the hashes of pictures, uint8 ``(n, SIDE * SIDE / 8)``."""
+    """Return the hashes of images, uint8 ``(n, SIDE * SIDE / 8)``."""
     return np.array([difference_hash(image) for image in images], np.uint8).reshape(-1, SIDE * SIDE // 8)
 
 
 def near_pairs(one: Hashes, other: Hashes, bits: int = NEAR_BITS) -> Iterator[tuple[int, int, int]]:
-    """Yield pairs of pictures within a distance: index in ``one``, index in ``other``, differing bits."""
+    """Yield pairs that differ in at most ``bits`` bits: index in ``one``, index in ``other``, differing bits."""
     for start in range(0, len(one), _ROWS):
         apart = _BITS_SET[one[start : start + _ROWS, None] ^ other[None]].sum(axis=2)
         for row, column in np.argwhere(apart <= bits).tolist():
@@ -48,5 +48,5 @@ def near_pairs(one: Hashes, other: Hashes, bits: int = NEAR_BITS) -> Iterator[tu
 
 
 def near_pairs_within(hashes: Hashes, bits: int = NEAR_BITS) -> Iterator[tuple[int, int, int]]:
-    """Yield the pairs of one collection once each, the lower index first."""
+    """Yield each pair of one collection once, the lower index first; see ``near_pairs``."""
     return ((one, other, apart) for one, other, apart in near_pairs(hashes, hashes, bits) if one < other)

@@ -1,6 +1,6 @@
-"""Whether a label can be told without looking at the joint: from the picture's size, mean colour or file type alone.
+"""Test whether labels are predictable from image size, mean colour or file type alone.
 
-A published solder set can be separated that way; a model trained on it learns the camera, not the solder.
+A published solder dataset can be separated that way; a model trained on it learns the camera, not the solder.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ Features = NDArray[np.float64]
 
 
 def shortcut_features(images: Sequence[Image], paths: Sequence[Path]) -> dict[str, Features]:
-    """Return what betrays nothing of the solder, each group float64 ``(n, k)``.
+    """Return features that say nothing about the solder, by name, each float64 ``(n, k)``.
 
-    ``size``: log of width and height, and their ratio. ``mean colour``: of blue, green and red. ``file type``: one
-    column each suffix.
+    ``size``: log of height and width, and of their ratio. ``mean colour``: of blue, green and red, in grey levels.
+    ``file type``: one column for each suffix.
     """
     sizes = np.array([image.shape[:2] for image in images], np.float64)
     colours = [to_channels(image, 3).reshape(-1, 3).astype(np.float64) for image in images]
@@ -39,16 +39,16 @@ def shortcut_features(images: Sequence[Image], paths: Sequence[Path]) -> dict[st
 def shortcut_auc(
     features: Features, is_defect: NDArray[np.bool_], groups: Sequence[str], seed: int = 0
 ) -> float | None:
-    """AUC of a logistic regression on features alone, cross-validated; whole groups are left out.
+    """Return the cross-validated AUC of a logistic regression on such features; whole groups are held out.
 
     Args:
         features: float64 ``(n, k)``.
         is_defect: bool ``(n,)``.
-        groups: what belongs together; all different where nothing is known.
-        seed: of the folds.
+        groups: group of each joint; all different when no groups are known.
+        seed: seed of the folds.
 
     Returns:
-        In [0, 1]; None with fewer than ``FOLDS`` good or defective joints, or as few groups.
+        In [0, 1]; None with fewer than ``FOLDS`` good joints, defective joints or groups.
     """
     fewest = min(int(is_defect.sum()), int((~is_defect).sum()), len(set(groups)))
     if fewest < FOLDS:

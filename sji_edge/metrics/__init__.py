@@ -1,1 +1,1 @@
-"""Floor 1: escape and false-call rates with their intervals; NumPy only."""
+"""Metrics of verdicts, scores and probabilities; NumPy only."""

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says: ECE, reliability bins, temperature scaling; NumPy only.
+"""Measure and fit the calibration of probabilities: ECE, reliability bins, temperature scaling; NumPy only.
 
 Source: Guo, Pleiss, Sun and Weinberger, ICML 2017, "On Calibration of Modern Neural Networks".
 """
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 BINS = 15
 LOWEST, HIGHEST = 1e-2, 1e2
-"""Temperatures are sought between these."""
+"""Range in which a temperature is searched."""
 
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 
 class ReliabilityBins(NamedTuple):
-    """Per bin of confidence: joints, mean confidence and share that is right; NaN in an empty bin."""
+    """For each bin of confidence: number of joints, mean confidence and accuracy; NaN in an empty bin."""
 
     joints: NDArray[np.int64]
     confidence: NDArray[np.float64]
@@ -25,7 +25,7 @@ class ReliabilityBins(NamedTuple):
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities of ``logits / temperature``, float64 ``(n, classes)``."""
+    """Return the probabilities of ``logits / temperature``, float64 ``(n, classes)``."""
     scaled = logits.astype(np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -33,15 +33,15 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
 
 
 def reliability_bins(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> ReliabilityBins:
-    """Group joints by confidence, in bins of equal width (low, high]; 0 belongs to the first.
+    """Group joints by confidence into bins of equal width (low, high]; 0 belongs to the first bin.
 
     Args:
-        confidence: probability of the class that was chosen, in [0, 1], ``(n,)``.
-        correct: whether that is the joint's class, ``(n,)``.
-        bins: how many.
+        confidence: probability of the predicted class, in [0, 1], ``(n,)``.
+        correct: whether the prediction is correct, bool ``(n,)``.
+        bins: number of bins.
 
     Raises:
-        ValueError: lengths differ, or a confidence outside [0, 1].
+        ValueError: the lengths differ, or a confidence is outside [0, 1].
     """
     if confidence.shape != correct.shape or confidence.ndim != 1:
         raise ValueError(f"{confidence.shape} confidences do not match {correct.shape} answers")
@@ -60,7 +60,7 @@ def reliability_bins(confidence: Floats, correct: NDArray[np.bool_], bins: int =
 def expected_calibration_error(
     confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS
 ) -> float | None:
-    """Mean over the joints of |accuracy − confidence| of their bin; None without a joint.
+    """Return the mean over the joints of |accuracy − confidence| of their bin; None without joints.
 
     Raises:
         ValueError: as ``reliability_bins``.
@@ -75,22 +75,22 @@ def expected_calibration_error(
 def fit_temperature(logits: Floats, labels: Labels) -> float:
     """Return the temperature with the lowest cross-entropy on held-out joints.
 
-    The targets are Platt's (1999), (n_c + 1) / (n_c + 2) for the joint's own class and the rest shared among the
-    others: on a split that the model separates, 0 and 1 would drive the temperature to 0.
+    The targets are Platt's (1999): (n_c + 1) / (n_c + 2) for the joint's own class, and the rest divided among the
+    other classes. With targets 0 and 1, a split that the model separates would drive the temperature to 0.
 
     Args:
         logits: ``(n, classes)``, finite.
         labels: class indices, ``(n,)``.
 
     Raises:
-        ValueError: no joint, or a logit that is not finite.
+        ValueError: there are no joints, or a logit is not finite.
     """
     if not labels.size or not np.isfinite(logits).all():
-        raise ValueError("a temperature needs joints with finite logits")
+        raise ValueError("fitting a temperature needs joints with finite logits")
     z, targets = logits.astype(np.float64), platt_targets(labels, logits.shape[1])
 
     def slope(inverse: float) -> float:
-        # Cross-entropy is convex in 1 / T: its slope rises, and bisection finds the zero.
+        # Cross-entropy is convex in 1 / T, so its slope rises and bisection finds the zero.
         return float(((softmax(z, 1.0 / inverse) - targets) * z).sum())
 
     low, high = np.log(1.0 / HIGHEST), np.log(1.0 / LOWEST)
@@ -101,7 +101,7 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 
 
 def calibrated_cross_entropy(logits: Floats, labels: Labels) -> float:
-    """Cross-entropy in nats against Platt's targets at the best temperature: how well logits can be made to fit.
+    """Return the cross-entropy in nats against Platt's targets, at the best temperature.
 
     It does not depend on the scale of the logits, which a regularised loss shrinks.
     """
@@ -112,7 +112,7 @@ def calibrated_cross_entropy(logits: Floats, labels: Labels) -> float:
 
 
 def platt_targets(labels: Labels, classes: int) -> NDArray[np.float64]:
-    """Targets of ``fit_temperature``, float64 ``(n, classes)``; each row's sum is 1."""
+    """Return the targets of ``fit_temperature``, float64 ``(n, classes)``; each row sums to 1."""
     counts = np.bincount(labels, minlength=classes)
     own = ((counts + 1.0) / (counts + 2.0))[labels]
     targets = np.repeat(((1.0 - own) / (classes - 1))[:, None], classes, axis=1)

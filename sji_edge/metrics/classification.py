@@ -1,4 +1,4 @@
-"""Accuracy and F1 of chosen classes; NumPy only."""
+"""Compute accuracy and F1 of predicted classes; NumPy only."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ Labels = NDArray[np.integer[Any]]
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float | None:
-    """Share of joints given their own class; None without a joint.
+    """Return the share of joints whose predicted class is correct; None without joints.
 
     Args:
         predicted: class indices, ``(n,)``.
-        labels: the truth, ``(n,)``.
+        labels: true class indices, ``(n,)``.
 
     Raises:
-        ValueError: lengths differ.
+        ValueError: the lengths differ.
     """
     _check(predicted, labels)
     return float((predicted == labels).mean()) if labels.size else None
 
 
 def f1(called: NDArray[np.bool_], is_defect: NDArray[np.bool_]) -> float | None:
-    """Harmonic mean of precision and recall, 2 TP / (calls + defects); None without a call or a defect.
+    """Return the harmonic mean of precision and recall, 2 TP / (calls + defects); None without calls and defects.
 
     Raises:
-        ValueError: lengths differ.
+        ValueError: the lengths differ.
     """
     _check(called, is_defect)
     total = int(called.sum()) + int(is_defect.sum())
@@ -34,10 +34,10 @@ def f1(called: NDArray[np.bool_], is_defect: NDArray[np.bool_]) -> float | None:
 
 
 def macro_f1(predicted: Labels, labels: Labels) -> float | None:
-    """Mean of the F1 of every class that occurs in the truth or the answers; None without a joint.
+    """Return the mean F1 over all classes that occur in the labels or the predictions; None without joints.
 
     Raises:
-        ValueError: lengths differ.
+        ValueError: the lengths differ.
     """
     _check(predicted, labels)
     scores = [f1(predicted == label, labels == label) for label in np.union1d(predicted, labels)]

@@ -11,20 +11,20 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
     """Return the exact two-sided interval of a binomial proportion.
 
     Args:
-        successes: how often it happened, ``0 ≤ successes ≤ trials``.
-        trials: out of how many; 0 knows nothing, and answers ``(0.0, 1.0)``.
-        confidence: coverage, in (0, 1).
+        successes: number of successes, ``0 ≤ successes ≤ trials``.
+        trials: number of trials; 0 gives ``(0.0, 1.0)``.
+        confidence: coverage of the interval, in (0, 1).
 
     Returns:
         Lower and upper limit of the proportion; the quantiles of Beta(k, n-k+1) and Beta(k+1, n-k).
 
     Raises:
-        ValueError: counts or confidence out of range.
+        ValueError: counts or confidence are out of range.
     """
     if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} of {trials} is no proportion")
+        raise ValueError(f"{successes} of {trials} is not a proportion")
     if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence {confidence} is not between 0 and 1")
+        raise ValueError(f"confidence must be between 0 and 1 (got {confidence})")
     if trials == 0:
         return 0.0, 1.0
     tail = (1.0 - confidence) / 2.0
@@ -40,7 +40,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function I_x(a, b), for 0 < x < 1 and a, b > 0."""
+    """Return the regularised incomplete beta function I_x(a, b), for 0 < x < 1 and a, b > 0."""
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     front = math.exp(log_front)
     # The continued fraction converges fast on this side of the mean; the other follows by symmetry.

@@ -1,4 +1,4 @@
-"""How well scores rank defects above good joints, before any threshold is chosen; NumPy only."""
+"""Measure how well scores rank defects above good joints, without a threshold; NumPy only."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Truth = NDArray[np.bool_]
 
 
 def average_precision(scores: Scores, is_defect: Truth) -> float | None:
-    """Area under the precision-recall curve, summed in steps at the distinct scores.
+    """Return the area under the precision-recall curve, as a step sum over the distinct scores.
 
     Args:
         scores: ``(n,)``, high for a defect; equal scores share one threshold.
@@ -20,7 +20,7 @@ def average_precision(scores: Scores, is_defect: Truth) -> float | None:
         In (0, 1]; None without a defect.
 
     Raises:
-        ValueError: lengths differ, labels are not bool, or a score is not finite.
+        ValueError: the lengths differ, labels are not bool, or a score is not finite.
     """
     caught, called = _curve(scores, is_defect)
     if not caught.size or caught[-1] == 0:
@@ -30,7 +30,7 @@ def average_precision(scores: Scores, is_defect: Truth) -> float | None:
 
 
 def auroc(scores: Scores, is_defect: Truth) -> float | None:
-    """Chance that a defect scores above a good joint, ties counting half (Mann-Whitney).
+    """Return the probability that a defect scores above a good joint; ties count half (Mann-Whitney).
 
     Returns:
         In [0, 1]; None without a defect or without a good joint.
@@ -48,9 +48,9 @@ def auroc(scores: Scores, is_defect: Truth) -> float | None:
 
 
 def false_call_rate_at_escape(scores: Scores, is_defect: Truth, max_escape: float) -> float | None:
-    """Lowest false-call rate of any single threshold whose escape rate is at most ``max_escape``.
+    """Return the lowest false-call rate of any threshold whose escape rate is at most ``max_escape``.
 
-    A joint at or above the threshold is called; the thresholds are the scores themselves.
+    A joint at or above the threshold is called; the candidate thresholds are the scores.
 
     Returns:
         In [0, 1]; None without a defect or without a good joint.
@@ -59,25 +59,25 @@ def false_call_rate_at_escape(scores: Scores, is_defect: Truth, max_escape: floa
         ValueError: as ``average_precision``, or ``max_escape`` outside [0, 1].
     """
     if not 0.0 <= max_escape <= 1.0:
-        raise ValueError(f"escape rate {max_escape} is not between 0 and 1")
+        raise ValueError(f"the escape rate must be between 0 and 1 (got {max_escape})")
     caught, called = _curve(scores, is_defect)
     if not caught.size or caught[-1] in (0, called[-1]):
         return None
     defects, goods = int(caught[-1]), int(called[-1] - caught[-1])
     if max_escape == 1.0:
         return 0.0
-    # Half a defect in a million forgives the rounding of max_escape * defects, never a whole escape.
+    # 5e-7 absorbs the rounding of max_escape * defects; it never allows a whole escape.
     allowed = int(np.floor(max_escape * defects + 5e-7))
     enough = np.flatnonzero(defects - caught <= allowed)[0]
     return float((called - caught)[enough] / goods)
 
 
 def _curve(scores: Scores, is_defect: Truth) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Defects called and joints called, cumulated from the highest distinct score down."""
+    """Return the cumulative counts of called defects and called joints, from the highest distinct score down."""
     if scores.shape != is_defect.shape or scores.ndim != 1:
         raise ValueError(f"{scores.shape} scores do not match {is_defect.shape} labels")
     if is_defect.dtype != np.bool_:
-        raise ValueError(f"labels are {is_defect.dtype}; bool was wanted")
+        raise ValueError(f"labels must be bool (got {is_defect.dtype})")
     if not np.isfinite(scores).all():
         raise ValueError("a score that is not finite cannot be ranked")
     order = np.argsort(-scores, kind="stable")

@@ -1,4 +1,4 @@
-"""Escapes and false calls, each with its honest denominator: defects, and good joints."""
+"""Count escapes per defect and false calls per good joint."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class DefectRates:
-    """Counts of verdicts against the truth, *defect* being positive and FAIL its prediction.
+    """Counts of verdicts against the truth; *defect* is the positive class, and FAIL predicts it.
 
     Attributes:
         defects: joints that are defective.
@@ -72,7 +72,7 @@ class DefectRates:
         return _ratio(2 * self.caught, self.caught + self.false_calls + self.defects)
 
     def as_dict(self) -> dict[str, Any]:
-        """All counts, rates and intervals by name, ready for JSON; None where a denominator is 0."""
+        """Return all counts, rates and intervals by name, ready for JSON; None where a denominator is 0."""
         return asdict(self) | {
             "escape_rate": self.escape_rate,
             "escape_interval": list(self.escape_interval),
@@ -92,12 +92,12 @@ def defect_rates(codes: NDArray[np.int8], is_defect: NDArray[np.bool_]) -> Defec
         is_defect: the truth, bool ``(n,)``.
 
     Raises:
-        ValueError: the two differ in length, or ``is_defect`` is not bool.
+        ValueError: the lengths differ, or ``is_defect`` is not bool.
     """
     if codes.shape != is_defect.shape or codes.ndim != 1:
         raise ValueError(f"{codes.shape} verdicts do not match {is_defect.shape} labels")
     if is_defect.dtype != np.bool_:
-        raise ValueError(f"labels are {is_defect.dtype}; bool was wanted")
+        raise ValueError(f"labels must be bool (got {is_defect.dtype})")
     good = ~is_defect
     return DefectRates(
         defects=int(is_defect.sum()),

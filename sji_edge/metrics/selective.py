@@ -1,4 +1,4 @@
-"""What remains wrong when the least sure answers are left to a person; NumPy only.
+"""Measure the errors that remain when the least confident answers are left to a person; NumPy only.
 
 Source: Geifman and El-Yaniv, NeurIPS 2017, "Selective Classification for Deep Neural Networks".
 """
@@ -12,12 +12,12 @@ Floats = NDArray[np.floating[Any]]
 
 
 def risk_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of wrong answers among the k surest joints, for k = 1 … n, float64 ``(n,)``.
+    """Return the share of wrong answers among the k most confident joints, for k = 1 … n, float64 ``(n,)``.
 
-    Joints of equal confidence share their errors evenly, as any order among them would do on average.
+    Errors are spread evenly over joints of equal confidence, which is the average over all their orders.
 
     Raises:
-        ValueError: lengths differ, or a confidence that is not finite.
+        ValueError: the lengths differ, or a confidence is not finite.
     """
     if confidence.shape != correct.shape or confidence.ndim != 1:
         raise ValueError(f"{confidence.shape} confidences do not match {correct.shape} answers")
@@ -31,7 +31,7 @@ def risk_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> NDArray[np.
 
 
 def aurc(confidence: Floats, correct: NDArray[np.bool_]) -> float | None:
-    """Area under the risk-coverage curve, its mean over k; None without a joint. 0 is best.
+    """Return the area under the risk-coverage curve (its mean over k); None without joints. 0 is best.
 
     Raises:
         ValueError: as ``risk_coverage``.

@@ -1,4 +1,4 @@
-"""The figures that a card or a report holds for one split."""
+"""Summarise one split with the figures that a card or a report holds."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from sji_edge.metrics.rates import defect_rates
 
 
 class ScoredSplit(NamedTuple):
-    """Scores 1 − p(good), float64 ``(n,)``, and which joints are defective, bool ``(n,)``."""
+    """Scores 1 − p(good), float64 ``(n,)``, and whether each joint is defective, bool ``(n,)``."""
 
     scores: NDArray[np.float64]
     is_defect: NDArray[np.bool_]
@@ -20,7 +20,7 @@ class ScoredSplit(NamedTuple):
 def summary(
     scores: NDArray[np.float64], is_defect: NDArray[np.bool_], thresholds: Thresholds
 ) -> dict[str, Any]:
-    """Ranking figures, and verdict figures at the thresholds; None where a figure has no denominator.
+    """Return ranking figures, and verdict figures at the thresholds; None where a denominator is 0.
 
     Args:
         scores: 1 − p(good), ``(n,)``.
@@ -28,7 +28,7 @@ def summary(
         thresholds: the PASS and FAIL limits.
 
     Returns:
-        A table that JSON gives back as it was: ranking figures, and all of ``DefectRates.as_dict``.
+        Figures by name, ready for JSON: ranking figures, and all of ``DefectRates.as_dict``.
     """
     rates = defect_rates(decide(scores, thresholds), is_defect)
     return {

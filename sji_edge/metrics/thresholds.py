@@ -1,4 +1,4 @@
-"""Choosing the PASS and FAIL limits on scores."""
+"""Choose the PASS and FAIL limits on scores."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,22 +7,22 @@ from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import Thresholds, logit
 
 SOFTNESS = 0.3
-"""Scale, in logits, of the disturbance of scores under which the FAIL limit is to stay good."""
+"""Scale, in logits, of the disturbance of scores that the FAIL limit should tolerate."""
 
 REVIEW_SHARE = 0.005
-"""Share of the good joints that may be reviewed for the sake of defects unlike those seen."""
+"""Share of the good joints that may be reviewed to catch defects unlike those seen."""
 
 MAX_REVIEW_SHARE = 0.05
-"""Share of the good joints above which a defect that looks good is no longer worth the reviews."""
+"""Largest share of the good joints that may be reviewed to catch a defect that looks good."""
 
 GUARD = 0.99
 GUARD_REACH = 1.5
 GUARD_CROPS = 30
-"""An engine's shortfall is taken over the crops within ``GUARD_REACH`` logits, if there are so many."""
+"""Minimum number of crops within ``GUARD_REACH`` logits of the limit; with fewer, all crops are used."""
 
 MAX_GUARDED = 0.0025
-"""Share of the crops that the guard band may send from PASS to REVIEW, where scores crowd: half of what the gate
-allows; what is needed for the crops that were seen it always takes."""
+"""Share of the crops that the guard band may move from PASS to REVIEW: half of what the gate allows. The band is
+always wide enough for the crops that were seen."""
 
 MAX_LIMITS = 512
 _EDGE = 1e-9
@@ -34,20 +34,19 @@ Truth = NDArray[np.bool_]
 def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) -> Thresholds:
     """Choose thresholds on held-out joints.
 
-    ``upper`` is the limit with the best expected F1 of the defect class when scores are off by a logistic
-    disturbance of ``SOFTNESS`` logits: so it stays away from where scores crowd, and a quantised engine flips
-    few verdicts. ``lower`` is there for the escapes: it lets at most ``max_escape`` of the
-    defects pass, as long as that sends no more than ``MAX_REVIEW_SHARE`` of the good joints to REVIEW; and it lies
-    no higher than all but ``REVIEW_SHARE`` of them: where neither good nor defective joints were seen, the
-    answer is REVIEW, not PASS.
+    ``upper`` has the best expected F1 of the defect class when scores are disturbed by logistic noise of
+    ``SOFTNESS`` logits. This keeps it away from dense scores, so that a quantised engine flips few verdicts.
+    ``lower`` limits escapes: it lets at most ``max_escape`` of the defects pass, as long as that sends no more than
+    ``MAX_REVIEW_SHARE`` of the good joints to REVIEW. It also lies just above all but ``REVIEW_SHARE`` of the good
+    joints, so that scores where no joints were seen give REVIEW, not PASS.
 
     Args:
         scores: 1 − p(good), ``(n,)``.
         is_defect: bool ``(n,)``.
-        max_escape: greatest share of the defects that may pass, in [0, 1).
+        max_escape: largest share of the defects that may pass, in [0, 1).
 
     Raises:
-        DataError: no defect or no good joint among them.
+        DataError: there are no defects or no good joints.
     """
     _check_both(is_defect)
     defects = np.sort(scores[is_defect])
@@ -62,13 +61,13 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
 
 
 def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -> Thresholds:
-    """Choose thresholds that let at most ``max_escape`` of the defects pass, whatever that costs in reviews.
+    """Choose thresholds that let at most ``max_escape`` of the defects pass, however many reviews that costs.
 
-    ``upper`` is that of ``solve_thresholds``. ``lower`` lies half way below the first defect that may not pass, and
-    no higher than all but ``REVIEW_SHARE`` of the good joints.
+    ``upper`` is that of ``solve_thresholds``. ``lower`` lies half way between the first defect that may not pass and
+    the next lower score, and no higher than just above all but ``REVIEW_SHARE`` of the good joints.
 
     Raises:
-        DataError: no defect or no good joint among them.
+        DataError: there are no defects or no good joints.
     """
     _check_both(is_defect)
     defects = np.sort(scores[is_defect])
@@ -81,19 +80,18 @@ def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -
 def match_thresholds(
     reference: Scores, scores: Scores, is_defect: Truth, thresholds: Thresholds
 ) -> Thresholds:
-    """Carry thresholds over to an engine's own scores.
+    """Adapt thresholds to an engine's own scores.
 
-    ``lower`` goes down by a guard band: what the engine's scores near it fall short of the reference's, at their
-    ``GUARD`` quantile, as far as ``MAX_GUARDED`` affords it, and in any case to below every crop that the reference
-    did not pass. An escape may not come from the engine; the price is a few more REVIEW verdicts, which the gate counts
-    as flips. ``upper`` is moved
-    only where that brings the engine's FAIL verdicts, and their F1, closer to the reference's.
+    ``lower`` is reduced by a guard band: the ``GUARD`` quantile of how far the engine's scores near it fall short of
+    the reference's, limited by ``MAX_GUARDED``. It always ends up below every crop that the reference did not pass:
+    the engine must not cause an escape. The price is a few more REVIEW verdicts, which the gate counts as flips.
+    ``upper`` is moved only if that brings the engine's FAIL verdicts, and their F1, closer to the reference's.
 
     Args:
         reference: the reference's scores, ``(n,)``, finite.
         scores: the engine's scores of the same crops, ``(n,)``, finite.
-        is_defect: the truth, as far as it is known (unknown: False).
-        thresholds: the reference's.
+        is_defect: the truth, bool ``(n,)``; False where it is unknown.
+        thresholds: the reference's thresholds.
     """
     lower = float(_expit(logit(np.float64(thresholds.lower)) - _guard(reference, scores, thresholds.lower)))
     lower = min(max(lower, _affordable(scores[reference < thresholds.lower], scores.size)), thresholds.lower)
@@ -109,7 +107,7 @@ def match_thresholds(
         change = float((called != failed).mean()) + abs(_f1(called, is_defect) - aim)
         return change, abs(limit - thresholds.upper)
 
-    # Only a limit among the scores that lie on the wrong side can do better.
+    # Only a limit among the scores on the wrong side can be better.
     astray = scores[(scores >= thresholds.upper) != failed]
     between = np.unique(scores[(scores >= min(astray, default=1.0)) & (scores <= max(astray, default=0.0))])
     limits = [thresholds.upper, *(_midpoint_below(scores, float(score)) for score in between[:MAX_LIMITS])]
@@ -119,7 +117,7 @@ def match_thresholds(
 
 
 def _allowed(max_escape: float, defects: int) -> int:
-    """Return how many defects may pass; half a one in a million forgives the rounding of the product."""
+    """Return how many defects may pass; 5e-7 absorbs the rounding of the product."""
     return int(np.floor(max_escape * defects + 5e-7))
 
 
@@ -170,14 +168,14 @@ def _expit(places: Scores) -> Scores:
 
 
 def _midpoint_below(scores: Scores, limit: float) -> float:
-    """Half way between ``limit`` and the next lower score; half of it when there is none."""
+    """Return the middle between ``limit`` and the next lower score, or 0 if there is none."""
     below = scores[scores < limit]
     middle = (limit + (float(below.max()) if below.size else 0.0)) / 2
-    # At the float's end of resolution the middle may fall on the lower score.
+    # Between neighbouring floats the middle may equal the lower score.
     return middle if middle > 0.0 and (not below.size or middle > below.max()) else max(limit, _EDGE)
 
 
 def _midpoint_above(scores: Scores, limit: float) -> float:
-    """Half way between ``limit`` and the next higher score, or 1."""
+    """Return the middle between ``limit`` and the next higher score, or 1 if there is none."""
     above = scores[scores > limit]
     return (limit + (float(above.min()) if above.size else 1.0)) / 2

@@ -46,7 +46,7 @@ def test_an_empty_denominator_gives_none_not_a_number() -> None:
 def test_mismatched_or_untyped_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="do not match"):
         defect_rates(np.zeros(3, np.int8), np.zeros(2, bool))
-    with pytest.raises(ValueError, match="bool was wanted"):
+    with pytest.raises(ValueError, match="labels must be bool"):
         defect_rates(np.zeros(2, np.int8), np.zeros(2, np.int64))  # type: ignore[arg-type]
 
 
