@@ -18,7 +18,7 @@ from sji_edge.runtime.tensorrt.options import TensorRtOptions
         (
             Filter,
             {"since": "soon"},
-            "since: 'soon' is no UTC time; write it as 2025-01-31, 2025-01-31T08:00, "
+            "since: 'soon' is not a UTC time; write it as 2025-01-31, 2025-01-31T08:00, "
             "or one as the tables print it",
         ),
     ],
