@@ -46,5 +46,5 @@ def listing(names: Sequence[str], most: int = 5) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return another library's error text on one line of limited length; the name of its type if it has no text."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = readable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"

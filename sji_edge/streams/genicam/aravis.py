@@ -1,4 +1,4 @@
-"""A GigE Vision or USB3 Vision camera through Aravis: an open way that needs no producer of the camera's maker."""
+"""GigE Vision and USB3 Vision cameras through Aravis, which needs no GenTL producer from the manufacturer."""
 
 import ctypes
 from pathlib import Path
@@ -9,6 +9,7 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.options import read_options
 from sji_edge.core.protocols import FrameSource
+from sji_edge.core.text import one_line, readable
 from sji_edge.streams.cameras.live import Grabbed
 from sji_edge.streams.genicam.aravis_library import STATUS, SUCCESS, Aravis, AravisError, library
 from sji_edge.streams.genicam.camera import (
@@ -24,7 +25,7 @@ from sji_edge.streams.genicam.pixel_format import NAME_OF_CODE, image_of
 
 
 class AravisSource:
-    """Opens cameras that Aravis finds."""
+    """Opens the cameras that Aravis finds."""
 
     @staticmethod
     def open(
@@ -70,14 +71,14 @@ class AravisGrabber:
         except AravisError as error:
             self.release()
             raise SourceError(
-                f"{label} cannot be opened: {error}", hint="is it taken by another program?"
+                f"{label} cannot be opened: {one_line(error)}", hint="check that no other program uses it"
             ) from error
         except BaseException:
             self.release()
             raise
 
     def grab(self) -> Grabbed:
-        """Trigger it where that is asked for, and wait a while for a frame."""
+        """Send a software trigger if one is configured, and wait a short time for a frame."""
         call = self._aravis.call
         try:
             if self._software and not self._asked:
@@ -85,11 +86,11 @@ class AravisGrabber:
                 self._asked = True
             buffer = call("arv_stream_timeout_pop_buffer", self._stream, round(POLL_S * 1e6))
             if buffer is None:
-                # A camera that waits for a trigger is asked for a sign of life: one that is gone raises here.
+                # While a camera waits for a trigger, poll it: a camera that is gone raises here.
                 call("arv_camera_get_integer", self._camera, b"Width")
                 return Grabbed.nothing()
         except AravisError as error:
-            raise SourceError(f"{self._label} was lost: {error}", hint="check its cable") from error
+            raise SourceError(f"{self._label} was lost: {one_line(error)}", hint="check its cable") from error
         self._asked = False
         try:
             return self._take(buffer)
@@ -117,12 +118,12 @@ class AravisGrabber:
             return Grabbed(None, error.message, missed)
 
     def release(self) -> None:
-        """Stop and let go of the camera."""
+        """Stop and close the camera."""
         try:
             if self._stream:
                 self._aravis.call("arv_camera_stop_acquisition", self._camera)
         except AravisError:
-            # It is gone already.
+            # The camera is gone already.
             pass
         finally:
             for instance in (self._stream, self._camera):
@@ -132,7 +133,7 @@ class AravisGrabber:
 
 
 class _Features:
-    """A camera as ``Features``."""
+    """Makes an Aravis camera a ``Features``."""
 
     def __init__(self, aravis: Aravis, camera: int) -> None:
         self._aravis = aravis
@@ -147,24 +148,25 @@ class _Features:
         try:
             self._aravis.call(f"arv_camera_set_{kind}", self._camera, name.encode(), content)
         except AravisError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(one_line(error)) from error
 
     def get_float(self, name: str) -> float:
         try:
             return float(self._aravis.call("arv_camera_get_float", self._camera, name.encode()))
         except AravisError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(one_line(error)) from error
 
 
 def _choose(devices: list[tuple[str, str]], wanted: str) -> str:
-    """Return the id of the camera of that name, or of the only one."""
+    """Return the id of the camera with that name, or of the only camera."""
     fitting = [known[0] for known in devices if not wanted or wanted in known]
-    listed = ", ".join(known[0] for known in devices) or "none"
+    listed = readable(", ".join(known[0] for known in devices)) or "none"
     if not fitting:
         what = f"no camera {wanted!r}" if wanted else "no camera"
         raise SourceError(
-            f"{what}; Aravis sees {listed}", hint="is it powered, and in this computer's network?"
+            f"{what}; Aravis sees {listed}",
+            hint="check its power, and that it is in the network of this computer",
         )
     if len(fitting) > 1:
-        raise SourceError(f"{len(fitting)} cameras fit: {listed}", hint="name one: aravis://SERIAL")
+        raise SourceError(f"{len(fitting)} cameras match: {listed}", hint="name one: aravis://SERIAL")
     return fitting[0]

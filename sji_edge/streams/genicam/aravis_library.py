@@ -1,4 +1,4 @@
-"""The part of Aravis' C interface that a source needs. Aravis is a library of the system (LGPL), not of Python."""
+"""Binds the part of Aravis' C interface that a source needs; Aravis is a system library (LGPL), not a Python one."""
 
 import ctypes
 import ctypes.util
@@ -33,11 +33,11 @@ STATUS = {
     7: "the acquisition was stopped",
     8: "it is no image",
 }
-"""Why a buffer holds no frame, by ``ArvBufferStatus``."""
+"""Why a buffer holds no complete frame, by ``ArvBufferStatus``."""
 
 
 class AravisError(Exception):
-    """What a ``GError`` says."""
+    """The message of a ``GError``."""
 
 
 class _GError(ctypes.Structure):
@@ -105,7 +105,7 @@ class Aravis:
         self._gobject = gobject
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a function; the error's place, where it takes one, is added here."""
+        """Call a function; the ``GError`` argument is added for those that take one."""
         takes_error = _SIGNATURES[name][1][-1:] == (_ERROR,)
         if not takes_error:
             return self._functions[name](*arguments)
@@ -118,7 +118,7 @@ class Aravis:
         return result
 
     def devices(self) -> list[tuple[str, str]]:
-        """Look for cameras; returns each one's id and serial number."""
+        """Search for cameras; returns the id and serial number of each."""
         self.call("arv_update_device_list")
         return [
             (
@@ -129,5 +129,5 @@ class Aravis:
         ]
 
     def unref(self, instance: int) -> None:
-        """Give an object back."""
+        """Release an object."""
         self._gobject.g_object_unref(instance)

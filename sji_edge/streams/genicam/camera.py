@@ -1,4 +1,4 @@
-"""What GenICam cameras share, whichever library reads them: options, features, the count of lost frames."""
+"""What all GenICam cameras share, whichever library reads them: options, features, counting lost frames."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -13,18 +13,18 @@ from sji_edge.streams.cameras.live import Grabber, LiveSource
 from sji_edge.streams.cameras.reconnect import RECONNECT_S, reconnecting
 
 POLL_S = 0.25
-"""So long a device is waited for at a stretch, before a close is looked for."""
+"""The longest single wait for a device, so that a close is noticed."""
 BUFFERS = 8
 GRACE_S = 1.0
 SHORT_COUNTER = 0xFFFF
 
 
 class VisionOptions(Options):
-    """Settings of a machine-vision camera; what is not given stays as the camera has it.
+    """Settings of a machine-vision camera; what is not given keeps the camera's own value.
 
-    ``trigger``: ``off`` runs freely, ``software`` takes a frame when one is asked for, ``hardware`` when ``line``
-    says so. ``exposure`` in µs; ``format`` as ``PixelFormat`` names it. A camera that gives nothing for
-    ``timeout`` seconds is lost, unless it waits for a trigger.
+    ``trigger``: ``off`` runs freely, ``software`` takes a frame whenever the loop requests one, ``hardware`` on a
+    signal of ``line``. ``exposure`` is in µs; ``format`` is a value of ``PixelFormat``. A camera that gives no frame
+    for ``timeout`` seconds is lost, unless it waits for a hardware trigger.
     """
 
     serial: str = ""
@@ -39,11 +39,11 @@ class VisionOptions(Options):
 
 Value = str | float | bool
 TOLERANCE = 0.05
-"""A camera rounds exposure and rate to its own steps; further off it did not take them."""
+"""Cameras round exposure and rate to their own steps; a larger difference means that the value was refused."""
 
 
 class Features(Protocol):
-    """A camera's features by their names. What the camera refuses is a ``ValueError`` with its reason."""
+    """A camera's features by name. A refused value raises ``ValueError`` with the reason."""
 
     def has(self, name: str) -> bool:
         """Tell whether the camera has this feature now."""
@@ -56,7 +56,7 @@ class Features(Protocol):
 
 
 def apply_options(features: Features, options: VisionOptions, label: str) -> None:
-    """Set what was asked for, and read numbers back.
+    """Set the options that were given, and read numbers back.
 
     Raises:
         SourceError: the camera has no such feature, refused the value, or took another one.
@@ -70,17 +70,17 @@ def apply_options(features: Features, options: VisionOptions, label: str) -> Non
             has = features.get_float(name) if type(value) is float else value
         except ValueError as error:
             raise SourceError(
-                f"{label} refused {name} {value}: {error}", hint="take a value that the camera offers"
+                f"{label} refused {name} {value}: {error}", hint="choose a value that the camera offers"
             ) from None
         if type(value) is float and abs(float(has) - value) > TOLERANCE * value:
             raise SourceError(
-                f"{label} refused {name} {value:g}, it has {has:g}",
-                hint="take a value that the camera offers",
+                f"{label} refused {name} {value:g} (it uses {has:g})",
+                hint="choose a value that the camera offers",
             )
 
 
 def _asked(features: Features, options: VisionOptions) -> list[tuple[tuple[str, ...], Value]]:
-    """List names, the newer first, and values; the trigger last, since some cameras lock the rest under it."""
+    """List feature names, the newer one first, with values; the trigger comes last, since it may lock the others."""
     asked: list[tuple[tuple[str, ...], Value]] = []
     if options.format:
         asked.append((("PixelFormat",), options.format))
@@ -98,9 +98,9 @@ def _asked(features: Features, options: VisionOptions) -> list[tuple[tuple[str, 
 
 
 def missed_between(last: int | None, now: int | None) -> int:
-    """Count the frames between two frame ids that came one after the other.
+    """Count the frames that are missing between two successive frame ids.
 
-    A 16-bit counter of GigE Vision goes from 65535 to 1; a counter that starts anew otherwise counts none.
+    A 16-bit GigE Vision counter wraps from 65535 to 1; any other restart of the counter counts none.
     """
     if last is None or now is None:
         return 0
@@ -114,7 +114,7 @@ def missed_between(last: int | None, now: int | None) -> int:
 def vision_source(
     open_device: Callable[[], Grabber], label: str, options: VisionOptions, clock: Clock, colour: bool
 ) -> FrameSource:
-    """Return the source of a camera that ``open_device`` opens, with the loss and the return of it."""
+    """Return the source of the camera that ``open_device`` opens; it reconnects after a loss."""
     timeout_s = None if options.trigger == "hardware" else options.timeout + GRACE_S
 
     def reopen() -> FrameSource:

@@ -1,4 +1,4 @@
-"""A GenICam camera through a GenTL producer (``.cti``) of its maker, read by ``harvesters``."""
+"""GenICam cameras through the manufacturer's GenTL producer (``.cti``), read by ``harvesters``."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.extras import load
 from sji_edge.core.options import read_options
 from sji_edge.core.protocols import FrameSource
-from sji_edge.core.text import one_line
+from sji_edge.core.text import one_line, readable
 from sji_edge.streams.cameras.live import Grabbed
 from sji_edge.streams.genicam.camera import (
     BUFFERS,
@@ -25,11 +25,11 @@ from sji_edge.streams.genicam.camera import (
 from sji_edge.streams.genicam.pixel_format import image_of
 
 PRODUCER_PATH = "GENICAM_GENTL64_PATH"
-"""Where GenTL producers install themselves, folders joined by the system's separator."""
+"""Environment variable with the folders of installed GenTL producers, joined by the system's path separator."""
 
 
 class GenicamOptions(VisionOptions):
-    """``cti``: the producer's file; without it all that ``GENICAM_GENTL64_PATH`` names."""
+    """``cti``: the producer's file; without it, all producers in ``GENICAM_GENTL64_PATH`` are used."""
 
     cti: str = ""
 
@@ -73,7 +73,7 @@ def _producers(cti: str, path: str) -> list[Path]:
             f"no GenTL producer {missing[0]}" if missing else f"no GenTL producer: {PRODUCER_PATH} names none"
         )
         raise SourceError(
-            what, hint="install the camera maker's, or name one: genicam://?cti=/path/to/producer.cti"
+            what, hint="install the manufacturer's, or name its file: genicam://?cti=/path/to/producer.cti"
         )
     return files
 
@@ -103,21 +103,21 @@ class GenicamGrabber:
         except self._failure as error:
             self.release()
             raise SourceError(
-                f"{label} cannot be opened: {_line(error)}", hint="is it taken by another program?"
+                f"{label} cannot be opened: {_line(error)}", hint="check that no other program uses it"
             ) from error
         except BaseException:
             self.release()
             raise
 
     def grab(self) -> Grabbed:
-        """Trigger it where that is asked for, and wait a while for a frame."""
+        """Send a software trigger if one is configured, and wait a short time for a frame."""
         try:
             if self._options.trigger == "software" and not self._asked:
                 self._nodes.get_node("TriggerSoftware").execute()
                 self._asked = True
             buffer = self._acquirer.try_fetch(timeout=POLL_S)
             if buffer is None:
-                # A camera that waits for a trigger is asked for a sign of life: one that is gone raises here.
+                # While a camera waits for a trigger, poll it: a camera that is gone raises here.
                 self._nodes.get_node("Width").value  # noqa: B018
                 return Grabbed.nothing()
             with buffer:
@@ -143,7 +143,7 @@ class GenicamGrabber:
             return None
 
     def release(self) -> None:
-        """Let go of camera and producer."""
+        """Close the camera and the producer."""
         try:
             if self._acquirer is not None:
                 self._acquirer.destroy()
@@ -152,7 +152,7 @@ class GenicamGrabber:
 
 
 class _Nodes:
-    """A node map as ``Features``."""
+    """Makes a node map a ``Features``."""
 
     def __init__(self, nodes: Any) -> None:
         self._nodes = nodes
@@ -164,7 +164,7 @@ class _Nodes:
         try:
             self._nodes.get_node(name).value = value
         except Exception as error:
-            # GenApi's exceptions have no base of their own.
+            # GenApi's exceptions have no common base class.
             raise ValueError(_line(error)) from error
 
     def get_float(self, name: str) -> float:
@@ -175,15 +175,15 @@ class _Nodes:
 
 
 def _choose(devices: list[Any], wanted: str) -> Any:
-    """Return the camera of that name, or the only one."""
+    """Return the camera with that name, or the only camera."""
     names = [_names(device) for device in devices]
     fitting = [device for device, known in zip(devices, names, strict=True) if not wanted or wanted in known]
-    listed = ", ".join(known[0] for known in names) or "none"
+    listed = readable(", ".join(known[0] for known in names)) or "none"
     if not fitting:
         what = f"no camera {wanted!r}" if wanted else "no camera"
-        raise SourceError(f"{what}; the producer sees {listed}", hint="is it plugged in and powered?")
+        raise SourceError(f"{what}; the producer sees {listed}", hint="check its cable and power")
     if len(fitting) > 1:
-        raise SourceError(f"{len(fitting)} cameras fit: {listed}", hint="name one: genicam://SERIAL")
+        raise SourceError(f"{len(fitting)} cameras match: {listed}", hint="name one: genicam://SERIAL")
     return fitting[0]
 
 

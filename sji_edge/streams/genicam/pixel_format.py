@@ -1,4 +1,4 @@
-"""From a machine-vision camera's bytes to an image, by the names and codes of GenICam's pixel format convention."""
+"""Turns a machine-vision camera's bytes into an image, by GenICam's pixel format names and codes."""
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ NAME_OF_CODE = {
 }
 UNUSED_BITS = {"Mono10": 6, "Mono12": 4, "Mono16": 0}
 TO_BGR = {
-    # OpenCV's four-letter names read a mosaic's first two rows, as GenICam's two letters read its first row.
+    # OpenCV names a mosaic by the four pixels of its first two rows, GenICam by the first two pixels.
     "BayerRG8": cv2.COLOR_BayerRGGB2BGR,
     "BayerGR8": cv2.COLOR_BayerGRBG2BGR,
     "BayerGB8": cv2.COLOR_BayerGBRG2BGR,
@@ -35,10 +35,10 @@ CHANNELS = {"RGB8": 3, "BGR8": 3, "RGBa8": 4, "BGRa8": 4}
 
 
 def image_of(data: NDArray[np.uint8], width: int, height: int, pixel_format: str) -> NDArray[np.generic]:
-    """Make an image of a frame's bytes.
+    """Build an image from a frame's bytes.
 
     Args:
-        data: uint8 ``(n,)``; what follows the image, such as chunk data, is left alone.
+        data: uint8 ``(n,)``; anything after the image, such as chunk data, is ignored.
         width: in pixels.
         height: in pixels.
         pixel_format: a name of ``NAME_OF_CODE``.
@@ -52,12 +52,12 @@ def image_of(data: NDArray[np.uint8], width: int, height: int, pixel_format: str
     """
     if pixel_format not in NAME_OF_CODE.values():
         known = ", ".join(NAME_OF_CODE.values())
-        raise DataError(f"the camera sends {pixel_format}; one of {known} was wanted")
+        raise DataError(f"the camera sends {pixel_format}; supported are {known}")
     channels = CHANNELS.get(pixel_format, 1)
     wide = pixel_format in UNUSED_BITS
     wanted = width * height * channels * (2 if wide else 1)
     if data.size < wanted or wanted == 0:
-        raise DataError(f"a frame of {data.size} bytes; {width}x{height} {pixel_format} has {wanted}")
+        raise DataError(f"the frame has {data.size} bytes; {width}x{height} {pixel_format} needs {wanted}")
     if wide:
         samples = data[:wanted].view("<u2").reshape(height, width)
         return samples << UNUSED_BITS[pixel_format]
