@@ -82,6 +82,7 @@ def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
         (("--shadow", "2"), "shadow"),
         (("--policy", "some"), "policy"),
         (("--takt-ms", "-3"), "--takt-ms"),
+        (("--engine-timeout-s", "0"), "--engine-timeout-s"),
     ],
 )
 def test_wrong_setting_is_a_usage_error_before_anything_is_opened(tmp_path, words, message):

@@ -102,6 +102,14 @@ def infer(
             rich_help_panel=TIMING,
         ),
     ] = None,
+    engine_timeout_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Time limit in s of one engine call. A longer call ends the run with exit 5, and the boards in flight "
+            "are ERROR. Default: 20 times --takt-ms, at least 2 and at most 60; 60 without --takt-ms.",
+            rich_help_panel=TIMING,
+        ),
+    ] = None,
     low_latency: Annotated[
         bool,
         typer.Option(
@@ -212,6 +220,7 @@ def infer(
         queue=queue,
         max_age_ms=max_age_ms,
         takt_ms=takt_ms,
+        engine_timeout_s=engine_timeout_s,
         stop_on=stop_on,
         low_latency=low_latency,
         max_frames=max_frames,

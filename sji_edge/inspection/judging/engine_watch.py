@@ -79,7 +79,7 @@ class EngineWatch:
                 return None
         return EnvironmentMismatchError(
             f"the engine has not answered for {running_ns / 1e9:.1f} s; the limit is {limit_ns / 1e9:g} s",
-            hint="check the device with sji-edge doctor and the engine with sji-edge engine verify",
+            hint="check the device (sji-edge doctor) and the engine (sji-edge engine verify), or raise the time limit",
         )
 
     def run(self, task: Callable[[], object], limit_ns: int) -> None:
