@@ -1,1 +1,1 @@
-"""From a trained run to an ONNX graph that carries its card."""
+"""Exports a trained run to an ONNX graph with the model card inside."""

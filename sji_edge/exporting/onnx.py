@@ -26,8 +26,8 @@ MAX_LOGIT_ERROR = 1e-3
 def export_run(run: Path) -> Path:
     """Export a run to ``RUN/model.onnx`` and compare it with PyTorch's golden logits.
 
-    Batch normalisation and the scale of the input are folded into the convolutions. The graph holds the cast, the
-    transposition and the mean of the crops, so that the engine takes camera bytes.
+    Batch normalisation and the scale of the input are folded into the convolutions. The graph casts and
+    transposes the crops and subtracts their mean, so the engine takes camera bytes.
 
     Args:
         run: a run folder.
@@ -68,7 +68,7 @@ def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     proto = fold_input_scale(optimize(program.model_proto))
-    # The exporter's trace notes hold local paths and triple the file.
+    # The exporter's trace notes contain local paths and triple the file's size.
     del proto.metadata_props[:]
     for node in proto.graph.node:
         del node.metadata_props[:]

@@ -1,8 +1,8 @@
-"""Folding the input's normalisation into the first convolution, as far as that is exact.
+"""Folds the input's normalisation into the first convolution, as far as that is exact.
 
-Dividing by a constant and then convolving is convolving with a divided kernel, padding or not: zeros stay zeros. The
-mean is not folded: a convolution pads with zeros *behind* the subtraction, which are mean-grey pixels before it, and
-a bias cannot know where the picture's edge is.
+Dividing by a constant and then convolving equals convolving with a divided kernel, even with padding: zeros stay zeros.
+The mean is not folded: the convolution pads with zeros *after* the subtraction, which correspond to mean-grey pixels
+before it, and a bias does not know where the image's edge is.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ def fold_input_scale(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph without the division (or multiplication) in front of its first convolution.
 
     Args:
-        model: a graph whose input is scaled by a constant, one for all channels or one a channel, read by
-            nothing but one ungrouped convolution; any other graph is returned as it is.
+        model: a graph whose input is scaled by a constant, for all channels or for each, and then read only by one
+            ungrouped convolution; any other graph is returned unchanged.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -50,7 +50,7 @@ def fold_input_scale(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _by_channel(factor: NDArray[np.float64], channels: int) -> tuple[int, ...] | None:
-    """Return the shape that aligns a factor with a kernel's input channels, or None if it varies otherwise."""
+    """Return the shape that aligns a factor with a kernel's input channels, or None if it varies in another way."""
     if factor.size == 1:
         return (1, 1, 1, 1)
     if factor.size == channels and factor.ndim >= 3 and factor.shape[-3:] == (channels, 1, 1):

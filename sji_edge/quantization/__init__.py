@@ -1,1 +1,1 @@
-"""Floor 2: calibration crops, and INT8 graphs made with them."""
+"""Calibration crops, and the INT8 and FP16 graphs made with them."""

@@ -1,4 +1,4 @@
-"""An FP16 graph: every layer in half precision, with the input and the logits as they were."""
+"""Makes an FP16 graph: every layer in half precision, input and logits unchanged."""
 
 import onnx
 
@@ -7,15 +7,15 @@ from sji_edge.core.text import one_line
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with FP16 weights and layers; ``model`` stays as it is.
+    """Return the graph with FP16 weights and layers; ``model`` is not modified.
 
-    Values that FP16 cannot hold are clipped to its range by ONNX Runtime's converter. The nodes are put in order
-    again, because the converter appends its casts, and a graph must list each node after what it takes.
+    ONNX Runtime's converter clips values that FP16 cannot hold to its range. The nodes are sorted again, because the
+    converter appends its casts at the end, and a graph must list each node after its inputs.
 
     Raises:
         BundleError: the graph is not valid afterwards.
     """
-    # A package of the base install, but one that takes a moment to load.
+    # Part of the base install, but slow to import.
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     copied = onnx.ModelProto()
@@ -30,7 +30,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _sort(graph: onnx.GraphProto) -> None:
-    """Order nodes so that each comes after those whose results it takes; among several, the first one first."""
+    """Sort nodes so that each comes after those whose results it takes, otherwise in their old order."""
     known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input} | {""}
     waiting = list(graph.node)
     ordered: list[onnx.NodeProto] = []
@@ -43,7 +43,7 @@ def _sort(graph: onnx.GraphProto) -> None:
             else:
                 later.append(node)
         if len(later) == len(waiting):
-            raise BundleError(f"the graph runs in a circle at node {later[0].name}")
+            raise BundleError(f"the graph has a cycle at node {later[0].name}")
         waiting = later
     del graph.node[:]
     graph.node.extend(ordered)

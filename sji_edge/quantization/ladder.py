@@ -17,7 +17,7 @@ from sji_edge.quantization.sensitivity import layer_noise
 from sji_edge.quantization.tensor_values import held_out
 
 NOISE_SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
-"""Shares of the squared noise that leave INT8, step by step, when the gate fails."""
+"""Shares of the squared noise that are moved to float, step by step, while the gate fails."""
 
 SHOWN_TENSORS = 8
 
@@ -29,7 +29,7 @@ Ladder = Generator["Candidate", bool, None]
 class Candidate:
     """A graph to try as an engine.
 
-    ``facts`` are its own, ``measured`` what the crops said of INT8 on the way to it; both go into the manifest.
+    ``facts`` describe this graph, ``measured`` is what was measured on the crops before it; both go into the manifest.
     ``note`` goes into the table.
     """
 
@@ -53,25 +53,25 @@ def candidates(
     folder: Path,
     step: Step,
 ) -> Ladder:
-    """Yield graphs to try, told by ``send`` whether the last one passed its gate well enough to stop at.
+    """Yield graphs to try; ``send`` tells whether the last one passed its gate well enough to stop.
 
     Args:
         model: the exported FP32 graph.
-        wanted: a precision, or ``auto`` for the whole ladder; ``int8`` has rungs of its own.
+        wanted: a precision, or ``auto`` for the whole ladder; ``int8`` has several steps.
         crops: calibration crops, for ``int8`` and ``auto``.
-        card: the model's, for what its scores decide.
-        scheme: how integers stand for reals.
+        card: the model's card, for its thresholds.
+        scheme: how integers represent real values.
         method: how ranges are taken, or ``auto``.
-        halves: 16-bit floats that the backend computes in here; others only store.
-        folder: where graphs are written.
-        step: told what is being done.
+        halves: 16-bit types that the backend computes in on this machine; others only store weights.
+        folder: folder for the graphs.
+        step: receives each step in words.
     """
     if wanted in ("auto", "int8"):
         yield from _Int8(model, crops, card, scheme, method, folder, step).climb()
     if wanted == "fp16" or (wanted == "auto" and "fp16" in halves):
         graph = folder / "fp16.onnx"
         onnx.save(to_half(onnx.load(model)), graph)
-        note = "" if "fp16" in halves else "FP16 only stores here: the CPU computes in float32"
+        note = "" if "fp16" in halves else "FP16 only stores weights here: the CPU computes in float32"
         yield Candidate("fp16", "fp16", graph, note=note)
     if wanted == "bf16" or (wanted == "auto" and "bf16" in halves):
         yield Candidate("bf16", "bf16", model)
@@ -80,7 +80,7 @@ def candidates(
 
 
 class _Int8:
-    """The rungs of INT8. Every fourth calibration crop is kept out of the ranges, to judge them on."""
+    """The INT8 steps of the ladder. Every fourth calibration crop is held out of the ranges, to judge them on."""
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class _Int8:
         self._measured["ranges"] = self._quantizer.method
 
     def climb(self) -> Ladder:
-        """Yield INT8, and while it does not do, INT8 with more and more of its noise left in float."""
+        """Yield INT8; while it does not pass, yield INT8 with more and more of its noisiest layers in float."""
         if len(self._judged_on):
-            self._step("int8: what the ranges clip")
+            self._step("int8: measuring what the ranges clip")
             clipped = sorted(self._quantizer.clipped(self._judged_on).items(), key=lambda item: -item[1])
             self._measured["clipped"] = {name: round(share, 6) for name, share in clipped[:SHOWN_TENSORS]}
         passed = yield self._candidate(())

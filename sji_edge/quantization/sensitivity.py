@@ -1,4 +1,4 @@
-"""Which layers INT8 hurts: each quantised alone, its noise measured at the logits."""
+"""Measures which layers INT8 hurts: each is quantised alone, and its noise measured at the logits."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ def layer_noise(
     crops: NDArray[np.uint8],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[str, float]:
-    """Root mean square Δlogit of each layer quantised alone, on crops outside the calibration.
+    """Return the root mean square Δlogit of each layer quantised alone, on crops outside the calibration.
 
     Args:
-        quantizer: of the model.
+        quantizer: the model's quantizer.
         crops: uint8 ``(n, height, width, channels)``.
-        progress: called with layers done and their number.
+        progress: called with the number of layers done and their total.
 
     Returns:
         Noise by layer name, in the graph's order.

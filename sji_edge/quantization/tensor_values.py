@@ -1,4 +1,4 @@
-"""Looking inside a graph: any tensor's values on given crops."""
+"""Reads any tensor's values inside a graph, on given crops."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,11 +11,11 @@ from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
 
 BATCH = 32
 HELD_OUT_EVERY = 4
-"""Every fourth calibration crop is kept out of the ranges: layers and methods are judged on it."""
+"""Every fourth calibration crop is held out of the ranges; layers and methods are judged on these."""
 
 
 def held_out(count: int) -> NDArray[np.bool_]:
-    """Return which of ``count`` calibration crops are kept out of the ranges, bool ``(count,)``."""
+    """Return which of ``count`` calibration crops are held out of the ranges, bool ``(count,)``."""
     kept: NDArray[np.bool_] = np.arange(count) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     return kept
 
@@ -25,8 +25,8 @@ def tensors_on(
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield the named tensors batch by batch, computed exactly as the graph says.
 
-    Graph optimisation is off: fused integer kernels give other numbers than the Q/DQ nodes on some CPUs, and
-    this is the reference for what the nodes mean.
+    Graph optimisation is off, because fused integer kernels give other numbers than the Q/DQ nodes on some CPUs, and
+    these values are the reference for what the nodes mean.
 
     Args:
         model: a graph of ``export``, or one quantised from it.
@@ -51,7 +51,7 @@ def tensors_on(
 
 
 def features_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what the last layer sees, float32 ``(n, features)``."""
+    """Return the input of the last layer, float32 ``(n, features)``."""
     last = next(node for node in reversed(model.graph.node) if node.op_type in ("Gemm", "MatMul", "Conv"))
     name = last.input[0]
     return np.concatenate(
@@ -60,7 +60,7 @@ def features_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.
 
 
 def logits_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a graph's logits, float32 ``(n, classes)``, from ONNX Runtime's own kernels: fast, not to the letter."""
+    """Return a graph's logits, float32 ``(n, classes)``, from ONNX Runtime's optimised kernels: fast, not exact."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

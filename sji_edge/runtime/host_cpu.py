@@ -1,4 +1,4 @@
-"""Which CPU this is: what an engine's numbers and speed depend on."""
+"""Identifies the CPU, which an engine's numbers and speed depend on."""
 
 import platform
 from collections.abc import Mapping
@@ -24,18 +24,21 @@ ISA_FLAGS = (
     "i8mm",
     "bf16",
 )
-"""The instruction sets that decide which kernels a CPU engine takes, as Linux names them."""
+"""Instruction sets that decide which kernels a CPU engine uses, by their names in Linux."""
 
 INT8_WEIGHT_BITS = "int8_weight_bits"
 """Key of an INT8 engine's environment: how many bits of the weights are used."""
 
 
 def saturates_int8(facts: Mapping[str, str] | None = None) -> bool:
-    """Tell whether this CPU's 8-bit multiply-add, or that of other ``cpu_facts``, can overflow.
+    """Return whether a CPU's 8-bit multiply-add can overflow.
 
-    x86 without VNNI adds two products of 8 bits in 16 bits and saturates: with full-range weights the kernels of
-    both OpenVINO and ONNX Runtime then compute something else than the Q/DQ graph says, and verdicts
-    flip by the hundred. Weights of 7 bits cannot overflow.
+    x86 without VNNI adds two 8-bit products in 16 bits and saturates. With full-range weights, the kernels of both
+    OpenVINO and ONNX Runtime then compute something else than the Q/DQ graph says, and verdicts flip by the hundred.
+    7-bit weights cannot overflow.
+
+    Args:
+        facts: ``cpu_facts()`` of another machine; None: this one's.
     """
     facts = facts or cpu_facts()
     return facts["machine"] in ("x86_64", "AMD64") and not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(
@@ -44,17 +47,17 @@ def saturates_int8(facts: Mapping[str, str] | None = None) -> bool:
 
 
 def int8_incompatibility(recorded: Mapping[str, str], facts: Mapping[str, str] | None = None) -> str:
-    """Say why an INT8 engine built elsewhere would decide wrongly here, or return an empty text.
+    """Say why an INT8 engine built on another machine would decide wrongly here, or return an empty string.
 
     Args:
         recorded: the environment of the machine that built it.
-        facts: ``cpu_facts()`` of the machine that shall run it; None: this one's.
+        facts: ``cpu_facts()`` of the machine that will run it; None: this one's.
     """
     facts = facts or cpu_facts()
     if recorded.get(INT8_WEIGHT_BITS) == "8" and saturates_int8(facts):
         return (
             f"its weights use 8 bits, and this CPU ({facts['cpu']}) has no VNNI: its 8-bit kernels "
-            "saturate and would flip verdicts; build it with --weight-bits 7"
+            "saturate and would flip verdicts; build it with 7 weight bits"
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""What every engine made from our ONNX graphs takes and gives, and the checks that hold it to that."""
+"""Input and output of every engine made from our ONNX graphs, and the checks on them."""
 
 import shutil
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ OUTPUT_NAME = "logits"
 CARD_KEY = "sji_edge_card"
 LOG_SUFFIX = ".log"
 LAYERS_SUFFIX = ".layers.json"
-"""Of the files that a backend leaves beside an engine file: what its builder said, and the layers."""
+"""Suffixes of the files that a backend writes beside an engine file: the builder's log, and the layers."""
 
 
 MAX_ENGINE_BYTES = 2 << 30
@@ -41,7 +41,7 @@ def spec_of(
         source: the file, for the error.
         crops: input shape, None where dynamic.
         logits: output shape, None where dynamic.
-        max_batch: greatest batch that the engine shall take.
+        max_batch: largest batch that the engine will take.
         backend: name of the backend.
         precision: name of the precision.
 
@@ -50,11 +50,11 @@ def spec_of(
         BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` out with ``n`` dynamic.
     """
     if max_batch < 1:
-        raise UsageError(f"max batch is {max_batch}; 1 or more was wanted")
+        raise UsageError(f"max batch must be at least 1 (got {max_batch})")
     if len(crops) != 4 or crops[0] is not None or len(logits) != 2:
         raise BundleError(
             f"{source} takes {_shape(crops)} and gives {_shape(logits)}; "
-            "(n, height, width, channels) and (n, classes) with n dynamic were wanted",
+            "it must take (n, height, width, channels) and give (n, classes), with n dynamic",
             hint="export the model with sji-edge export",
         )
     height, width, channels = crops[1:]
@@ -65,7 +65,7 @@ def spec_of(
 
 
 def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> None:
-    """Hold a graph to one uint8 input ``crops`` and one float32 output ``logits``.
+    """Check that a graph has one uint8 input ``crops`` and one float32 output ``logits``.
 
     Args:
         source: the file, for the error.
@@ -78,31 +78,31 @@ def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequen
     if list(inputs) != [(INPUT_NAME, "uint8")] or list(outputs) != [(OUTPUT_NAME, "float32")]:
         raise BundleError(
             f"{source} has inputs {_listed(inputs)} and outputs {_listed(outputs)}; "
-            f"{INPUT_NAME} uint8 and {OUTPUT_NAME} float32 were wanted",
+            f"it must have {INPUT_NAME} uint8 and {OUTPUT_NAME} float32",
             hint="export the model with sji-edge export",
         )
 
 
 def check_crops(crops: NDArray[np.generic], spec: EngineSpec) -> None:
-    """Hold crops to what an engine takes: dtype, shape, batch and memory order, nothing converted silently.
+    """Check crops against what an engine takes: dtype, shape, batch size and memory order; nothing is converted.
 
     Raises:
-        EngineInputError: says what was found and what is taken.
+        EngineInputError: names what was found and what the engine takes.
     """
     if crops.dtype != np.uint8:
-        raise EngineInputError(f"crops are {crops.dtype}; this engine takes uint8 samples")
+        raise EngineInputError(f"crops must be uint8 (got {crops.dtype})")
     if crops.ndim != 4 or crops.shape[1:] != spec.crop_shape:
         raise EngineInputError(
             f"crops have shape {crops.shape}; this engine takes (n, {', '.join(map(str, spec.crop_shape))})",
-            hint="cut them with the preprocess spec of the engine's card",
+            hint="cut them with the preprocess spec in the engine's card",
         )
     if not 1 <= len(crops) <= spec.max_batch:
         raise EngineInputError(
-            f"{len(crops)} crops in one batch; this engine takes 1 to {spec.max_batch}",
-            hint="split the batch, or rebuild the engine with a greater --max-batch",
+            f"a batch for this engine must hold 1 to {spec.max_batch} crops (got {len(crops)})",
+            hint="split the batch, or rebuild the engine with a larger max batch",
         )
     if not crops.flags.c_contiguous:
-        raise EngineInputError("crops are not C-contiguous; pass np.ascontiguousarray(crops)")
+        raise EngineInputError("crops must be C-contiguous; pass np.ascontiguousarray(crops)")
 
 
 def graph_bytes(source: Path, content: bytes | None = None) -> bytes:
@@ -110,7 +110,7 @@ def graph_bytes(source: Path, content: bytes | None = None) -> bytes:
 
     Args:
         source: the file.
-        content: its bytes where they are known already.
+        content: its bytes, if the caller has read them already.
 
     Raises:
         BundleError: the file cannot be read, is not an ONNX graph, or keeps weights in another file.

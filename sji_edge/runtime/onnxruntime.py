@@ -26,7 +26,7 @@ from sji_edge.runtime.onnx_graph import (
 )
 
 PRECISIONS = ("fp32", "fp16", "int8")
-"""What the CPU kernels compute in as the graph says; they have no bf16."""
+"""Precisions that the CPU kernels compute in; they have no bf16."""
 
 PROVIDER = "CPUExecutionProvider"
 FATAL_ONLY = 4
@@ -35,7 +35,7 @@ NUMPY_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 @cache
 def load_onnxruntime() -> Any:
-    """Import ONNX Runtime with its telemetry events off."""
+    """Import ONNX Runtime and switch its telemetry off."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -50,7 +50,7 @@ class OnnxRuntimeEngine:
         self._session = session
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Run each batch size once, so that its memory is laid out before the first real batch.
+        """Run each batch size once, so that its memory is allocated before the first real batch.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
@@ -76,7 +76,7 @@ class OnnxRuntimeEngine:
 
 
 class OnnxRuntimeBackend:
-    """Engine files are ONNX graphs; no custom-op library is ever registered."""
+    """Engine files are ONNX graphs. Custom-op libraries are never registered."""
 
     name = "onnxruntime"
     suffix = ".onnx"
@@ -85,9 +85,9 @@ class OnnxRuntimeBackend:
         """Check that a graph loads here, and copy it.
 
         Raises:
-            UsageError: no such precision.
+            UsageError: an unknown precision.
             BundleError: not a graph of ours, or ONNX Runtime cannot load it.
-            EnvironmentMismatchError: the CPU kernels lack the precision.
+            EnvironmentMismatchError: the CPU kernels do not support the precision.
         """
         self.open(graph, precision=precision, max_batch=max_batch, threads=0).close()
         copy_graph(graph, engine_file)
@@ -119,16 +119,16 @@ class OnnxRuntimeBackend:
         return OnnxRuntimeEngine(session, spec)
 
     def environment(self) -> Mapping[str, str]:
-        """ONNX Runtime's version, the CPU and its instruction sets."""
+        """Return ONNX Runtime's version, the CPU and its instruction sets."""
         return {"onnxruntime": str(load_onnxruntime().__version__), **cpu_facts()}
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
-        """Say why an engine of this precision cannot run here, or return an empty text.
+        """Say why an engine of this precision cannot run here, or return an empty string.
 
-        An ONNX graph is optimised anew on every machine: of ``recorded`` only the bits of INT8 weights matter.
+        An ONNX graph is optimised again on every machine, so only the weight bits in ``recorded`` matter.
         """
         if precision == "bf16":
-            return "ONNX Runtime's CPU kernels have no bf16; openvino may"
+            return "ONNX Runtime's CPU kernels have no bf16; the backend openvino may have it"
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision {precision!r}", hint=nearest(precision, list(PRECISIONS)))
         return int8_incompatibility(recorded)
@@ -143,7 +143,9 @@ def card_in_graph(model: Path) -> ModelCard:
     """
     metadata: Mapping[str, str] = _session(model, threads=1).get_modelmeta().custom_metadata_map
     if CARD_KEY not in metadata:
-        raise BundleError(f"{model} carries no model card", hint="export the model with sji-edge export")
+        raise BundleError(
+            f"{model} has no model card in its metadata", hint="export the model with sji-edge export"
+        )
     return ModelCard.parse(metadata[CARD_KEY], model)
 
 
@@ -156,7 +158,7 @@ def _session(engine_file: Path, threads: int, content: bytes | None = None) -> A
     options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Failures are raised; the log would say them a second time on stderr.
+    # Failures are raised as errors; the log would repeat them on stderr.
     options.log_severity_level = FATAL_ONLY
     # Loaded from memory: what was hashed is what runs.
     graph = graph_bytes(engine_file, content)

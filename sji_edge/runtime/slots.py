@@ -1,4 +1,4 @@
-"""Whose turn it is: what several batches under way use, such as buffers or requests, never two of them at once."""
+"""Hands out sets of buffers or requests to batches in flight; no two batches ever use the same set."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ Resource = TypeVar("Resource")
 
 
 class Turns(Generic[Resource]):
-    """Hands sets out in turn, each until it is given back.
+    """Hands sets out in turn; each is in use until it is given back.
 
     Args:
         resources: the sets, at least one.
@@ -18,7 +18,7 @@ class Turns(Generic[Resource]):
 
     def __init__(self, resources: Sequence[Resource]) -> None:
         if not resources:
-            raise ValueError("no set")
+            raise ValueError("there must be at least one set")
         self._resources = list(resources)
         self._free = deque(range(len(resources)))
 
@@ -30,23 +30,23 @@ class Turns(Generic[Resource]):
         """
         if not self._free:
             raise EngineInputError(
-                f"{len(self._resources)} batches are under way already; collect one before the next is given"
+                f"{len(self._resources)} batches are in flight already; collect one before submitting the next"
             )
         turn = self._free.popleft()
         return turn, self._resources[turn]
 
     def give_back(self, turn: int) -> Resource:
-        """Return a set to the free ones.
+        """Mark a set as free again.
 
         Raises:
             EngineInputError: it is not in use.
         """
         if turn in self._free or not 0 <= turn < len(self._resources):
-            raise EngineInputError("this batch was collected already, or never given")
+            raise EngineInputError("this batch was collected already, or never submitted")
         self._free.append(turn)
         return self._resources[turn]
 
     def clear(self) -> None:
-        """Let go of all sets, so that what they hold is freed."""
+        """Drop all sets, so that their memory is freed."""
         self._resources.clear()
         self._free.clear()

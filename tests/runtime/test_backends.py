@@ -105,7 +105,7 @@ def test_more_batches_than_sets_are_refused_and_one_given_up_makes_room(name: st
     if not isinstance(engine, PipelinedEngine):
         pytest.skip(f"{name} is asked and waited for")
     tickets = [engine.submit(crops(4)) for _ in range(engine.sets)]
-    with pytest.raises(EngineInputError, match="under way"):
+    with pytest.raises(EngineInputError, match="in flight"):
         engine.submit(crops(4))
     for ticket in tickets:
         engine.drop(ticket)

@@ -8,7 +8,7 @@ def test_sets_take_turns_and_are_never_used_twice_at_once() -> None:
     turns = Turns(["one", "two"])
     first, second = turns.take(), turns.take()
     assert [first[1], second[1]] == ["one", "two"]
-    with pytest.raises(EngineInputError, match="2 batches are under way"):
+    with pytest.raises(EngineInputError, match="2 batches are in flight"):
         turns.take()
     # Collected out of order: what is free is taken, whoever's turn it would have been.
     turns.give_back(second[0])

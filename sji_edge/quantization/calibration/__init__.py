@@ -1,1 +1,1 @@
-"""Calibration sets: chosen, audited, stored."""
+"""Calibration sets: how crops are chosen, audited and stored."""

@@ -1,4 +1,4 @@
-"""The audit of a calibration set: what it covers, and what speaks against it."""
+"""Audits a calibration set: what it covers, and what makes it unfit."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sji_edge.data.duplicates import Hashes, near_pairs_within
 from sji_edge.data.groups import NO_GROUP
 
 FLAT_SPREAD = 1.0
-"""Standard deviation of a crop's samples, in grey levels, below which it shows nothing."""
+"""A crop whose samples have a smaller standard deviation, in grey levels, counts as flat."""
 
 MAX_FLAT_SHARE = 0.5
 MAX_REPEATED_SHARE = 0.5
@@ -22,19 +22,19 @@ class CalibrationAudit(FrozenModel):
     """What the audit found.
 
     Attributes:
-        crops: how many.
-        by_class: crops of each class.
-        by_group: crops of each group, where groups are known.
-        groups_missing: groups of the training split that no crop is from.
-        exact_duplicates: crops whose file another crop repeats.
-        near_duplicates: crops whose picture an earlier crop shows, but for its coding.
+        crops: number of crops.
+        by_class: number of crops of each class.
+        by_group: number of crops of each group, if groups are known.
+        groups_missing: groups of the training split without a crop in the set.
+        exact_duplicates: crops whose file equals another crop's.
+        near_duplicates: crops that look like an earlier one, apart from image compression.
         flat_crops: crops without contrast.
-        held_out_images_compared: images of validation and test that no crop repeats.
-        like_held_out: training images that show what a held-out one shows, but for its coding.
-        left_out: training images that were not eligible: those, and the ones of held-out groups.
-        clipped: share of the values of each tensor outside the range that three quarters of the crops give,
-            on the last quarter; the worst, worst first.
-        findings: what speaks against the set, in words.
+        held_out_images_compared: number of validation and test images that the crops were compared with.
+        like_held_out: training images that look like a held-out one, apart from image compression.
+        left_out: training images that were not eligible: those, and images of held-out groups.
+        clipped: share of each tensor's values outside the range that three quarters of the crops give, measured on the
+            last quarter; only the worst tensors, worst first.
+        findings: what makes the set unfit, in words.
     """
 
     crops: int
@@ -65,7 +65,7 @@ def audit(
     like_held_out: int,
     left_out: int,
 ) -> CalibrationAudit:
-    """Judge a set.
+    """Audit a set.
 
     Args:
         crops: uint8 ``(n, height, width, channels)``, n ≥ 1.
@@ -75,10 +75,10 @@ def audit(
         groups: group of each crop.
         classes: all classes of the training split.
         all_groups: the group of every image of the training split.
-        clipped: share of each tensor's values outside its range on crops that the range was not taken from.
-        held_out: how many images of other splits the crops were compared with.
-        like_held_out: how many training images show what one of those shows.
-        left_out: how many training images were not eligible.
+        clipped: share of each tensor's values outside its range, on crops not used for the range.
+        held_out: number of images in other splits that the crops were compared with.
+        like_held_out: number of training images that look like one of those.
+        left_out: number of training images that were not eligible.
     """
     worst = sorted(clipped.items(), key=lambda item: -item[1])[:SHOWN_TENSORS]
     named = sorted(set(all_groups) - {NO_GROUP})
@@ -99,12 +99,12 @@ def audit(
 
 
 def flat(crops: NDArray[np.uint8]) -> int:
-    """Count the crops that show nothing."""
+    """Return the number of crops without contrast."""
     return int((crops.reshape(len(crops), -1).std(axis=1) < FLAT_SPREAD).sum())
 
 
 def _findings(found: CalibrationAudit) -> list[str]:
-    """Say what makes a set unfit; what is merely worth knowing stays a figure."""
+    """Say what makes a set unfit; everything else is only a figure."""
     checks = {
         f"{found.flat_crops} of {found.crops} crops are flat (no contrast)": found.flat_crops
         > MAX_FLAT_SHARE * found.crops,

@@ -1,4 +1,4 @@
-"""Choosing calibration crops that cover the classes, their groups and the feature space."""
+"""Chooses calibration crops that cover the classes, their groups and the feature space."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ def cover(
 ) -> NDArray[np.int64]:
     """Choose crops by farthest-first traversal (greedy k-centre) within each class.
 
-    Classes share the count evenly, as far as they reach; what a small class leaves goes to the others. Within a
-    class the first crops are the most typical of each group, the largest group first, and each next one is the
-    farthest from those chosen (Gonzalez 1985, a 2-approximation of the k-centre problem). Every second crop is
-    drawn at random instead, so that the bulk of the class is there beside its outliers.
+    Classes share the count evenly; what a small class cannot fill goes to the others. Within a class, the first crops
+    are the most typical of each group, largest group first; each further one is the crop farthest from those chosen
+    (Gonzalez 1985, a 2-approximation of the k-centre problem). Every second crop is drawn at random instead, so that
+    the bulk of the class is represented as well as its outliers.
 
     Args:
-        features: float32 ``(n, d)``, of the model that will be quantised.
+        features: float32 ``(n, d)``, from the model that will be quantised.
         labels: class index, ``(n,)``.
-        count: how many crops; all of them when there are fewer.
-        seed: of the random half.
-        groups: the group of each crop, ``(n,)``; None: all are of one.
+        count: number of crops; all of them if there are fewer.
+        seed: seed for the random half.
+        groups: group of each crop, ``(n,)``; None: all are in one group.
 
     Returns:
         Indices, int64 ``(min(count, n),)``, sorted.
@@ -76,7 +76,7 @@ def _cover_class(
 
 
 def _typical(points: NDArray[np.float64], group_of: NDArray[np.str_]) -> list[int]:
-    """Return the point nearest to its group's mean, for each group, the largest first."""
+    """Return for each group, largest first, the point nearest to the group's mean."""
     names, sizes = np.unique(group_of, return_counts=True)
     typical = []
     for name in names[np.argsort(-sizes, kind="stable")]:

@@ -77,7 +77,7 @@ def make_calibration_set(
             run=card.name,
             run_created_utc=card.created_utc,
             preprocess=card.preprocess,
-            method="one of each group, then k-centre on the model's features, half of it at random",
+            method="one of each group, then k-centre on the model's features, half of them at random",
             seed=seed,
             crops=tuple(
                 _copy(sample, number, partial / CROPS, dataset) for number, sample in enumerate(picked)
@@ -91,7 +91,7 @@ def make_calibration_set(
 
 
 def _hash_for(dataset: FolderDataset, card: ModelCard) -> str:
-    """Return the dataset's hash; that without the test split where the run was trained without one."""
+    """Return the dataset's hash, without the test split if the run was trained without it."""
     without_test = {name: samples for name, samples in dataset.splits.items() if name != "test"}
     alone = replace(dataset, splits=without_test).sha256()
     return alone if alone == card.dataset_sha256 else dataset.sha256()
@@ -141,7 +141,7 @@ def _audit(
 
 
 def _clipped(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, float]:
-    """Share of each tensor's values outside the range of the other crops."""
+    """Return the share of each tensor's values outside the range of the other crops."""
     kept_out = held_out(len(crops))
     if not kept_out.any():
         return {}

@@ -1,4 +1,4 @@
-"""Training images that calibration may look at: none that gives away what parity is proved on."""
+"""Finds the training images that calibration may use: none that leaks what parity is proved on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
 from sji_edge.data.groups import NO_GROUP, groups_of
 
 MAX_LIKE_SHARE = 0.5
-"""Where more of the training split looks like held-out images, joints of one kind look alike: no sign of a leak."""
+"""If more of the training split looks like held-out images, joints simply look alike, which is no sign of a leak."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The images to choose from, in order, and how many others there were."""
+    """The images to choose from, in order, and how many others there are."""
 
     samples: tuple[Sample, ...]
     crops: NDArray[np.uint8]
@@ -34,15 +34,15 @@ class Pool:
 def eligible(dataset: FolderDataset, spec: PreprocessSpec) -> Pool:
     """Compare the training split with the held-out ones.
 
-    The same file in both is a broken split and refused. A training image that shows what a held-out one
-    shows but for its coding, or that belongs to a group of theirs, is left out of the choice: there are others.
+    A file that is in both is refused, because the split is broken. A training image that looks like a held-out one
+    apart from its compression, or that belongs to a held-out group, is left out of the choice.
 
     Args:
         dataset: opened with its training split, and with whatever held-out splits there are.
         spec: the model's crops.
 
     Raises:
-        DataError: a file stands in two splits, or no image is left.
+        DataError: a file is in two splits, or no image is left.
     """
     samples = dataset.split("train")
     others = [sample for split in dataset.splits if split != "train" for sample in dataset.split(split)]
@@ -80,6 +80,6 @@ def _refuse_leaks(samples: Sequence[Sample], others: Sequence[Sample]) -> None:
         twin = known.get(sha256_of(sample.path))
         if twin is not None:
             raise DataError(
-                f"{sample.path} stands in a held-out split, too ({twin}): calibrating on it would spoil the proof",
+                f"{sample.path} is in a held-out split too ({twin}); calibrating on it would spoil the parity proof",
                 hint="remove one of the two",
             )

@@ -1,7 +1,7 @@
-"""Bias correction: taking out the mean error that rounding a kernel puts into each output channel.
+"""Bias correction: removes the mean error that rounding a kernel causes in each output channel.
 
-Rounding the kernel shifts the expected output by (Wq − W) E[x]; that shift is known from the calibration crops
-and subtracted from the bias (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+Rounding the kernel shifts the expected output by (Wq − W) E[x]. The shift is known from the calibration crops and is
+subtracted from the bias (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 
 def input_means(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, Array]:
-    """Mean over crops and places of each channel of every Conv's and Gemm's input, by tensor name."""
+    """Return the mean over crops and places of each channel of every Conv and Gemm input, by tensor name."""
     names = sorted({node.input[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")})
     totals: dict[str, Array] = {}
     for values in tensors_on(model, names, crops):
@@ -30,12 +30,12 @@ def input_means(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, A
 def bias_shifts(
     model: onnx.ModelProto, quantised: onnx.ModelProto, means: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Mean error of each output channel that rounding the kernels brings.
+    """Return the mean error that rounding the kernels causes in each output channel.
 
     Args:
         model: the float graph.
         quantised: the Q/DQ graph made from it.
-        means: of ``input_means`` on the float graph.
+        means: ``input_means`` of the float graph.
 
     Returns:
         float32 ``(channels,)`` by node name, for every node that has a bias and a rounded kernel.
@@ -58,7 +58,7 @@ def bias_shifts(
 def with_shifted_biases(
     model: onnx.ModelProto, shifts: Mapping[str, Array], keep: Collection[str]
 ) -> onnx.ModelProto:
-    """Return the float graph with the shifts taken out of its biases, but for the nodes in ``keep``."""
+    """Return the float graph with the shifts subtracted from its biases, except for the nodes in ``keep``."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     tensors = {tensor.name: tensor for tensor in result.graph.initializer}
@@ -71,7 +71,7 @@ def with_shifted_biases(
 
 
 def _mean_shift(node: onnx.NodeProto, rounding: Array, mean: Array) -> Array:
-    """Expected output of a kernel's rounding error; image edges, which see padding, are taken as the rest."""
+    """Return the expected output of a kernel's rounding error; image edges, which see padding, count like the rest."""
     if node.op_type == "Gemm":
         shift: Array = rounding @ mean
         return shift

@@ -1,11 +1,10 @@
-"""Cross-layer equalisation: channels of one tensor brought to like ranges before INT8.
+"""Cross-layer equalisation: gives the channels of a tensor similar ranges before INT8.
 
-One scale serves a whole activation tensor in INT8, so a channel of small range keeps few levels. Scaling a
-channel up in the convolution that makes it and down in the one that takes it changes nothing in exact
-arithmetic, and gives it its levels back (Nagel et al. 2019, arXiv 1906.04721). Between the two may stand a ReLU,
-which lets any positive scale through, or a clip such as ReLU6, which lets a scale through as long as
-the channel stays below the clip: on the calibration crops it does, with a margin, and that is checked
-by the parity gate like everything else.
+In INT8 one scale serves a whole activation tensor, so a channel with a small range has few levels. Scaling a channel
+up in the convolution that produces it and down in the one that reads it changes nothing in exact arithmetic, and gives
+the channel its levels back (Nagel et al. 2019, arXiv 1906.04721). Between the two there may be a ReLU, which passes any
+positive scale, or a clip such as ReLU6, which passes a scale as long as the channel stays below the clip. On the
+calibration crops it does, with a margin; the parity gate checks this like everything else.
 """
 
 from collections import Counter
@@ -21,14 +20,14 @@ from sji_edge.quantization.tensor_values import tensors_on
 
 MAX_SCALE = 64.0
 CLIP_MARGIN = 1.15
-"""Room above a channel's greatest calibrated value before it may reach the clip."""
+"""How far a channel may exceed its largest calibrated value before it reaches the clip."""
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A convolution, the activation tensor behind it, and the only convolution that takes it."""
+    """A convolution, its activation tensor, and the only convolution that reads it."""
 
     producer: onnx.NodeProto
     consumer: onnx.NodeProto
@@ -37,7 +36,7 @@ class Pair:
 
 
 def equalisable_pairs(model: onnx.ModelProto) -> list[Pair]:
-    """Find convolutions joined directly, by a ReLU or by a clip from 0, with no other reader between."""
+    """Find convolutions joined directly, by a ReLU, or by a clip from 0, whose tensor has no other reader."""
     graph = model.graph
     readers = Counter(name for node in graph.node for name in node.input)
     readers.update(output.name for output in graph.output)
@@ -65,7 +64,7 @@ def equalisable_pairs(model: onnx.ModelProto) -> list[Pair]:
 
 
 def channel_reach(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, Array]:
-    """Greatest |value| of each channel of the pairs' tensors on crops, float32 ``(channels,)``, by tensor."""
+    """Return the largest |value| of each channel of the pairs' tensors on crops, float32 ``(channels,)``, by tensor."""
     names = [pair.tensor for pair in equalisable_pairs(model)]
     reach: dict[str, Array] = {}
     for values in tensors_on(model, names, crops) if names else ():
@@ -80,7 +79,7 @@ def equalise(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.M
 
     Args:
         model: the float graph, batch normalisation folded.
-        channel_max: greatest |value| of each channel of the pairs' tensors on the calibration crops,
+        channel_max: largest |value| of each channel of the pairs' tensors on the calibration crops,
             float32 ``(channels,)``.
 
     Returns:
@@ -99,7 +98,7 @@ def equalise(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.M
 
 
 def _scales(pair: Pair, reach: Array, kernel: Array) -> Array:
-    """Factor of each channel: what fills the range, damped where that would coarsen the next kernel."""
+    """Return a factor for each channel: what fills the range, damped where it would coarsen the next kernel."""
     live = reach > 1e-6
     full = float(reach.max()) if pair.clip is None else pair.clip
     room = np.where(live, full / np.maximum(reach, 1e-6) / (CLIP_MARGIN if pair.clip else 1.0), 1.0)
@@ -111,7 +110,7 @@ def _scales(pair: Pair, reach: Array, kernel: Array) -> Array:
         share = (np.abs(kernel) / np.maximum(row, 1e-12)).max(axis=(0, 2, 3))
         wanted = np.sqrt(room * np.maximum(share, 1e-4))
         wanted = np.minimum(wanted / wanted.min() if pair.clip is None else wanted, room)
-    # A channel that reaches the clip must keep its scale: the clip would move.
+    # A channel that reaches the clip must keep its scale, or the clip would move.
     keep = ~live | (room <= 1.0) if pair.clip is not None else ~live
     return np.where(keep, 1.0, np.clip(wanted, 1.0 / MAX_SCALE, MAX_SCALE)).astype(np.float32)
 
@@ -122,7 +121,7 @@ def _is_depthwise(node: onnx.NodeProto, kernel: Array) -> bool:
 
 
 def _upper_limit(clip: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> float | None:
-    """Return the clip's upper limit if it clips from 0 on and both limits are constants."""
+    """Return the clip's upper limit if the lower one is 0 and both are constants."""
     limits = [constants.get(name) for name in clip.input[1:3]]
     if len(limits) != 2 or limits[0] is None or limits[1] is None:
         return None

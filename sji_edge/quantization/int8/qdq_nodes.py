@@ -1,4 +1,4 @@
-"""Writing Q/DQ nodes into a graph: integers stored, and what they mean said beside them."""
+"""Writes Q/DQ nodes into a graph: weights become integers, with their scales beside them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scheme:
-    """How integers stand for reals.
+    """How integers represent real values.
 
     Attributes:
         symmetric: int8 activations around 0 and float biases (OpenVINO, TensorRT); else uint8 activations and
             int32 biases (ONNX Runtime on a CPU).
-        weight_bits: 8, or 7 for CPUs whose 8-bit multiply-add saturates: without VNNI, x86 adds two products of
-            8 bits in 16, and full-range weights overflow it.
-        unsigned: with ``symmetric``: activations that are never negative are uint8 from 0 on, which has
-            twice the levels (OpenVINO; TensorRT knows no uint8).
+        weight_bits: 8, or 7 for CPUs whose 8-bit multiply-add saturates: without VNNI, x86 adds two 8-bit products in
+            16 bits, and full-range weights overflow that.
+        unsigned: with ``symmetric``: activations that are never negative are uint8, which doubles their levels
+            (OpenVINO; TensorRT has no uint8).
     """
 
     symmetric: bool
@@ -37,7 +37,7 @@ class Scheme:
 
 
 def scheme_for(backend: str, weight_bits: int) -> Scheme:
-    """Return how integers stand for reals in a backend's kernels; those not named take symmetric int8."""
+    """Return how a backend's kernels represent real values; by default as symmetric int8."""
     return Scheme(symmetric=backend != "onnxruntime", weight_bits=weight_bits, unsigned=backend == "openvino")
 
 
@@ -53,11 +53,11 @@ def with_integers(
 
     Args:
         model: the float graph.
-        where: of ``places``.
-        ranges: least and greatest real value, 0 between them, by tensor; what is outside saturates.
-        scheme: how integers stand for reals.
+        where: what to quantise; see ``quantized_tensors``.
+        ranges: lowest and highest real value, with 0 between them, by tensor; values outside saturate.
+        scheme: how integers represent real values.
         keep_float: names of the nodes whose weights stay in float.
-        rounder: rounds the weights; None: to the nearest.
+        rounder: rounds the weights; None: to the nearest integer.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -112,7 +112,7 @@ class _Writer:
         self._done: set[str] = set()
 
     def quantise(self, tensor: str, scale: float, zero: np.generic) -> None:
-        """Add a tensor's Q and DQ; readers of ``TENSOR_dequantized`` see what integers make of it."""
+        """Add a tensor's Q and DQ nodes; readers of ``TENSOR_dequantized`` get its quantised values."""
         self._input_scales[tensor] = scale
         self._constant(f"{tensor}_scale", np.float32(scale))
         self._constant(f"{tensor}_zero_point", zero)
@@ -121,7 +121,7 @@ class _Writer:
         self._node("DequantizeLinear", [f"{tensor}_quantized", *parameters], f"{tensor}_dequantized")
 
     def weights(self, node: onnx.NodeProto, source: str) -> None:
-        """Put integers in the place of a layer's weights, and for ``asymmetric`` schemes of its bias."""
+        """Replace a layer's weights by integers, and with asymmetric schemes its bias too."""
         name = node.input[1]
         if name not in self._constants or source not in self._input_scales:
             return
@@ -134,7 +134,7 @@ class _Writer:
             node.input[2] = self._write_bias(bias, name, source)
 
     def drop_unread(self) -> None:
-        """Remove the constants that integers have replaced."""
+        """Remove the constants that were replaced by integers."""
         read = {name for node in self._graph.node for name in node.input}
         kept = [tensor for tensor in self._graph.initializer if tensor.name in read]
         del self._graph.initializer[:]
@@ -147,7 +147,7 @@ class _Writer:
         scale = np.abs(values).max(axis=others) / levels
         scale = np.where(scale > 0.0, scale, 1.0)
         if bias is not None:
-            # The bias is counted in these steps, too, and must fit 32 bits.
+            # The bias has the same step and must fit 32 bits.
             reach = np.abs(numpy_helper.to_array(self._constants[bias])).astype(np.float64)
             scale = np.maximum(scale, reach / (input_scale * MAX_INT32_BIAS))
         scale = scale.astype(np.float32)
@@ -158,7 +158,7 @@ class _Writer:
         self._dequantise(name, axis)
 
     def _write_bias(self, bias: str, weight: str, source: str) -> str:
-        """Write an int32 bias in steps of input times weights; returns the dequantised tensor's name."""
+        """Write an int32 bias whose step is the input's times the weights'; returns the dequantised tensor's name."""
         scale = numpy_helper.to_array(self._constants[f"{weight}_scale"]) * np.float32(
             self._input_scales[source]
         )

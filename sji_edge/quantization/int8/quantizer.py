@@ -1,8 +1,8 @@
-"""INT8 as an explicit Q/DQ graph.
+"""Makes INT8 graphs with explicit Q/DQ nodes.
 
-Weights are symmetric int8, one scale an output channel. Activations are symmetric int8 with one scale a tensor for
-TensorRT, the same but uint8 where nothing is negative for OpenVINO; ONNX Runtime's CPU kernels want them uint8,
-with int32 biases.
+Weights are symmetric int8 with one scale for each output channel. Activations have one scale for each tensor: symmetric
+int8 for TensorRT; the same for OpenVINO, but uint8 where nothing is negative; uint8 with int32 biases for ONNX
+Runtime's CPU kernels.
 """
 
 import logging
@@ -32,21 +32,21 @@ class Quantizer:
     """Makes Q/DQ graphs from one float graph and one set of calibration crops.
 
     Args:
-        model: a graph of ``export``.
+        model: an exported graph.
         crops: calibration crops, uint8 ``(n, height, width, channels)``.
-        scheme: how integers stand for reals.
+        scheme: how integers represent real values.
         method: how ranges are taken from the crops, a name of ``METHODS``.
 
     Raises:
-        GateError: no crop.
-        UsageError: no such method.
+        GateError: there are no crops.
+        UsageError: an unknown method.
     """
 
     def __init__(
         self, model: onnx.ModelProto, crops: NDArray[np.uint8], scheme: Scheme, method: str = "minmax"
     ) -> None:
         if len(crops) == 0:
-            raise GateError("the calibration set holds no crop", hint="make one with sji-edge calibrate")
+            raise GateError("the calibration set holds no crops", hint="make one with sji-edge calibrate")
         if method not in METHODS:
             raise UsageError(f"unknown range method {method!r}", hint=nearest(method, list(METHODS)))
         self._scheme = scheme
@@ -62,7 +62,7 @@ class Quantizer:
 
     @property
     def model(self) -> onnx.ModelProto:
-        """The float graph that is quantised, its channels equalised."""
+        """The float graph that is quantised, with equalised channels."""
         return self._model
 
     @property
@@ -72,7 +72,7 @@ class Quantizer:
 
     @property
     def ranges(self) -> dict[str, Range]:
-        """Least and greatest real value that each tensor's integers reach, by tensor."""
+        """Lowest and highest real value that each tensor's integers reach, by tensor."""
         positive = self._everywhere.positive if self._scheme.unsigned else frozenset()
         return {
             name: range_of(histogram, self._method, symmetric=self._scheme.symmetric and name not in positive)
@@ -80,7 +80,7 @@ class Quantizer:
         }
 
     def use(self, method: str) -> None:
-        """Take ranges by another method from now on; nothing is measured again."""
+        """Use another range method from now on; nothing is measured again."""
         if method not in METHODS:
             raise UsageError(f"unknown range method {method!r}", hint=nearest(method, list(METHODS)))
         self._method = method
@@ -94,11 +94,11 @@ class Quantizer:
         return self._quantise(with_shifted_biases(self._model, self._shifts, keep_float), keep_float)
 
     def clipped(self, crops: NDArray[np.uint8]) -> dict[str, float]:
-        """Share of each tensor's values outside its range, on crops outside the calibration."""
+        """Return the share of each tensor's values outside its range, on crops outside the calibration."""
         return clipped_shares(self._model, self.ranges, crops)
 
     def close(self) -> None:
-        """Let go of what was measured; no graph can be made afterwards."""
+        """Drop what was measured; no graph can be made afterwards."""
         self._histograms.clear()
         self._shifts.clear()
 
@@ -122,7 +122,7 @@ def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the optimizer's advice off the user's terminal; its errors are raised."""
+    """Keep the optimizer's advice off the terminal; its errors are raised."""
     logger = logging.getLogger()
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -133,14 +133,14 @@ def _quiet() -> Iterator[None]:
 
 
 def layers_by_noise(noise: dict[str, float], shares: Sequence[float]) -> list[tuple[str, ...]]:
-    """Group the noisiest layers: for each share, the fewest that make up that share of the squared noise.
+    """Group the noisiest layers: for each share, the fewest layers that make up that share of the squared noise.
 
     Args:
         noise: root mean square Δlogit of each layer quantised alone.
         shares: rising, in (0, 1).
 
     Returns:
-        One tuple of layer names a share, noisiest first; equal groups appear once.
+        One tuple of layer names for each share, noisiest first; equal groups appear once.
     """
     ranked = sorted(noise, key=lambda name: -noise[name])
     energy = np.cumsum([noise[name] ** 2 for name in ranked])

@@ -1,4 +1,4 @@
-"""Which range method decides best: each judged by the verdicts that its graph changes."""
+"""Finds the best range method: each is judged by the verdicts that its graph changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, order=True)
 class DecisionError:
-    """How far a graph's decisions are from the float graph's; the less the better, flips first.
+    """How far a graph's decisions are from the float graph's; lower is better, flips count first.
 
     Attributes:
         flips: verdicts that differ at the model's thresholds.
@@ -29,7 +29,7 @@ class DecisionError:
     logit_error: float
 
     def as_facts(self) -> dict[str, float | int]:
-        """Return what the manifest says of it."""
+        """Return the figures for the manifest."""
         return {
             "flips": self.flips,
             "score_error": round(self.score_error, 6),
@@ -43,10 +43,10 @@ def score_methods(
     """Quantise by each method and compare decisions with the float graph's.
 
     Args:
-        quantizer: of the model; its method afterwards is the last one tried.
-        crops: uint8 ``(n, height, width, channels)``, outside the ranges.
+        quantizer: the model's quantizer; afterwards it uses the last method tried.
+        crops: uint8 ``(n, height, width, channels)``, not used for the ranges.
         card: the model's thresholds and good class.
-        step: told what is being done.
+        step: receives each step in words.
     """
     reference = logits_on(quantizer.model, crops)
     scores = {}

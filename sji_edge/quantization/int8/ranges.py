@@ -1,4 +1,4 @@
-"""Ranges of activations: one histogram a tensor, and the methods that read a range off it."""
+"""Finds the ranges of activations: one histogram for each tensor, and the methods that take a range from it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from sji_edge.quantization.tensor_values import tensors_on
 
 BINS = 2048
 SAMPLED_VALUES = 8192
-"""Values of a tensor and crop that enter its histogram, evenly spaced; its ends are exact."""
+"""Number of values of a tensor and crop that enter its histogram, evenly spaced; its ends are exact."""
 
 PERCENTILE = 99.99
 LEVELS = 128
-"""Magnitudes that INT8 tells apart in a symmetric range; ``entropy`` compares histograms of so many."""
+"""Number of magnitudes in a symmetric INT8 range; ``entropy`` compares histograms with this many bins."""
 
 SMALLEST_SHARE = 0.2
 """The narrowest range that ``mse`` considers, as a share of the widest."""
@@ -27,7 +27,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Histogram:
-    """Values of one tensor: their least and greatest, and counts in ``BINS`` bins of equal width between."""
+    """Values of one tensor: the lowest and highest, and counts in ``BINS`` bins of equal width between them."""
 
     low: float
     high: float
@@ -35,7 +35,7 @@ class Histogram:
 
     @property
     def ends(self) -> Range:
-        """Least and greatest value."""
+        """Lowest and highest value."""
         return self.low, self.high
 
     @property
@@ -51,7 +51,7 @@ class Histogram:
 def histograms(
     model: onnx.ModelProto, names: Sequence[str], crops: NDArray[np.uint8]
 ) -> dict[str, Histogram]:
-    """Look at tensors on crops, twice: for their ends, then for the counts between.
+    """Measure tensors on crops in two passes: first their ends, then the counts between them.
 
     Args:
         model: the float graph.
@@ -77,15 +77,15 @@ def histograms(
 
 
 def range_of(histogram: Histogram, method: str, *, symmetric: bool) -> Range:
-    """Return the least and the greatest real value that INT8 shall reach, 0 between them.
+    """Return the lowest and the highest real value for INT8, with 0 between them.
 
     Args:
-        histogram: of the tensor.
+        histogram: the tensor's histogram.
         method: a name of ``METHODS``.
-        symmetric: steps are counted from 0 alike in both directions; else from the least value on.
+        symmetric: the range is symmetric about 0; otherwise it starts at the lowest value.
 
     Raises:
-        UsageError: no such method.
+        UsageError: an unknown method.
     """
     if method not in METHODS:
         raise UsageError(f"unknown range method {method!r}", hint=nearest(method, ["auto", *METHODS]))
@@ -96,7 +96,7 @@ def range_of(histogram: Histogram, method: str, *, symmetric: bool) -> Range:
 def clipped_shares(
     model: onnx.ModelProto, ranges: Mapping[str, Range], crops: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Share of each tensor's values that lie outside its range, on crops that the range was not taken from."""
+    """Return the share of each tensor's values outside its range, on crops not used for the range."""
     outside = dict.fromkeys(ranges, 0)
     seen = dict.fromkeys(ranges, 0)
     for values in tensors_on(model, list(ranges), crops):
@@ -112,18 +112,18 @@ def _minmax(histogram: Histogram, _symmetric: bool) -> Range:
 
 
 def _percentile(histogram: Histogram, _symmetric: bool) -> Range:
-    """Leave out the values whose magnitude lies beyond the percentile."""
+    """Leave out values whose magnitude is above the percentile."""
     magnitudes = np.abs(histogram.centres)
     order = np.argsort(magnitudes)
     below = np.cumsum(histogram.counts[order]) / max(1, histogram.counts.sum())
     reach = float(magnitudes[order][min(int(np.searchsorted(below, PERCENTILE / 100)), BINS - 1)])
-    # To the outer edge of the bin: an activation's upper limit is crowded, and shall stay inside.
+    # Up to the outer edge of the bin: many values lie at an activation's upper limit, and must stay inside.
     reach += (histogram.high - histogram.low) / (2 * BINS) * (1 + 1e-6)
     return max(histogram.low, -reach), min(histogram.high, reach)
 
 
 def _mse(histogram: Histogram, symmetric: bool) -> Range:
-    """Least squared error: rounding, which grows with the range, against what is cut off outside it."""
+    """Minimise the squared error: rounding, which grows with the range, plus what is cut off outside it."""
     ends = min(histogram.low, 0.0), max(histogram.high, 0.0)
     if symmetric:
         ends = min(ends[0], -ends[1]), max(ends[1], -ends[0])
@@ -140,13 +140,13 @@ def _mse(histogram: Histogram, symmetric: bool) -> Range:
 
 
 def _entropy(histogram: Histogram, _symmetric: bool) -> Range:
-    """Least Kullback-Leibler divergence between the values and their quantised picture (Migacz, GTC 2017)."""
+    """Minimise the Kullback-Leibler divergence between the values and their quantised values (Migacz, GTC 2017)."""
     magnitudes = np.abs(histogram.centres)
     reach = float(magnitudes.max())
     if reach == 0.0:
         return histogram.low, histogram.high
     counts = np.histogram(magnitudes, BINS, range=(0.0, reach), weights=histogram.counts)[0]
-    # The zeros behind an activation are exact in any range; counted, they would drown the rest.
+    # The zeros of an activation are exact in any range; if they counted, they would outweigh the rest.
     counts[0] = counts[1]
     sizes = range(LEVELS, BINS + 1, 8)
     best = min(_divergences(counts, sizes))[1] * reach / BINS + (histogram.high - histogram.low) / (2 * BINS)
@@ -167,7 +167,7 @@ def _divergences(counts: NDArray[np.float64], sizes: Sequence[int]) -> Iterator[
 
 
 def _divergence(wanted: NDArray[np.float64], given: NDArray[np.float64]) -> float:
-    """KL divergence of two histograms, with a little of everything everywhere so that none is infinite."""
+    """Return the KL divergence of two histograms, smoothed a little so that it is never infinite."""
     p, q = (values / max(values.sum(), 1.0) + 1e-9 for values in (wanted, given))
     p, q = p / p.sum(), q / q.sum()
     return float((p * np.log(p / q)).sum())

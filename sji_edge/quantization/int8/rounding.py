@@ -1,8 +1,8 @@
-"""Rounding weights so that their errors cancel on the inputs that a layer sees.
+"""Rounds weights so that their errors cancel on the inputs that a layer sees.
 
-Weights are rounded one input after the other; what rounding one of them changes in the output is made up for by the
-weights that are still to come, as far as their inputs vary together (Frantar et al. 2022, arXiv 2210.17323). The
-mean of the error is left to the bias correction, hence covariances and not second moments.
+Weights are rounded one input after the other. The weights that are still to come compensate for the error of each, as
+far as their inputs vary together (Frantar et al. 2022, arXiv 2210.17323). The bias correction removes the mean of the
+error, so covariances are used and not second moments.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from sji_edge.quantization.tensor_values import tensors_on
 
 MAX_INPUTS = 1536
-"""Layers with more inputs an output are rounded to the nearest: there the errors cancel by number."""
+"""Layers with more inputs per output are rounded to the nearest integer; so many errors cancel anyway."""
 
 PLACES_PER_CROP = 12
 DAMPING = 0.01
 BLOCK = 64
-"""Inputs rounded before the weights behind them are adjusted at once; depthwise kernels have fewer."""
+"""Number of inputs rounded before the later weights are adjusted together; depthwise kernels have fewer."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Window:
-    """How a layer's weights meet its input: a kernel's size, its pads and strides."""
+    """How a layer's weights are applied to its input: the kernel's size, pads and strides."""
 
     kernel: tuple[int, int]
     pads: tuple[int, int, int, int]
@@ -38,21 +38,21 @@ class _Window:
 
 
 def input_covariances(model: onnx.ModelProto, crops: NDArray[np.uint8], seed: int = 0) -> dict[str, Array]:
-    """Covariance of the inputs that meet each weight tensor, at places drawn at random.
+    """Return the covariance of the inputs of each weight tensor, at places drawn at random.
 
     Args:
         model: the float graph.
         crops: uint8 ``(n, height, width, channels)``.
-        seed: of the places.
+        seed: seed for drawing the places.
 
     Returns:
-        By weight name, float64 ``(inputs, inputs)``, or ``(channels, inputs, inputs)`` for depthwise kernels, inputs
-        in the order of a flattened kernel. Layers of another kind are left out.
+        By weight name, float64 ``(inputs, inputs)``, or ``(channels, inputs, inputs)`` for depthwise kernels; inputs
+        are in the order of a flattened kernel. Other kinds of layers are left out.
     """
     layers = {node.input[1]: (node.input[0], window) for node, window in _layers(model)}
     rng = np.random.default_rng(seed)
     sums: dict[str, tuple[int, Array, Array]] = {}
-    # Counted from where the first batch lies: a variance is not the small difference of two large sums.
+    # Measured from the first batch's mean, so that a variance is not the small difference of two large sums.
     origins: dict[str, NDArray[np.float32]] = {}
     for values in tensors_on(model, sorted({source for source, _ in layers.values()}), crops):
         for name, (source, window) in layers.items():
@@ -69,10 +69,10 @@ def input_covariances(model: onnx.ModelProto, crops: NDArray[np.uint8], seed: in
 
 
 class Rounder:
-    """Rounds weights, each tensor once for each set of steps: biases and ranges come and go without moving them.
+    """Rounds weights, each tensor once for each set of scales; changing biases or ranges does not change them.
 
     Args:
-        covariances: of ``input_covariances``; weights without one are rounded to the nearest.
+        covariances: from ``input_covariances``; weights without one are rounded to the nearest integer.
     """
 
     def __init__(self, covariances: Mapping[str, Array]) -> None:
@@ -85,11 +85,11 @@ class Rounder:
         """Return a weight tensor's integers.
 
         Args:
-            name: of the tensor.
+            name: the tensor's name.
             weights: float32.
-            scale: step of each output, ``(outputs,)``.
-            levels: greatest magnitude of an integer.
-            axis: which of the weights' axes counts outputs.
+            scale: scale of each output, ``(outputs,)``.
+            levels: largest magnitude of an integer.
+            axis: the weights' axis that counts outputs.
         """
         key = (name, levels, scale.tobytes(), weights.tobytes())
         if key not in self._done:
@@ -109,17 +109,17 @@ class Rounder:
 def rounded(
     weights: NDArray[np.float32], scale: NDArray[np.float32], levels: int, covariance: Array
 ) -> NDArray[np.int8]:
-    """Return the integers of weights whose first axis counts outputs, errors made up for by later weights.
+    """Return the integers of weights whose first axis counts outputs; later weights compensate for errors.
 
     Args:
         weights: float32 ``(outputs, …)``.
-        scale: step of each output, ``(outputs,)``.
-        levels: greatest magnitude of an integer.
-        covariance: of ``input_covariances``, for these weights.
+        scale: scale of each output, ``(outputs,)``.
+        levels: largest magnitude of an integer.
+        covariance: from ``input_covariances``, for these weights.
     """
     left = weights.reshape(len(weights), -1).astype(np.float64)
     step = scale.astype(np.float64)
-    # Upper factor of the inverse: row i says how much each later weight makes up for weight i.
+    # Upper factor of the inverse: row i says how much each later weight compensates for weight i.
     factor = np.swapaxes(np.linalg.cholesky(np.linalg.inv(_damped(covariance))), -1, -2)
     integers = np.empty(left.shape, np.int8)
     for start in range(0, left.shape[1], BLOCK):
@@ -180,7 +180,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 def _seen(
     value: NDArray[np.float32], window: _Window | None, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return what a layer's weights see, ``(places, inputs)``; depthwise ``(channels, places, inputs)``."""
+    """Return the inputs of a layer's weights, ``(places, inputs)``; depthwise ``(channels, places, inputs)``."""
     if window is None:
         return value
     top, left, bottom, right = window.pads

@@ -1,10 +1,10 @@
-"""Where a graph is quantised: which tensors become integers, for which readers, and which share a scale.
+"""Decides where a graph is quantised: which tensors become integers, for which readers, and which share a scale.
 
-Integer kernels exist only for patterns that an engine can fuse. OpenVINO and TensorRT want the inputs of
-convolutions and matrix products quantised, at a residual addition the skip branch alone (the convolution's output
-stays as it is, so that convolution, addition and activation fuse), and the inputs of a concatenation and of a max
-pooling with the scale of what comes out, so that both move integers. ONNX Runtime's CPU kernels want
-integers on both sides: the tensor behind each convolution and its activation is quantised for all its readers.
+Integer kernels exist only for patterns that an engine can fuse. For OpenVINO and TensorRT, the inputs of convolutions
+and matrix products are quantised; at a residual addition only the skip branch is (so that convolution, addition and
+activation fuse); and the inputs of a concatenation or a max pooling get the scale of its output, so that both move
+integers. ONNX Runtime's CPU kernels need integers on both sides: the tensor after each convolution and its activation
+is quantised for all its readers.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 CARRIERS = ("MaxPool", "Concat")
-"""Operators that hand integers on unchanged, if inputs and output share a scale."""
+"""Operators that pass integers on unchanged if inputs and output share a scale."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class QuantizedTensors:
 
     Attributes:
         readers: names of the nodes that read a tensor's integers, by tensor.
-        shared: tensors that take one range, by tensor (itself among them).
-        positive: tensors that are never negative, by what makes them.
+        shared: tensors that share one range, by tensor (including itself).
+        positive: tensors that are never negative because of the operator that produces them.
     """
 
     readers: Mapping[str, frozenset[str]]
@@ -42,7 +42,7 @@ def quantized_tensors(
     Args:
         model: the float graph; every node has a name.
         keep_float: names of the nodes that stay in float.
-        both_sides: integers on both sides of a layer (ONNX Runtime).
+        both_sides: quantise both sides of a layer (ONNX Runtime).
     """
     graph = _Graph(model, keep_float)
     readers: dict[str, set[str]] = defaultdict(set)
@@ -53,7 +53,7 @@ def quantized_tensors(
             tensor = graph.behind(node)
             readers[tensor].update(reader.name for reader in graph.readers[tensor])
     shared: dict[str, set[str]] = {tensor: {tensor} for tensor in readers}
-    # From the graph's end: a carrier behind a carrier is decided first.
+    # From the end of the graph, because a carrier depends on the carriers after it.
     for node in reversed(model.graph.node):
         if node.op_type not in CARRIERS or node.output[0] not in readers:
             continue
@@ -71,7 +71,7 @@ def quantized_tensors(
 
 
 class _Graph:
-    """A graph's edges, both ways."""
+    """A graph's edges, in both directions."""
 
     def __init__(self, model: onnx.ModelProto, keep_float: Collection[str]) -> None:
         self.nodes = list(model.graph.node)
@@ -85,7 +85,7 @@ class _Graph:
                 self.readers[name].append(node)
 
     def quantised(self, node: onnx.NodeProto | None) -> bool:
-        """Tell whether a node computes with integers."""
+        """Return whether a node computes with integers."""
         if node is None or node.name in self.keep_float:
             return False
         if node.op_type == "Add":
@@ -107,18 +107,18 @@ class _Graph:
             yield from (name for name in node.input if name != fused)
 
     def behind(self, node: onnx.NodeProto) -> str:
-        """Return the tensor behind a node and the activation that fuses with it."""
+        """Return the tensor after a node and the activation that fuses with it."""
         following = self.readers[node.output[0]]
         if len(following) == 1 and following[0].op_type in ("Relu", "Clip"):
             return str(following[0].output[0])
         return str(node.output[0])
 
     def carried(self, node: onnx.NodeProto) -> list[str]:
-        """Return the tensors that a carrier hands on."""
+        """Return the tensors that a carrier passes on."""
         return list(node.input) if node.op_type == "Concat" else [node.input[0]]
 
     def positive(self) -> frozenset[str]:
-        """Return the tensors that an activation keeps from falling below 0."""
+        """Return the tensors that an activation keeps at 0 or above."""
         found: set[str] = set()
         for node in self.nodes:
             clips = node.op_type == "Clip" and self._clips_from_zero(node)
@@ -132,10 +132,10 @@ class _Graph:
         return low is not None and float(numpy_helper.to_array(low)) >= 0.0
 
     def _fused_branch(self, node: onnx.NodeProto) -> str | None:
-        """Return the input of an addition that comes straight from a convolution: of two, the later one.
+        """Return the input of an addition that comes directly from a convolution; if both do, the later one.
 
-        One that stays in float counts as well: which tensor is left alone, and so has no range, must not
-        depend on the layers that are kept in float.
+        A convolution that stays in float counts too: which tensor is left out, and so has no range, must not depend
+        on the layers that are kept in float.
         """
         straight = [
             name

@@ -1,7 +1,7 @@
-"""A bundle as one file: ``.tar.zst`` or ``.zip``, flat, with nothing in it but a bundle's plain files.
+"""Packs a bundle into one file, ``.tar.zst`` or ``.zip``, and unpacks it.
 
-Whatever an archive claims, no more than ``MAX_BYTES`` are unpacked, under names that cannot leave the
-folder, and nothing appears under the bundle's name before the bundle is verified.
+Whatever an archive claims, at most ``MAX_BYTES`` are unpacked, no name can leave the folder, and nothing appears under
+the bundle's name before the bundle is verified.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,21 +40,21 @@ FORMATS: dict[str, tuple[Reader, Writer]] = {
 
 
 def pack(folder: Path, archive: Path, *, require_signature: Path | None = None) -> Bundle:
-    """Write a verified bundle into one file, in one step. The same bundle gives the same bytes.
+    """Write a verified bundle into one file, in one step; the same bundle always gives the same bytes.
 
     Args:
-        folder: the bundle; one that is not released can be packed, and stays so.
+        folder: the bundle, released or not.
         archive: a ``.tar.zst`` or ``.zip``; must not exist yet.
         require_signature: a public key that must have signed the bundle.
 
     Raises:
-        UsageError: another suffix.
+        UsageError: ``archive`` has another suffix.
         OutputError: ``archive`` exists, or cannot be written.
-        BundleError: the bundle is not what its manifest says, or too big to be unpacked again.
+        BundleError: the bundle is not what its manifest says, or is too large to be unpacked again.
     """
     writer = FORMATS[_suffix(archive)][1]
     if archive.exists():
-        raise OutputError(f"{archive} exists already, and nothing is overwritten", hint="choose another name")
+        raise OutputError(f"{archive} exists already and is never overwritten", hint="choose another name")
     bundle = verify_bundle(folder, require_released=False, require_signature=require_signature)
     files = [folder / MANIFEST, *(folder / name for name in sorted(bundle.manifest.files))]
     if (folder / SIGNATURE).exists():
@@ -62,47 +62,49 @@ def pack(folder: Path, archive: Path, *, require_signature: Path | None = None) 
     size = sum(path.stat().st_size for path in files)
     if size > MAX_BYTES or len(files) > MAX_FILES:
         raise BundleError(
-            f"{folder} holds {len(files)} files, {size} bytes; "
-            f"an archive takes {MAX_FILES} files, {MAX_BYTES} bytes"
+            f"{folder} holds {len(files)} files and {size} bytes, limit {MAX_FILES} files and {MAX_BYTES} bytes"
         )
     _write(archive, lambda stream: writer(stream, files))
     return bundle
 
 
 def unpack(archive: Path, parent: Path, name: str = "", *, require_signature: Path | None = None) -> Bundle:
-    """Unpack an archive into ``parent/name``, which appears only when the bundle in it is verified.
+    """Unpack an archive into ``parent/name``, which appears only after the bundle in it is verified.
 
     Args:
         archive: a ``.tar.zst`` or ``.zip``.
         parent: folder of all engines.
-        name: of the new bundle's folder; default: the archive's own, without its suffix.
+        name: name of the new bundle's folder; empty: the archive's name without its suffix.
         require_signature: a public key that must have signed the bundle.
 
     Returns:
-        The bundle, released or not, able to run here or not: ``open_bundle`` says.
+        The bundle. It may not be released, or not able to run here; ``open_bundle`` checks that.
 
     Raises:
-        UsageError: another suffix, or no name for a folder.
+        UsageError: another suffix, or a name that a folder cannot have.
         OutputError: the folder exists, or cannot be written.
-        BundleError: unreadable, truncated, too big, with a link, a folder or a name that is not flat, or the
-            bundle is not what its manifest says.
+        BundleError: the archive is unreadable, truncated, too large, or has an entry that is not a plain file with a
+            flat name; or the bundle is not what its manifest says.
         GateError: the bundle has no parity record.
     """
     suffix = _suffix(archive)
     name = name or archive.name.removesuffix(suffix)
     if not FILE_NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a bundle's folder", hint="letters, digits, . _ - ; see --name"
+            f"a bundle's folder cannot be called {name!r}",
+            hint="choose a name of letters, digits, dots, hyphens and underscores",
         )
     if not archive.is_file():
-        raise BundleError(f"{archive} is not there")
+        raise BundleError(f"there is no archive {archive}")
     reader = FORMATS[suffix][0]
     target = parent / name
     try:
         with new_folder(target) as partial:
             bundle = _unpack(archive, reader, partial, name, require_signature)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}", hint="see --engines") from error
+        raise OutputError(
+            f"cannot write {target}: {error.strerror}", hint="choose another folder for the engines"
+        ) from error
     return replace(bundle, folder=target)
 
 
@@ -120,25 +122,25 @@ def _suffix(archive: Path) -> str:
     for suffix in FORMATS:
         if archive.name.endswith(suffix) and archive.name != suffix:
             return suffix
-    raise UsageError(f"{archive} has no suffix of an archive", hint=f"known: {', '.join(FORMATS)}")
+    raise UsageError(f"an archive's name must end in {' or '.join(FORMATS)} (got {archive})")
 
 
 def _fill(folder: Path, members: Iterator[Member]) -> None:
-    """Write the members into a folder, holding each to its claimed size and all to the limits."""
+    """Write the members into a folder; each must have its claimed size, and all together stay within the limits."""
     seen: set[str] = set()
     left = MAX_BYTES
     for member in members:
         name = member.name
         if not FILE_NAME.fullmatch(name):
-            raise BundleError(f"an entry is named {name[:60]!r}; a flat file name was wanted")
-        # One name in two cases is one file on some file systems.
+            raise BundleError(f"an entry is named {name[:60]!r}, which is not a flat file name")
+        # Names that differ only in case are one file on some file systems.
         if name.casefold() in seen:
             raise BundleError(f"it holds {name} twice")
         seen.add(name.casefold())
         if len(seen) > MAX_FILES:
             raise BundleError(f"it holds more than {MAX_FILES} files")
         if not 0 <= member.size <= left:
-            raise BundleError(f"{name} claims {member.size} bytes; at most {left} more are unpacked")
+            raise BundleError(f"{name} claims {member.size} bytes, limit {left} more")
         left -= member.size
         _copy(member, folder / name)
 

@@ -1,7 +1,7 @@
-"""The two archive formats, read as flat lists of plain files and refusing whatever else they can hold.
+"""Reads and writes the two archive formats as flat lists of plain files; anything else in them is refused.
 
-``tarfile`` reads extended headers of any size into memory, and ``zipfile`` a directory of any size; both are
-held short here: the tar reader takes plain ustar headers alone, the zip reader looks at the end record first.
+``tarfile`` reads extended headers of any size into memory, and ``zipfile`` a directory of any size. To bound both, the
+tar reader here accepts plain ustar headers only, and the zip reader looks at the end record first.
 """
 
 import stat
@@ -23,10 +23,10 @@ from sji_edge.core.text import one_line
 BLOCK = tarfile.BLOCKSIZE
 EMPTY_BLOCK = bytes(BLOCK)
 MAX_WINDOW = 128 << 20
-"""Greatest memory that a zstd frame may ask for; level 19 on a bundle asks for 8 MiB."""
+"""Memory limit for decoding a zstd frame; level 19 on a bundle needs 8 MiB."""
 
 MAX_PADDING = 1 << 16
-"""Zeros that may follow the last entry: tar fills up its last record of 10 KiB."""
+"""Limit of zeros after the last entry; tar fills up its last record of 10 KiB."""
 
 LEVEL = 12
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -40,7 +40,7 @@ ENCRYPTED = 1
 
 @dataclass
 class TarMember:
-    """A file in a tar stream; what is not read of it is skipped when the next one is taken."""
+    """A file in a tar stream; unread bytes are skipped when the next file is taken."""
 
     name: str
     size: int
@@ -71,7 +71,7 @@ class ZipMember:
 
 
 def write_tar_zst(stream: IO[bytes], files: list[Path]) -> None:
-    """Write files as a ustar archive in one zstd frame with a checksum; no time and no owner is kept."""
+    """Write files as a ustar archive in one zstd frame with a checksum; times and owners are left out."""
     packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     with packer.stream_writer(stream, closefd=False) as packed:
         for path in files:
@@ -91,11 +91,11 @@ def read_tar_zst(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iter
 
     Args:
         archive: the file.
-        max_files: the reader stops after so many, with an error.
-        max_bytes: not needed: a member is read no further than it claims, and who reads bounds that.
+        max_files: maximum number of files; more are an error.
+        max_bytes: not used; a member is never read beyond its claimed size, which the caller bounds.
 
     Raises:
-        BundleError: not such a file, truncated, or an entry that is no plain file.
+        BundleError: not such a file, truncated, or an entry is not a plain file.
     """
     del max_bytes
     try:
@@ -104,7 +104,7 @@ def read_tar_zst(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iter
             with unpacker.stream_reader(raw, closefd=False) as stream:
                 yield _tar_members(stream, max_files)
     except (zstandard.ZstdError, OSError) as error:
-        raise BundleError(f"no readable zstd file: {_one_line(error)}") from error
+        raise BundleError(f"not a readable zstd file: {_one_line(error)}") from error
 
 
 def _tar_members(stream: IO[bytes], max_files: int) -> Iterator[TarMember]:
@@ -112,15 +112,15 @@ def _tar_members(stream: IO[bytes], max_files: int) -> Iterator[TarMember]:
         block = _exactly(stream, BLOCK)
         if block == EMPTY_BLOCK:
             if count == 0:
-                raise BundleError("it holds no file")
+                raise BundleError("it holds no files")
             _check_end(stream)
             return
         try:
             entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
-            raise BundleError(f"no readable tar entry: {_one_line(error)}") from error
+            raise BundleError(f"not a readable tar entry: {_one_line(error)}") from error
         if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise BundleError(f"{entry.name[:60]!r} is no plain file (tar type {entry.type!r})")
+            raise BundleError(f"{entry.name[:60]!r} is not a plain file (tar type {entry.type!r})")
         member = TarMember(entry.name, entry.size, stream)
         yield member
         while member.left:
@@ -131,14 +131,14 @@ def _tar_members(stream: IO[bytes], max_files: int) -> Iterator[TarMember]:
 
 
 def _check_end(stream: IO[bytes]) -> None:
-    """Read on to the end of the zstd frame: its checksum, the manifest's only one, is compared there."""
+    """Read to the end of the zstd frame, where its checksum is compared; the manifest has no other."""
     padding = stream.read(MAX_PADDING + 1)
     while piece := stream.read(1):
         padding += piece
         if len(padding) > MAX_PADDING:
             break
     if len(padding) > MAX_PADDING or padding.strip(b"\0"):
-        raise BundleError("something follows the end of the tar archive")
+        raise BundleError("there is data after the end of the tar archive")
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -152,7 +152,7 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 def write_zip(stream: IO[bytes], files: list[Path]) -> None:
-    """Write files as a deflated zip; no time and no owner is kept."""
+    """Write files as a deflated zip; times and owners are left out."""
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as packed:
         for path in files:
             entry = zipfile.ZipInfo(path.name, EPOCH)
@@ -170,11 +170,11 @@ def read_zip(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iterator
 
     Args:
         archive: the file.
-        max_files: most entries.
-        max_bytes: greatest claimed size of all entries.
+        max_files: maximum number of entries.
+        max_bytes: maximum of the entries' claimed sizes together.
 
     Raises:
-        BundleError: not such a file, truncated, beyond the limits, or an entry that is no plain file.
+        BundleError: not such a file, truncated, beyond the limits, or an entry is not a plain file.
     """
     try:
         _check_directory(archive, max_files)
@@ -182,7 +182,7 @@ def read_zip(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iterator
             entries = packed.infolist()
             if sum(entry.file_size for entry in entries) > max_bytes:
                 raise BundleError(f"its entries claim more than {max_bytes} bytes")
-            # A member left half read must not keep the file open.
+            # A member that was only partly read must not keep the file open.
             with closing(_zip_members(packed, entries)) as members:
                 yield members
     except (
@@ -194,24 +194,24 @@ def read_zip(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iterator
         struct.error,
         OSError,
     ) as error:
-        raise BundleError(f"no readable zip file: {_one_line(error)}") from error
+        raise BundleError(f"not a readable zip file: {_one_line(error)}") from error
 
 
 def _zip_members(packed: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Generator[ZipMember, None, None]:
     for entry in entries:
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if entry.is_dir() or kind not in (0, stat.S_IFREG):
-            raise BundleError(f"{entry.filename[:60]!r} is no plain file")
+            raise BundleError(f"{entry.filename[:60]!r} is not a plain file")
         if entry.flag_bits & ENCRYPTED:
             raise BundleError(f"{entry.filename[:60]!r} is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BundleError(f"{entry.filename[:60]!r} is compressed in a way that is not taken")
+            raise BundleError(f"{entry.filename[:60]!r} uses a compression method that is not supported")
         with packed.open(entry) as stream:
             yield ZipMember(entry.filename, entry.file_size, stream)
 
 
 def _check_directory(archive: Path, max_files: int) -> None:
-    """Bound what ``zipfile`` will read into memory: no comment, no zip64, a short directory."""
+    """Bound what ``zipfile`` reads into memory: no comment, no zip64, a short directory."""
     tail_bytes = END_RECORD.size + ZIP64_LOCATOR_BYTES
     with archive.open("rb") as stream:
         stream.seek(max(archive.stat().st_size - tail_bytes, 0))

@@ -65,7 +65,7 @@ class Bundle:
 
     @property
     def engine_sha256(self) -> str:
-        """Hash of the engine file, the engine's identity in every record."""
+        """Hash of the engine file, which identifies the engine in every record."""
         return self.manifest.files[self.manifest.engine_file].sha256
 
     @property
@@ -116,7 +116,7 @@ def write_bundle(
 
     Args:
         folder: ``engines/NAME``; must not exist yet.
-        facts: what is known of the engine.
+        facts: what is known about the engine.
         reference: the FP32 ONNX graph.
         engine: the engine file; its suffix is kept.
         golden: the golden crops.
@@ -159,14 +159,14 @@ def open_bundle(
     Raises:
         BundleError: as ``verify_bundle``, or made for a backend that cannot run here.
         GateError: the engine has no parity record, or it failed.
-        UsageError: ``require_signature`` is no public key.
+        UsageError: ``require_signature`` is not a public key.
     """
     bundle = verify_bundle(folder, require_released=require_released, require_signature=require_signature)
     manifest = bundle.manifest
     backend = backend_of(manifest)
     reason = backend.incompatibility(manifest.precision, manifest.environment)
     if reason:
-        # What fails without a record as well fails for this machine, which no rebuilding mends.
+        # If it cannot run here without a record either, rebuilding does not help.
         rebuildable = GRAPH in manifest.files and not backend.incompatibility(manifest.precision, {})
         hint = f"{REBUILD} on this machine"
         if rebuildable:
@@ -186,7 +186,7 @@ def verify_bundle(
         BundleError: not a bundle, of another schema, incomplete, altered, with an extra file, or not signed by
             ``require_signature``.
         GateError: the engine has no parity record, or it failed.
-        UsageError: ``require_signature`` is no public key.
+        UsageError: ``require_signature`` is not a public key.
     """
     check_is_bundle(folder)
     # Read once: these bytes are the ones that are verified, parsed and used.
@@ -211,7 +211,7 @@ def verify_bundle(
 
 
 def backend_of(manifest: Manifest) -> Backend:
-    """Return the backend that a manifest names; raises ``BundleError`` when there is none of that name."""
+    """Return the backend that a manifest names; raises ``BundleError`` if there is no such backend."""
     try:
         backend: Backend = BACKENDS.get(manifest.backend)()
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: the manifest and the parity record."""
+"""The manifest and the parity record of a bundle."""
 
 import re
 from pathlib import Path
@@ -21,16 +21,16 @@ PARITY = run_files.PARITY
 GRAPH = "graph.onnx"
 BUILD_LOG = "build.log"
 LAYERS = "layers.json"
-"""Optional, beside an engine that only one kind of device runs: the graph it was built from (Q/DQ for INT8, FP16 for
-FP16), what the builder said, and the table of its layers."""
+"""Optional, beside an engine that only one kind of device can run: the graph that it was built from (Q/DQ for INT8,
+FP16 for FP16), the builder's log, and the table of its layers."""
 
 SIGNATURE = "manifest.sig"
-"""Optional, and the one file that the manifest cannot list: it is made over the manifest."""
+"""Optional; the only file that the manifest cannot list, because it is made from the manifest."""
 
 MAX_JSON_BYTES = 16 << 20
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""A bundle is flat: no name holds a separator, begins with a dot, or leaves the folder."""
+"""A bundle is flat: no name contains a separator, begins with a dot, or leaves the folder."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -45,9 +45,9 @@ class FileEntry(FrozenModel):
 
 
 class Attempt(FrozenModel):
-    """One precision that ``build-engine`` tried, with what parity and the clock said; None: not measured.
+    """One precision that ``build-engine`` tried, with its parity and its times; None where not measured.
 
-    ``pending``: the engine could not run where it was built, and parity is that of its graph.
+    ``pending``: the engine could not run where it was built, and the parity is that of its graph.
     """
 
     label: str
@@ -131,7 +131,7 @@ class Manifest(BundleFacts):
 
     @property
     def waits_for_device(self) -> bool:
-        """Whether nothing is wrong with the engine but that it could not run where it was built."""
+        """Whether the engine failed only because it could not run where it was built."""
         return not self.released and any(
             attempt.kept and attempt.pending and len(attempt.failures) == 1 for attempt in self.tried
         )
@@ -140,7 +140,7 @@ class Manifest(BundleFacts):
     def _files_named(self) -> Self:
         for name in self.files:
             if not FILE_NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
-                raise ValueError(f"{name!r} is no file name of a bundle")
+                raise ValueError(f"a bundle cannot hold a file called {name!r}")
         missing = {REFERENCE, GOLDEN, PARITY, self.engine_file} - set(self.files)
         if missing:
             raise ValueError(f"the manifest lists no {', '.join(sorted(missing))}")
@@ -150,10 +150,10 @@ class Manifest(BundleFacts):
 
 
 class ParityRecord(FrozenModel):
-    """``parity.json``: the gate's answer, bound by hashes to the files it was given for.
+    """``parity.json``: the gate's result, bound by hashes to the files that it belongs to.
 
-    ``joints`` is how many crops were compared; ``comparisons`` holds the figures of each pair
-    (``pytorch-engine``, …), ``gated`` names the pair that the gate judged.
+    ``joints`` is the number of crops that were compared; ``comparisons`` holds the figures of each pair
+    (``pytorch-engine``, …); ``gated`` names the pair that the gate judged.
     """
 
     schema_version: Literal[1] = 1
@@ -175,7 +175,7 @@ class ParityRecord(FrozenModel):
         if self.passed == bool(self.failures):
             raise ValueError("passed and failures contradict each other")
         if self.gated not in self.comparisons:
-            raise ValueError(f"no comparison {self.gated!r} on record")
+            raise ValueError(f"there is no comparison {self.gated!r}")
         return self
 
 

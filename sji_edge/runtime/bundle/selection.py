@@ -1,4 +1,4 @@
-"""Which engine ``infer`` takes when none is named: the fastest kind that can run here, and why."""
+"""Chooses an engine when none is named: the fastest kind that can run here, and says why."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from sji_edge.runtime.bundle.manifest import MANIFEST, Manifest, read_model
 from sji_edge.runtime.bundle.verification import none_released
 
 FASTEST_FIRST = ("tensorrt", "tensorrt-rtx")
-"""Kinds of engines that go before all others, which rank by age alone."""
+"""Backends that are preferred to all others, in this order; the others rank by age alone."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A bundle's folder, and the reason for it in words."""
+    """A bundle's folder, and why it was chosen, in words."""
 
     folder: Path
     why: str
@@ -23,15 +23,15 @@ class Choice:
 def choose_engine(parent: Path) -> Choice:
     """Choose among the released bundles of a folder.
 
-    TensorRT's engines go first where they can run on this machine; among engines of a kind the one that was made
-    last is taken. One that cannot run here is passed over, and ``why`` says so.
+    TensorRT engines that can run on this machine are preferred; among engines of one kind, the newest is taken. An
+    engine that cannot run here is passed over, and ``why`` says so.
 
     Args:
         parent: folder of all engines.
 
     Raises:
         UsageError: none is released.
-        BundleError: none can run here, or a manifest cannot be read: which one is right is then not known.
+        BundleError: none can run here, or a manifest cannot be read, so that the right one is not known.
     """
     engines = [
         (path.parent, read_model(path, Manifest, "manifest"))
@@ -52,18 +52,18 @@ def choose_engine(parent: Path) -> Choice:
     if not able:
         raise BundleError(
             f"no engine in {parent} can run here: {passed_over[0]}",
-            hint="build one on this machine, or see sji-edge infer --rebuild",
+            hint="build one on this machine, rebuild one with sji-edge infer --rebuild, or name the engine",
         )
     folder, manifest = max(able, key=lambda item: _rank(item[1]))
     why = f"the newest released {manifest.backend} engine in {parent}/"
     if manifest.backend in FASTEST_FIRST:
-        why += ", which goes before CPU engines where there is a GPU"
+        why += ", which is preferred to CPU engines on a machine with a GPU"
     better = [text for text, kind in zip(passed_over, _kinds(released, reasons), strict=True) if kind]
     return Choice(folder, "; ".join([why, *better[:1]]))
 
 
 def _kinds(released: list[tuple[Path, Manifest]], reasons: dict[Path, str]) -> list[bool]:
-    """Tell for each engine passed over, the best first, whether it is of a kind that goes first."""
+    """Return for each engine passed over, best first, whether it is of a preferred kind."""
     ordered = sorted(released, key=lambda item: _rank(item[1]), reverse=True)
     return [manifest.backend in FASTEST_FIRST for folder, manifest in ordered if reasons[folder]]
 

@@ -1,6 +1,6 @@
-"""Signed bundles: a detached Ed25519 signature over the manifest, which pins the hash of every other file.
+"""Signs bundles: a detached Ed25519 signature of the manifest, which holds the hash of every other file.
 
-``manifest.sig`` holds the 64 bytes of RFC 8032, so that other tools can check it as well::
+``manifest.sig`` holds the 64 bytes of RFC 8032, so other tools can check it too::
 
     openssl pkeyutl -verify -pubin -inkey key.pub.pem -rawin -in manifest.json -sigfile manifest.sig
 """
@@ -22,14 +22,14 @@ from sji_edge.runtime.bundle.verification import plain_file
 
 SIGNATURE_BYTES = 64
 MAX_KEY_BYTES = 16 << 10
-KEYGEN = "make a pair with sji-edge engine keygen"
+KEYGEN = "make a key pair with sji-edge engine keygen"
 
 
 def make_keys(private: Path, passphrase: bytes | None = None) -> tuple[Path, str]:
     """Write a new pair of keys: ``private`` (PEM, readable by its owner only) and ``*.pub.pem`` beside it.
 
     Args:
-        private: where the private key goes; nothing is overwritten.
+        private: file for the private key; nothing is overwritten.
         passphrase: encrypts the private key; None leaves it plain.
 
     Returns:
@@ -41,7 +41,7 @@ def make_keys(private: Path, passphrase: bytes | None = None) -> tuple[Path, str
     public = private.with_name(f"{private.name.removesuffix('.pem')}.pub.pem")
     for path in (private, public):
         if path.exists():
-            raise OutputError(f"{path} exists already, and no key is overwritten")
+            raise OutputError(f"{path} exists already, and keys are never overwritten")
     key = Ed25519PrivateKey.generate()
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
@@ -65,13 +65,13 @@ def sign(folder: Path, manifest: bytes, private: Path, passphrase: bytes | None 
         manifest: the bytes of its manifest, as they were verified (``Bundle.manifest_bytes``): these are signed,
             whatever the file holds by now.
         private: an Ed25519 private key, PEM.
-        passphrase: where the key is encrypted.
+        passphrase: for an encrypted key.
 
     Returns:
         Fingerprint of the key.
 
     Raises:
-        UsageError: no such key, or not the passphrase.
+        UsageError: not an Ed25519 private key, or a wrong passphrase.
         OutputError: the folder cannot be written.
     """
     key = _private_key(private, passphrase)
@@ -93,35 +93,35 @@ def check_signature(folder: Path, manifest: bytes, public: Path) -> None:
         public: the public key.
 
     Raises:
-        UsageError: ``public`` is no Ed25519 public key.
-        BundleError: no signature, or one by another key or over another manifest.
+        UsageError: ``public`` is not an Ed25519 public key.
+        BundleError: there is no signature, or it was made with another key or for another manifest.
     """
     key = read_public_key(public)
     path = plain_file(folder, SIGNATURE)
     if not path.exists():
         raise BundleError(
             f"{folder} is not signed, and a signature is required",
-            hint="sji-edge engine sign ENGINE --key KEY",
+            hint="sign it with sji-edge engine sign ENGINE --key KEY",
         )
     signature = read_bounded(path, SIGNATURE_BYTES, error=BundleError)
     try:
         key.verify(signature, manifest)
     except InvalidSignature as error:
         raise BundleError(
-            f"{folder} is signed by another key than {public} ({fingerprint(key)}), or was altered since"
+            f"{folder} was not signed with the key {public} ({fingerprint(key)}), or was altered since"
         ) from error
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
-    """Read an Ed25519 public key, PEM; raises ``UsageError`` when it is none."""
+    """Read an Ed25519 public key, PEM; raises ``UsageError`` if it is not one."""
     key = _parsed(path, serialization.load_pem_public_key)
     if not isinstance(key, Ed25519PublicKey):
-        raise UsageError(f"{path} holds no Ed25519 public key", hint=KEYGEN)
+        raise UsageError(f"{path} is not an Ed25519 public key", hint=KEYGEN)
     return key
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """Return what names a key in a list: ``SHA256:`` and the first 16 hex digits of its raw bytes' hash."""
+    """Return a short name for a key: ``SHA256:`` and the first 16 hex digits of the hash of its raw bytes."""
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return f"SHA256:{hashlib.sha256(raw).hexdigest()[:16]}"
 
@@ -132,7 +132,7 @@ _PUBLIC_PEM = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPub
 def _private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
     key = _parsed(path, lambda data: serialization.load_pem_private_key(data, passphrase or None))
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError(f"{path} holds no Ed25519 private key", hint=KEYGEN)
+        raise UsageError(f"{path} is not an Ed25519 private key", hint=KEYGEN)
     return key
 
 
@@ -141,6 +141,9 @@ def _parsed(path: Path, load: Any) -> Any:
     try:
         return load(data)
     except TypeError as error:  # an encrypted key without a passphrase, or the other way round
-        raise UsageError(f"{path}: {one_line(error)}", hint="see --passphrase") from error
+        raise UsageError(
+            f"{path}: {one_line(error)}",
+            hint="give the passphrase if the key is encrypted, and none if it is not",
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"{path} holds no such key, or not with this passphrase", hint=KEYGEN) from error
+        raise UsageError(f"{path} is not a readable key, or the passphrase is wrong", hint=KEYGEN) from error

@@ -136,10 +136,12 @@ def check_parity(folder: Path, manifest: Manifest, parity: ParityRecord) -> None
 
 
 def plain_file(folder: Path, name: str) -> Path:
-    """Return a bundle's file, refusing whatever is not a plain file of the folder itself."""
+    """Return a bundle's file; anything but a plain file in the folder itself is refused."""
     path = folder / name
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise BundleError(f"{path} is not a plain file", hint="copy the bundle's files themselves, not links")
+        raise BundleError(
+            f"{path} is not a plain file", hint="copy the files of the bundle, not links to them"
+        )
     return path
 
 

@@ -1,1 +1,1 @@
-"""The crop kernel: its source, what nvcc made of it, and how it is made."""
+"""The crop kernel: its source, its compiled code, and how it is compiled; CUDA through pycuda."""

@@ -1,6 +1,6 @@
-"""Compile the crop kernel into the fatbin that the wheel ships: ``python -m sji_edge.runtime.cuda.build``.
+"""Compiles the crop kernel into the fatbin that the wheel ships: ``python -m sji_edge.runtime.cuda.build``.
 
-Only who changes the kernel needs this, and nvcc 13; the edge loads what lies here.
+Only needed after changing the kernel; needs nvcc 13. The edge loads the fatbin in this folder.
 """
 
 import hashlib
@@ -16,8 +16,9 @@ FATBIN = HERE / "crop_kernel.fatbin"
 RECORD = HERE / "crop_kernel.json"
 MACHINE_CODE = ("75", "80", "86", "87", "89", "90", "120")
 VIRTUAL = ("90", "120")
-"""For cards between and to come: the driver translates PTX for its own architecture and later ones, so that of 12.0
-serves no 10.0 (B200) and no 11.0 (Jetson Thor), and that of 9.0 does. The driver must know this nvcc's PTX."""
+"""PTX for cards without machine code of their own. The driver translates PTX for its architecture and later ones, so
+PTX for 12.0 does not run on 10.0 (B200) or 11.0 (Jetson Thor), and PTX for 9.0 does. The driver must know this nvcc's
+PTX."""
 
 
 def source_sha256() -> str:
@@ -56,7 +57,7 @@ def compiler_version(nvcc: str) -> str:
 
 
 def main() -> None:
-    """Compile, and write down what from."""
+    """Compile, and record the sources and the compiler."""
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         sys.exit("nvcc is not on the PATH")

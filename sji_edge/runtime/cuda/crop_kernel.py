@@ -1,4 +1,4 @@
-"""The crop kernel on the host's side: the shipped machine code, the launch's shape, and its arguments' checks."""
+"""Host side of the crop kernel: loads the shipped code, sizes a launch, and checks its arguments."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ SIGNATURE = "PiiiPPiii"
 
 BLOCK = (32, 8, 1)
 MAX_CROPS = 65_535
-"""Greatest third dimension of a CUDA grid."""
+"""Maximum third dimension of a CUDA grid."""
 
 FOLDER = Path(__file__).parent
 FATBIN = FOLDER / "crop_kernel.fatbin"
@@ -27,23 +27,21 @@ def kernel_code() -> bytes:
     """Read the shipped machine code.
 
     Raises:
-        BundleError: missing, or not what its record says.
+        BundleError: the code is missing or was altered.
     """
     try:
         code, record = FATBIN.read_bytes(), json.loads(RECORD.read_bytes())
     except (OSError, ValueError) as error:
-        raise BundleError(
-            f"the crop kernel cannot be read: {error}", hint="install sji-edge again"
-        ) from error
+        raise BundleError(f"the crop kernel cannot be read: {error}", hint="reinstall sji-edge") from error
     if hashlib.sha256(code).hexdigest() != record["fatbin_sha256"]:
-        raise BundleError(f"{FATBIN} was altered", hint="install sji-edge again")
+        raise BundleError(f"{FATBIN} was altered", hint="reinstall sji-edge")
     return code
 
 
 def code_for(capability: str) -> str:
-    """Return what the shipped code has for a compute capability: ``machine code``, ``PTX``, or nothing.
+    """Return what the shipped code holds for a compute capability: ``machine code``, ``PTX``, or nothing.
 
-    Machine code runs on its own major version from its minor one on; PTX is translated for later ones.
+    Machine code runs on its own major version from its minor version on; PTX is translated for later versions.
 
     Args:
         capability: such as ``"8.6"``.
@@ -59,7 +57,7 @@ def code_for(capability: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A launch's grid and block, and its arguments but for the three addresses."""
+    """Grid and block of a launch, and its arguments without the three addresses."""
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
@@ -70,31 +68,31 @@ class Launch:
 def launch_of(
     frame: NDArray[np.uint8], maps: NDArray[np.float64], crop_shape: tuple[int, int, int], max_batch: int
 ) -> Launch:
-    """Hold a frame and its crop maps to what the kernel takes.
+    """Check a frame and its crop maps against what the kernel takes.
 
     Args:
         frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
         maps: float64 ``(n, 2, 3)`` of ``core.preprocess.crops_to_image``, C-contiguous.
         crop_shape: height, width and channels of a crop.
-        max_batch: crops that the engine takes.
+        max_batch: maximum number of crops.
 
     Raises:
         EngineInputError: another dtype, shape, memory order or number, or a map that is not finite.
     """
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
         raise EngineInputError(
-            f"the frame is {frame.dtype} {frame.shape}; uint8 grey (h, w) or BGR (h, w, 3) is taken"
+            f"the frame must be uint8, grey (h, w) or BGR (h, w, 3) (got {frame.dtype} {frame.shape})"
         )
     if frame.size == 0:
         raise EngineInputError("the frame is empty")
     if maps.dtype != np.float64 or maps.ndim != 3 or maps.shape[1:] != (2, 3):
-        raise EngineInputError(f"crop maps are {maps.dtype} {maps.shape}; float64 (n, 2, 3) is taken")
+        raise EngineInputError(f"crop maps must be float64 (n, 2, 3) (got {maps.dtype} {maps.shape})")
     if not 1 <= len(maps) <= min(max_batch, MAX_CROPS):
-        raise EngineInputError(f"{len(maps)} crops in one batch; this engine takes 1 to {max_batch}")
+        raise EngineInputError(f"a batch for this engine must hold 1 to {max_batch} crops (got {len(maps)})")
     if not (frame.flags.c_contiguous and maps.flags.c_contiguous):
         raise EngineInputError("frame and crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
     if not np.isfinite(maps).all():
-        raise EngineInputError("a crop map is not finite")
+        raise EngineInputError("crop maps must be finite")
     height, width, _channels = crop_shape
     grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), len(maps))
     planes = 1 if frame.ndim == 2 else 3

@@ -1,8 +1,8 @@
-"""The GPU through pycuda: its primary context, page-locked memory, streams, the crop kernel.
+"""Uses the GPU through pycuda: its primary context, page-locked memory, streams, the crop kernel.
 
-pycuda is imported here only, and only when an engine is opened: without a driver its import fails. The
-device's primary context is the one that PyTorch uses in the same process; a context of pycuda's own
-(``pycuda.autoinit``) would make PyTorch's handles invalid.
+pycuda is imported only here, and only when an engine is opened, because its import fails without a driver. PyTorch uses
+the device's primary context in the same process; a separate context (``pycuda.autoinit``) would invalidate PyTorch's
+handles.
 """
 
 import threading
@@ -22,14 +22,14 @@ from sji_edge.runtime.cuda.driver import pop_context
 
 
 class CudaContext:
-    """The primary context of one GPU. Every other method is called within ``current``.
+    """The primary context of one GPU; call every other method within ``current``.
 
     Args:
-        index: of the GPU.
+        index: index of the GPU.
 
     Raises:
         MissingExtraError: pycuda is not installed.
-        EnvironmentMismatchError: it does not load, or the GPU gives no context.
+        EnvironmentMismatchError: it does not load, or the GPU cannot be used.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -38,11 +38,11 @@ class CudaContext:
         except ImportError as error:
             raise EnvironmentMismatchError(
                 f"pycuda is installed, but does not load: {one_line(error)}",
-                hint="build it against this machine's CUDA; see docs/tensorrt.md",
+                hint="build it against this machine's CUDA; see docs/how-to/tensorrt.md",
             ) from error
         self.errors: tuple[type[Exception], ...] = (self.cuda.Error, RuntimeError)
-        """What a call on the GPU may raise. pycuda's errors are plain exceptions, its ``RuntimeError`` as well;
-        TensorRT's and cuda-python's are Python's ``RuntimeError``."""
+        """What a call on the GPU may raise. pycuda's errors, even its ``RuntimeError``, derive from ``Exception``;
+        TensorRT and cuda-python raise Python's ``RuntimeError``."""
         try:
             self.cuda.init()
             self._thread = threading.get_ident()
@@ -52,7 +52,7 @@ class CudaContext:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context current in this thread: an engine may be opened in one and used in another.
+        """Make the context current in this thread; an engine may be opened in one thread and used in another.
 
         Raises:
             EnvironmentMismatchError: the GPU failed.
@@ -75,23 +75,23 @@ class CudaContext:
         return self.cuda.Event()
 
     def device_memory(self, size: int) -> Any:
-        """Allocate bytes on the GPU; raises ``EnvironmentMismatchError`` when it has no room."""
+        """Allocate bytes on the GPU; raises ``EnvironmentMismatchError`` if it does not have enough."""
         try:
             return self.cuda.mem_alloc(size)
         except self.errors as error:
             raise EnvironmentMismatchError(
-                f"the GPU has no room for {size} bytes: {one_line(error)}",
-                hint="build the engine with a smaller --batch, or end other programs on this GPU",
+                f"the GPU does not have {size} bytes of free memory: {one_line(error)}",
+                hint="build the engine with a smaller max batch, or stop other programs on this GPU",
             ) from error
 
     def host_memory(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-        """Allocate page-locked memory: from any other a copy cannot run beside the computation."""
+        """Allocate page-locked memory; only from there can a copy overlap with computation."""
         try:
             array: NDArray[Any] = self.cuda.pagelocked_empty(shape, dtype)
         except self.errors as error:
             raise EnvironmentMismatchError(
-                f"no page-locked memory of {shape}: {one_line(error)}",
-                hint="the system's limit of locked memory, or its memory, is used up",
+                f"cannot allocate page-locked memory of shape {shape}: {one_line(error)}",
+                hint="free memory, or raise the system's limit for locked memory",
             ) from error
         return array
 
@@ -109,7 +109,7 @@ class CudaContext:
         return module.get_function(FUNCTION).prepare(SIGNATURE)
 
     def load_kernel(self) -> None:
-        """Load the crop kernel now; raises ``EnvironmentMismatchError`` where this GPU has no code in it."""
+        """Load the crop kernel now; raises ``EnvironmentMismatchError`` if it has no code for this GPU."""
         try:
             self._crop_kernel  # noqa: B018 - loading it is the point
         except self.errors as error:
@@ -126,9 +126,9 @@ class CudaContext:
     def close(self) -> None:
         """Release the primary context; PyTorch keeps its own hold on it.
 
-        pycuda pushes the context to release it, and a primary context is not popped by its release. In another
-        thread than the one that retained it pycuda leaves it retained until the process ends. The kernel's module
-        is unloaded before, and that in the context: PyTorch's hold on it would keep the module too.
+        pycuda pushes the context in order to release it, but releasing does not pop a primary context. In a thread
+        other than the one that retained it, pycuda keeps it until the process ends. The kernel's module is unloaded
+        first, within the context; otherwise PyTorch's reference to the context would keep the module alive.
         """
         with suppress(EnvironmentMismatchError), self.current():
             self.__dict__.pop("_crop_kernel", None)

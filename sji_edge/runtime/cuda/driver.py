@@ -1,7 +1,7 @@
-"""The NVIDIA driver, asked through ctypes before anything of NVIDIA's is loaded.
+"""Queries the NVIDIA driver through ctypes, before any NVIDIA library is loaded.
 
-Without a driver TensorRT does not say so: its builder raises a ``TypeError``, and version 8.6's runtime ends the
-process. pycuda's import fails. So this module asks first.
+TensorRT does not report a missing driver: its builder raises a ``TypeError``, and the runtime of version 8.6 ends the
+process. pycuda's import fails. So the driver is queried first.
 """
 
 import ctypes
@@ -18,10 +18,10 @@ RESULTS = {
     100: "no NVIDIA GPU was found",
     34: "the driver is a stub library",
     803: "the driver and its kernel module differ in version; restart the machine",
-    804: "the driver is older than this CUDA and its forward compatibility does not serve this GPU",
-    999: "the driver gave an unknown error; see dmesg",
+    804: "the driver is older than this CUDA, and its forward compatibility does not cover this GPU",
+    999: "the driver reported an unknown error; see dmesg",
 }
-"""What ``cuInit`` says (CUDA driver API, ``CUresult``)."""
+"""Meaning of ``cuInit``'s results (CUDA driver API, ``CUresult``)."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class CudaDevice:
 
 @dataclass(frozen=True)
 class CudaDriver:
-    """What the driver says. ``cuda`` is the newest CUDA that it serves (``"13.0"``), empty without a driver.
+    """Facts from the driver. ``cuda`` is the newest CUDA version that it supports (``"13.0"``); empty without a driver.
 
-    ``missing`` says why no GPU can be used, and is empty where one can.
+    ``missing`` says why no GPU can be used; empty if one can.
     """
 
     cuda: str
@@ -47,7 +47,7 @@ class CudaDriver:
 
 
 def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
-    """Ask the driver for its version and its devices; never raises.
+    """Query the driver for its version and its devices; never raises.
 
     Args:
         load: opens the driver's library by name.
@@ -55,7 +55,7 @@ def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
     try:
         library = load(LIBRARY)
     except OSError:
-        return CudaDriver("", (), f"no NVIDIA driver is installed ({LIBRARY} is not there)")
+        return CudaDriver("", (), f"no NVIDIA driver is installed ({LIBRARY} is missing)")
     result = library.cuInit(0)
     cuda = _version(library)
     if result != SUCCESS:
@@ -69,7 +69,7 @@ def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
 
 
 def pop_context(load: Callable[[str], Any] = ctypes.CDLL) -> None:
-    """Take the top context off this thread's stack; where there is none nothing happens."""
+    """Pop the top context off this thread's stack, if there is one."""
     load(LIBRARY).cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
 
 

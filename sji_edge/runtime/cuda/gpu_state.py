@@ -1,4 +1,4 @@
-"""Clocks and power of an NVIDIA GPU, from the tools that come with its driver; on a Jetson from nvpmodel."""
+"""Reads clocks and power of an NVIDIA GPU from its driver's tools, and on a Jetson from nvpmodel."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ Run = Callable[[Sequence[str]], str]
 
 
 def run_tool(command: Sequence[str]) -> str:
-    """Run a tool and return what it wrote, or an empty text where it is not there or failed."""
+    """Run a tool and return its output; empty if it is missing or failed."""
     program = shutil.which(command[0])
     if program is None:
         return ""
@@ -42,7 +42,7 @@ def run_tool(command: Sequence[str]) -> str:
 
 
 def gpu_states(run: Run = run_tool) -> list[dict[str, str]]:
-    """Return one table of ``FIELDS`` a GPU, as nvidia-smi says; none without it."""
+    """Return the ``FIELDS`` of each GPU from nvidia-smi; nothing without it."""
     text = run(["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader"])
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if row]
     return [dict(zip(FIELDS, row, strict=True)) for row in rows if len(row) == len(FIELDS)]
@@ -56,12 +56,12 @@ def jetson_facts(run: Run = run_tool, release: Path = TEGRA) -> dict[str, str]:
     mode = re.search(r"NV Power Mode:\s*(\S+)", run(["nvpmodel", "-q"]))
     return {
         "release": f"L4T {found[1]}.{found[2]}" if found else "L4T",
-        "power_mode": mode[1] if mode else "unknown: nvpmodel -q gave none",
+        "power_mode": mode[1] if mode else "unknown: nvpmodel -q printed none",
     }
 
 
 def driver_release(path: Path = MODULE_VERSION) -> str:
-    """Return the kernel module's version (``580.65.06``), empty where there is none."""
+    """Return the kernel module's version (``580.65.06``); empty if there is none."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -1,6 +1,6 @@
-"""Recording what a stream is given as one CUDA graph, with cuda-python where it is installed.
+"""Records the work of a stream as one CUDA graph, with cuda-python if it is installed.
 
-pycuda knows no graphs, but a stream is a stream: cuda-python captures on its handle.
+pycuda has no CUDA graphs, but cuda-python can capture on the handle of pycuda's stream.
 """
 
 import importlib
@@ -11,14 +11,14 @@ from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.core.text import one_line
 
 Key = tuple[Any, ...]
-"""What a recording is of: a kind of work, then its sizes."""
+"""Identifies a CUDA graph: a kind of work, then its sizes."""
 
 MAX_GRAPHS = 32
-"""Recordings that one stream keeps; batch sizes beyond them run unrecorded."""
+"""Maximum number of CUDA graphs that one stream keeps; further batch sizes run without one."""
 
 
 def load_cuda_bindings() -> Any | None:
-    """Import cuda-python's driver module, or return None: without it the loop works, only slower."""
+    """Import cuda-python's driver module, or return None; without it the loop is only slower."""
     try:
         return importlib.import_module("cuda.bindings.driver")
     except ImportError:
@@ -26,12 +26,12 @@ def load_cuda_bindings() -> Any | None:
 
 
 class GraphRecorder:
-    """The recordings of one stream.
+    """The CUDA graphs of one stream.
 
     Args:
-        handle: of the stream.
-        bindings: cuda-python's driver module; None records nothing.
-        errors: what the work that is recorded may raise; then it runs unrecorded from there on.
+        handle: the stream's handle.
+        bindings: cuda-python's driver module; None: nothing is recorded.
+        errors: exceptions that the recorded work may raise; it then runs without a graph from there on.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class GraphRecorder:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """What is recorded."""
+        """The keys that are recorded."""
         return tuple(self._recorded)
 
     def run(self, key: Key | None, enqueue: Callable[[], None], wait: Callable[[], None]) -> None:
-        """Give the stream its work, from the recording where there is one.
+        """Run work on the stream, from its CUDA graph if there is one.
 
         Args:
-            key: same key, same work: same addresses and sizes; None: not to be recorded.
+            key: identifies the work, with its addresses and sizes; None: the work is not recorded.
             enqueue: puts the work on the stream.
-            wait: until the stream is idle.
+            wait: waits until the stream is idle.
         """
         if key in self._recorded:
             self._check("cuGraphLaunch", self._driver.cuGraphLaunch(self._recorded[key], self._stream))  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ class GraphRecorder:
         enqueue()
         if key is None or self.failure or len(self._recorded) >= MAX_GRAPHS:
             return
-        # That was the warm-up: lazy allocations during a capture would break it.
+        # The warm-up run: lazy allocations would break a capture.
         wait()
         try:
             self._recorded[key] = self._capture(enqueue)
@@ -70,7 +70,7 @@ class GraphRecorder:
             self.failure = one_line(error)
 
     def clear(self, kind: str = "") -> None:
-        """Drop the recordings of a kind, as when an address changes; without one all of them."""
+        """Drop the CUDA graphs of one kind, as when an address changes; without a kind, all of them."""
         for key in [key for key in self._recorded if not kind or key[0] == kind]:
             self._driver.cuGraphExecDestroy(self._recorded.pop(key))  # type: ignore[union-attr]
 
@@ -92,7 +92,7 @@ class GraphRecorder:
             driver.cuGraphDestroy(graph)
 
     def _check(self, call: str, answer: tuple[Any, ...]) -> Any:
-        """Return what a call of cuda-python gave beside its result code."""
+        """Return what a call of cuda-python returned beside its result code."""
         result, *values = answer
         if int(result) != 0:
             raise EnvironmentMismatchError(f"{call} failed: {result.name}")

@@ -1,7 +1,7 @@
-"""OpenVINO on the CPU, at a precision that is always said and never chosen by the device.
+"""OpenVINO on the CPU, at a precision that is always set and never left to the device.
 
-On a CPU with bf16 units OpenVINO computes an FP32 model in bf16 unless told otherwise, and INT8 graphs do
-the same to their float part: hence ``INFERENCE_PRECISION_HINT`` on every compilation, read back afterwards.
+On a CPU with bf16 units OpenVINO computes FP32 models, and the float part of INT8 graphs, in bf16 unless told
+otherwise. So ``INFERENCE_PRECISION_HINT`` is set for every compilation and read back afterwards.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from sji_edge.runtime.onnx_graph import check_names, copy_graph, graph_bytes, sp
 from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
 
 FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
-"""What each precision's float layers are computed in; FP16 is a storage type on a CPU."""
+"""The type that each precision's float layers are computed in; on a CPU, FP16 only stores weights."""
 
 NUMPY_NAMES = {"u8": "uint8", "f32": "float32"}
 
 
 class OpenVinoBackend:
-    """Engine files are ONNX graphs, compiled when opened; no extension library is ever loaded."""
+    """Engine files are ONNX graphs, compiled when opened. Extension libraries are never loaded."""
 
     name = "openvino"
     suffix = ".onnx"
@@ -31,9 +31,9 @@ class OpenVinoBackend:
         """Check that a graph compiles here, and copy it; returns the types of the compiled layers.
 
         Raises:
-            UsageError: no such precision.
+            UsageError: an unknown precision.
             BundleError: not a graph of ours, or OpenVINO cannot compile it.
-            EnvironmentMismatchError: this CPU lacks the precision.
+            EnvironmentMismatchError: this CPU does not support the precision.
         """
         engine = self.open(graph, precision=precision, max_batch=max_batch, threads=0)
         try:
@@ -68,13 +68,13 @@ class OpenVinoBackend:
         return OpenVinoEngine(core, model, _settings(precision, threads), spec)
 
     def environment(self) -> Mapping[str, str]:
-        """OpenVINO's version, the CPU and its instruction sets."""
+        """Return OpenVINO's version, the CPU and its instruction sets."""
         return {"openvino": str(load_openvino().__version__), **cpu_facts()}
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
-        """Say why an engine of this precision cannot run here, or return an empty text.
+        """Say why an engine of this precision cannot run here, or return an empty string.
 
-        An ONNX graph is compiled anew on every machine: of ``recorded`` only the bits of INT8 weights matter.
+        An ONNX graph is compiled again on every machine, so only the weight bits in ``recorded`` matter.
         """
         if precision not in FLOAT_TYPE:
             raise UsageError(f"unknown precision {precision!r}", hint=nearest(precision, list(FLOAT_TYPE)))
@@ -101,9 +101,9 @@ def _settings(precision: str, threads: int) -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": FLOAT_TYPE[precision],
         "PERFORMANCE_HINT": "LATENCY",
-        # The loop's other threads share the cores; pinning gained nothing measurable.
+        # The loop's other threads share the cores; pinning brought no measurable gain.
         "ENABLE_CPU_PINNING": False,
-        # Otherwise activations may be quantised on the fly where weights are stored compressed.
+        # Otherwise OpenVINO may quantise activations on the fly where weights are stored compressed.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
     }

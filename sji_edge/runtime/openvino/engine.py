@@ -1,4 +1,4 @@
-"""A graph at work on the CPU through OpenVINO: batches shared out among threads, two of them under way."""
+"""Runs a graph on the CPU through OpenVINO: batches are split among threads, two may be in flight."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +18,18 @@ from sji_edge.runtime.slots import Turns
 DEVICE = "CPU"
 SETS = 2
 MIN_PART = 4
-"""Crops that each thread must have for itself before a batch is shared out."""
+"""A batch is split only if each thread gets at least this number of crops."""
 MAX_OWN_SHAPES = 4
 TELEMETRY = "openvino_telemetry"
 
 
 def load_openvino() -> Any:
-    """Import OpenVINO without its telemetry: ``import openvino`` alone reports home.
+    """Import OpenVINO without its telemetry; a plain ``import openvino`` sends usage data.
 
-    Its Python package falls back to a stub where the telemetry package cannot be imported.
+    Its Python package falls back to a stub if the telemetry package cannot be imported.
     """
     if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
-        # None in sys.modules makes the import fail; the stub stays bound once OpenVINO is loaded.
+        # None in sys.modules makes the import fail; OpenVINO keeps the stub once it is loaded.
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]
         try:
             import openvino
@@ -43,7 +43,7 @@ def load_openvino() -> Any:
 
 @dataclass(slots=True, eq=False)
 class _Requests:
-    """What one of the batches under way uses: its requests by batch size, and those that are running."""
+    """What one batch in flight uses: its requests by batch size, and those that are running."""
 
     by_size: dict[int, list[Any]] = field(default_factory=dict)
     any_size: Any = None
@@ -51,15 +51,15 @@ class _Requests:
 
 
 class OpenVinoEngine:
-    """A graph compiled for the CPU, with two batches under way where the caller submits them.
+    """A graph compiled for the CPU; with ``submit``, two batches may be in flight.
 
-    A batch of several crops for each thread is shared out among them, each working on its part alone: threads
-    that share every layer wait for each other at its end, the longer the more else the cores have to do. A batch
-    smaller than that is worked on by all threads together, which is sooner done.
+    A batch with several crops for each thread is split, and each thread works on its part alone: threads that share
+    every layer wait for each other at its end, and longer the busier the cores are. All threads work together on a
+    smaller batch, which is then faster.
 
-    One model with a dynamic batch serves every size. A model compiled for one size alone is faster
-    (batch 1: about a quarter on efficientnet_lite0), so sizes get one: those given to ``prepare``, or, where
-    that is never called, the first few that come up.
+    One model with a dynamic batch serves every size. A model compiled for a single size is faster (batch 1: by about a
+    quarter on efficientnet_lite0), so some sizes get their own: those given to ``prepare``, or, if that is never
+    called, the first few that occur.
     """
 
     def __init__(self, core: Any, model: Any, settings: Mapping[str, Any], spec: EngineSpec) -> None:
@@ -71,17 +71,17 @@ class OpenVinoEngine:
         self._any_size: Any = self._compile(model, streams=1)
         self._threads = int(self._any_size.get_property("INFERENCE_NUM_THREADS"))
         self._parts: dict[int, list[Any]] = {}
-        """Compiled models of each batch size, one for each part of the batch."""
+        """Compiled models for each batch size, one for each part of the batch."""
         self._compiled: dict[tuple[int, int], Any] = {}
         self._turns = Turns([_Requests(any_size=self._any_size.create_infer_request()) for _ in range(SETS)])
 
     @property
     def sets(self) -> int:
-        """How many batches may be under way at once."""
+        """How many batches may be in flight at once."""
         return SETS
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Compile for these batch sizes now; from then on no ``infer`` stops to compile.
+        """Compile for these batch sizes now; afterwards ``infer`` never stops to compile.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
@@ -89,7 +89,7 @@ class OpenVinoEngine:
         self._check_open()
         for size in sorted(set(batch_sizes)):
             if not 1 <= size <= self.spec.max_batch:
-                raise EngineInputError(f"batch size {size}; this engine takes 1 to {self.spec.max_batch}")
+                raise EngineInputError(f"batch size must be 1 to {self.spec.max_batch} (got {size})")
             self._own_shape(size)
         self._prepared = True
 
@@ -98,7 +98,7 @@ class OpenVinoEngine:
         ticket, requests = self._take(crops)
         if len(requests) > 1:
             return self.collect(self._started(ticket, requests))
-        # Not shared out: run at once, since a hand-over to another thread is 2 % of a lone crop's time.
+        # Not split: run in this thread, since handing over to another one takes 2 % of a single crop's time.
         try:
             requests[0].infer()
             logits: NDArray[np.float32] = requests[0].get_output_tensor().data.copy()
@@ -109,11 +109,11 @@ class OpenVinoEngine:
         return logits
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
-        """Start on a batch; see ``core.protocols.PipelinedEngine``."""
+        """Start a batch; see ``core.protocols.PipelinedEngine``."""
         return self._started(*self._take(crops))
 
     def _take(self, crops: NDArray[np.uint8]) -> tuple[int, list[Any]]:
-        """Take a set, and fill its requests for this batch size with the crops."""
+        """Take a free set and copy the crops into its requests for this batch size."""
         self._check_open()
         check_crops(crops, self.spec)
         size = len(crops)
@@ -151,12 +151,12 @@ class OpenVinoEngine:
         return logits
 
     def drop(self, ticket: int) -> None:
-        """Give up a batch that is under way."""
+        """Abandon a batch that is in flight."""
         with suppress(SjiError):
             _wait_for(self._turns.give_back(ticket).running)
 
     def layer_types(self) -> dict[str, int]:
-        """How many layers of the compiled graph are computed in each type (``{"i8": 20, "f32": 6, …}``)."""
+        """Return how many layers of the compiled graph are computed in each type (``{"i8": 20, "f32": 6, …}``)."""
         counts: dict[str, int] = {}
         for node in self._any_size.get_runtime_model().get_ops():
             kind = str(node.get_rt_info()["runtimePrecision"].astype(str)) or "none"
@@ -164,7 +164,7 @@ class OpenVinoEngine:
         return counts
 
     def close(self) -> None:
-        """Drop the compiled models, once what is under way has ended."""
+        """Drop the compiled models; batches in flight end first."""
         self._turns.clear()
         self._parts.clear()
         self._compiled.clear()
@@ -175,7 +175,7 @@ class OpenVinoEngine:
             raise EngineInputError("this engine is closed")
 
     def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[Any]:
-        """Requests that hold the crops, each its part of them."""
+        """Return the requests that hold the crops, each a part of them."""
         size = len(crops)
         if size not in self._parts:
             turn.any_size.set_input_tensor(load_openvino().Tensor(crops))
@@ -190,7 +190,7 @@ class OpenVinoEngine:
         return turn.by_size[size]
 
     def _own_shape(self, size: int) -> None:
-        """Compile the models of a batch size; those of the same part are shared."""
+        """Compile the models for a batch size; parts of the same size share one."""
         if size in self._parts:
             return
         count = max(1, min(self._threads, size // MIN_PART))
@@ -214,12 +214,12 @@ class OpenVinoEngine:
         wanted = settings["INFERENCE_PRECISION_HINT"]
         taken = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         if taken != wanted:
-            raise EnvironmentMismatchError(f"OpenVINO computes in {taken} here; {wanted} was asked for")
+            raise EnvironmentMismatchError(f"OpenVINO computes in {taken} here instead of {wanted}")
         return compiled
 
 
 def _wait_for(running: Sequence[Any]) -> None:
-    """Wait for every request, also after one has failed: only then may their memory be used again."""
+    """Wait for every request, even after one has failed; only then may their memory be reused."""
     failure: RuntimeError | None = None
     for request in running:
         try:

@@ -1,7 +1,7 @@
-"""TensorRT and TensorRT for RTX: one backend, which differs only where the packages do.
+"""The backends TensorRT and TensorRT for RTX; they differ only where the packages do.
 
-The precision is in the graph (Q/DQ for INT8, an FP16 graph for FP16), and networks are strongly typed, so that
-TensorRT chooses kernels and never precisions. TensorRT for RTX builds ahead of time for cards that are not here;
+The precision is in the graph (Q/DQ for INT8, an FP16 graph for FP16), and networks are strongly typed, so TensorRT
+chooses kernels but never precisions. TensorRT for RTX can build ahead of time for cards that are not in this machine;
 such an engine cannot run here, and its parity waits for the device.
 """
 
@@ -36,7 +36,7 @@ def _quiet(step: str) -> None:
 
 @cache
 def this_driver() -> CudaDriver:
-    """Ask the driver once; a GPU does not come or go while a process runs."""
+    """Query the driver once; a GPU does not come or go while a process runs."""
     return ask_driver()
 
 
@@ -45,9 +45,9 @@ class TensorRtBackend:
     """Engine files are plans of TensorRT 8.6, 10 or 11.
 
     Args:
-        options: how to build; they change nothing of what runs.
-        step: told what the builder does.
-        driver: asks for the NVIDIA driver's facts.
+        options: how to build; they have no effect on opening an engine.
+        step: receives each step of the builder, in words.
+        driver: queries the NVIDIA driver.
     """
 
     options: TensorRtOptions = DEFAULTS
@@ -59,12 +59,12 @@ class TensorRtBackend:
     package: ClassVar[Package] = TENSORRT
 
     def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int) -> Mapping[str, Any]:
-        """Build a plan, and beside it ``STEM.log`` and, where there is a GPU, ``STEM.layers.json``.
+        """Build a plan, and beside it ``STEM.log`` and, on a machine with a GPU, ``STEM.layers.json``.
 
         Raises:
-            UsageError: no such precision, or an option that this kind of TensorRT has not.
+            UsageError: an unknown precision, or an option that this kind of TensorRT does not have.
             MissingExtraError: the package is not installed.
-            EnvironmentMismatchError: no GPU, where the package cannot build without one.
+            EnvironmentMismatchError: there is no GPU, and the package cannot build without one.
             BundleError: not a graph of ours, or TensorRT cannot build it.
         """
         check_precision(precision)
@@ -94,9 +94,9 @@ class TensorRtBackend:
         """Load a plan on the first GPU; see ``core.protocols.Backend``. ``threads`` has no effect on a GPU.
 
         Raises:
-            UsageError: no such precision, or a batch or number of threads that cannot be.
-            EnvironmentMismatchError: no GPU, or pycuda is not installed.
-            BundleError: not a plan of this package's version, or of another input.
+            UsageError: an unknown precision, or an impossible batch size or number of threads.
+            EnvironmentMismatchError: there is no GPU, or pycuda is not installed.
+            BundleError: not a plan of this package's version, or one with another input.
         """
         check_precision(precision)
         if threads < 0:
@@ -116,12 +116,12 @@ class TensorRtBackend:
         )
 
     def environment(self) -> Mapping[str, str]:
-        """The package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
+        """Return the package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
         version = str(self.package.load().__version__)
         return environment_of(self.name, version, self.driver(), self.options, self._targets())
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
-        """Say why a plan cannot run here, or return an empty text: package, version, GPU."""
+        """Say why a plan cannot run here (package, version or GPU), or return an empty string."""
         if precision == "bf16":
             return "TensorRT engines are built in fp32, fp16 and int8"
         check_precision(precision)
@@ -137,7 +137,7 @@ class TensorRtBackend:
         return AHEAD_OF_TIME if self.driver().missing else ()
 
     def _timing_cache(self, trt: Any) -> Path | None:
-        """Where kernels' times are kept; TensorRT for RTX measures none."""
+        """Return the file that keeps kernel timings; None for TensorRT for RTX, which takes none."""
         folder, devices = self.options.timing_caches, self.driver().devices
         if folder is None or self.package.ahead_of_time or not devices:
             return None
@@ -145,11 +145,11 @@ class TensorRtBackend:
         return folder / f"{self.name}-{trt.__version__}-{device}.cache"
 
     def _inspect(self, trt: Any, built: Built, engine_file: Path) -> dict[str, Any]:
-        # A plan that is asked for its layers is loaded, and that needs the GPU that it is for.
+        # Listing a plan's layers loads it, which needs the GPU that it is for.
         if self.driver().missing or self._targets():
             return {
                 "layer_types": {},
-                "layer_table": "not inspected: that needs the GPU that the engine is for",
+                "layer_table": "not inspected: listing the layers needs the GPU that the engine is for",
             }
         with undisturbed():
             text = _layers_of(trt, built.plan)
@@ -168,7 +168,7 @@ class TensorRtBackend:
 
 @dataclass(frozen=True)
 class TensorRtRtxBackend(TensorRtBackend):
-    """Engine files are plans of TensorRT for RTX, built for named cards without one, or for the one here."""
+    """Engine files are plans of TensorRT for RTX, for named cards or for the one in this machine."""
 
     name: ClassVar[str] = "tensorrt-rtx"
     package: ClassVar[Package] = TENSORRT_RTX

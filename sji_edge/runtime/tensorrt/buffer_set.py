@@ -1,4 +1,4 @@
-"""One batch's memory, on both sides, and what works on it: a stream, execution contexts, recordings, events."""
+"""The memory of one batch, on host and device, with its stream, execution contexts, CUDA graphs and events."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from sji_edge.runtime.tensorrt.plan import LoadedPlan
 
 @dataclass(slots=True, eq=False)
 class BufferSet:
-    """See ``new_set``; all its methods are called while the context is current."""
+    """See ``new_set``; call its methods only while the context is current."""
 
     stream: Any
     graphs: GraphRecorder
@@ -37,14 +37,14 @@ class BufferSet:
     count: int = field(default=0)
 
     def room_for_frame(self, context: CudaContext, frame: NDArray[np.uint8]) -> None:
-        """Make room for frames of this one's shape, where there is none; nothing may be under way.
+        """Allocate memory for frames of this shape, if there is none yet; nothing may be in flight.
 
         Raises:
-            EnvironmentMismatchError: no room.
+            EnvironmentMismatchError: there is not enough memory.
         """
         if self.frame_host is not None and self.frame_host.shape == frame.shape:
             return
-        # Recordings of frames hold the old address.
+        # CUDA graphs of frames hold the old address.
         self.graphs.clear("frame")
         if self.frame is not None:
             self.frame.free()
@@ -54,10 +54,10 @@ class BufferSet:
         self.frame = memory
 
     def free(self, errors: tuple[type[Exception], ...]) -> None:
-        """Give everything back, whatever state it is in; the set is of no use afterwards.
+        """Release everything, in whatever state it is; the set cannot be used afterwards.
 
-        Stream, events and page-locked memory are freed with their last reference: the frames of an error may hold
-        the set, so it lets go of them.
+        Stream, events and page-locked memory are freed with their last reference. An error's frames may still hold
+        the set, so the set drops its references.
         """
         with suppress(*errors):
             self.stream.synchronize()
@@ -77,14 +77,14 @@ def new_set(
     """Make a buffer set for a plan.
 
     Args:
-        context: current.
+        context: the CUDA context; must be current.
         loaded: the plan.
-        spec: of the engine.
-        profile: of the plan.
-        bindings: cuda-python's driver module, or None: then nothing is recorded.
+        spec: the engine's spec.
+        profile: the plan's optimisation profile.
+        bindings: cuda-python's driver module; None: no CUDA graphs are recorded.
 
     Raises:
-        EnvironmentMismatchError: the GPU or the host has no room.
+        EnvironmentMismatchError: the GPU or the host does not have enough memory.
     """
     sizes = BufferSizes.of(spec, profile)
     batch = profile.run_batch(spec.max_batch)
@@ -100,7 +100,7 @@ def new_set(
         None if scratch is None else (int(scratch), size),
         MAX_OWN if bindings is not None else 0,
     )
-    # The greatest batch needs the most: where there is no room for it, that is said now.
+    # The largest batch needs the most memory: a shortage shows now and not during a run.
     executions.of(batch)
     return BufferSet(
         stream=stream,

@@ -1,4 +1,4 @@
-"""From an ONNX graph to a TensorRT plan: parse, configure, build."""
+"""Builds a TensorRT plan from an ONNX graph: parses, configures, builds."""
 
 import shutil
 import tempfile
@@ -25,9 +25,10 @@ MAX_LISTED = 8
 
 @dataclass(frozen=True)
 class Job:
-    """One build. ``targets`` are compute capabilities, none for the GPU of this machine.
+    """One build.
 
-    ``timing_cache`` is a file to read and to write again, or None.
+    ``targets`` are compute capabilities; empty for the GPU of this machine. ``timing_cache`` is a file to read and
+    update, or None.
     """
 
     graph: Path
@@ -57,13 +58,13 @@ def build_plan(trt: Any, job: Job, backend: str) -> Built:
         backend: its name, for the engine's spec.
 
     Raises:
-        BundleError: not a graph of ours, an operator that TensorRT lacks, or the build failed.
-        UsageError: a compute capability or batch that cannot be.
-        EnvironmentMismatchError: no builder or no DLA core here.
-        KeyboardInterrupt: Ctrl-C; the build was given up.
+        BundleError: not one of our graphs, an operator that TensorRT does not have, or the build failed.
+        UsageError: an impossible compute capability or batch size.
+        EnvironmentMismatchError: no builder or no DLA core on this machine.
+        KeyboardInterrupt: Ctrl-C ended the build.
     """
     if not job.graph.is_file():
-        raise BundleError(f"{job.graph} is not there")
+        raise BundleError(f"there is no graph {job.graph}")
     with interruptible() as stop, undisturbed():
         return _build(trt, job, backend, stop)
 
@@ -84,7 +85,7 @@ def _build(trt: Any, job: Job, backend: str, stop: Callable[[], bool]) -> Built:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BundleError(
-            f"TensorRT cannot build {job.graph}: {log.reason()}", hint="run it again with --debug"
+            f"TensorRT cannot build {job.graph}: {log.reason()}", hint="run the command again with --debug"
         )
     if job.timing_cache is not None:
         _keep_timings(config, job.timing_cache)
@@ -103,7 +104,7 @@ def _build(trt: Any, job: Job, backend: str, stop: Callable[[], bool]) -> Built:
 def _builder(trt: Any, logger: Any, log: BuildLog) -> Any:
     try:
         return trt.Builder(logger)
-    except TypeError as error:  # its factory gave a null pointer: no usable device
+    except TypeError as error:  # its factory returned a null pointer: no usable device
         raise EnvironmentMismatchError(f"TensorRT has no builder here: {log.reason()}") from error
 
 
@@ -111,7 +112,7 @@ def _parse(trt: Any, job: Job, network: Any, logger: Any) -> None:
     parser = trt.OnnxParser(network, logger)
     job.step("parsing")
     with tempfile.TemporaryDirectory(prefix="sji-edge-parse-") as folder:
-        # Parsed in a folder of its own: a graph that names weights in other files finds none.
+        # Parsed in a folder of its own, where a graph that keeps weights in other files does not find them.
         copied = Path(folder) / "graph.onnx"
         if TURING in job.targets:
             without_gemm(job.graph, copied)
@@ -164,7 +165,7 @@ def _config(
         config.builder_optimization_level = options.optimization_level
     if options.workspace_mb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
-    # What the inspector's table of layers needs; costs no time at run time.
+    # The inspector's table of layers needs this; it costs nothing at run time.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
@@ -172,7 +173,7 @@ def _config(
         config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
     user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
     if user_allocation is not None:
-        # TensorRT for RTX: without it an engine may allocate while it runs, and then it cannot be recorded.
+        # TensorRT for RTX: without this an engine may allocate while it runs, and then no CUDA graph can be recorded.
         config.set_flag(user_allocation)
     if options.hardware_compatible:
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
@@ -193,15 +194,15 @@ def _add_profile(builder: Any, network: Any, config: Any, batches: tuple[int, in
     profile = builder.create_optimization_profile()
     profile.set_shape(INPUT_NAME, *((batch, *crop) for batch in batches))
     if config.add_optimization_profile(profile) < 0:
-        raise UsageError(f"TensorRT takes no profile of {batches} crops of {crop}")
+        raise UsageError(f"TensorRT refuses a profile of {batches} crops of {crop}")
 
 
 def _use_dla(trt: Any, builder: Any, network: Any, config: Any, core: int) -> list[str]:
-    """Put what can be on a DLA core; returns the layers that fall back to the GPU."""
+    """Assign layers to a DLA core where possible; returns the layers that fall back to the GPU."""
     if core >= builder.num_DLA_cores:
         raise EnvironmentMismatchError(
-            f"DLA core {core} was asked for, and this device has {builder.num_DLA_cores}",
-            hint="leave out --dla; DLA is on Jetson AGX Orin, Orin NX and Xavier",
+            f"there is no DLA core {core}: this device has {builder.num_DLA_cores}",
+            hint="build without a DLA core; only Jetson AGX Orin, Orin NX and Xavier have them",
         )
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = core
@@ -218,7 +219,7 @@ def _take_timings(config: Any, path: Path, log: BuildLog) -> None:
         data = b""
     cache = config.create_timing_cache(data)
     if cache is None or not config.set_timing_cache(cache, False):
-        log.add("WARNING", f"timing cache {path.name} does not serve here; it is made anew")
+        log.add("WARNING", f"timing cache {path.name} is for another device or version; a new one is made")
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 

@@ -1,8 +1,8 @@
-"""What must not happen inside TensorRT's calls: a garbage collection, an exception, Ctrl-C.
+"""Keeps garbage collections, exceptions and Ctrl-C out of TensorRT's calls.
 
-TensorRT holds locks of its own while it calls our logger. A garbage collection there may free another of its objects,
-which wants the same lock: the process waits for itself for ever (seen with TensorRT for RTX 1.7.1, a builder that was
-kept alive by the traceback of an earlier error). And an exception that leaves one of our callbacks is printed and lost.
+TensorRT holds locks of its own while it calls our logger. A garbage collection at that moment may free another of its
+objects, which needs the same lock, and the process deadlocks (seen with TensorRT for RTX 1.7.1 and a builder that the
+traceback of an earlier error kept alive). An exception that leaves one of our callbacks is printed and lost.
 """
 
 import gc
@@ -17,7 +17,7 @@ from typing import Any
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold the garbage collector; after an error free at once what its frames hold of TensorRT's."""
+    """Switch the garbage collector off; after an error, free at once the TensorRT objects that its frames hold."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -32,12 +32,12 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C only sets a flag, which is given; a second one ends the process.
+    """Within the block the first Ctrl-C only sets a flag, which is yielded; a second one ends the process.
 
-    Outside the main thread, where no handler can be set, the flag stays down.
+    Outside the main thread no handler can be set, and the flag is never set.
 
     Raises:
-        KeyboardInterrupt: at the end of the block, when the flag is up.
+        KeyboardInterrupt: at the end of the block, if the flag is set.
     """
     asked = threading.Event()
 
@@ -57,12 +57,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def monitor_of(trt: Any, step: Callable[[str], None], stop: Callable[[], bool]) -> Any | None:
-    """Return a progress monitor, or None where the package has none (8.6).
+    """Return a progress monitor, or None if the package has none (8.6).
 
     Args:
         trt: the package.
-        step: told what is being done.
-        stop: asked after each step; True ends the build.
+        step: receives each step in words.
+        stop: polled after each step; True ends the build.
     """
     if not hasattr(trt, "IProgressMonitor"):
         return None
@@ -93,7 +93,7 @@ def monitor_of(trt: Any, step: Callable[[str], None], stop: Callable[[], bool]) 
 
 
 def _clear_frames(error: BaseException) -> None:
-    """Clear the local variables of an error's frames, and of the errors that it came from."""
+    """Clear the local variables in the frames of an error and of the errors that caused it."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:

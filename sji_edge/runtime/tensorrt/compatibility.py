@@ -1,4 +1,4 @@
-"""What a plan depends on, and why one that was made elsewhere cannot run here."""
+"""What a plan depends on, and why a plan from another machine cannot run here."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ AMPERE = (8, 0)
 def environment_of(
     backend: str, version: str, driver: CudaDriver, options: TensorRtOptions, targets: tuple[str, ...]
 ) -> dict[str, str]:
-    """Return what the manifest pins: the package's version, CUDA, driver, GPU and compute capability.
+    """Return what a plan depends on: the package's version, CUDA, driver, GPU and compute capability.
 
     Args:
         backend: key of the version.
-        version: of the package.
-        driver: of this machine.
-        options: that widen where the plan may run.
-        targets: compute capabilities that the plan is built for; none: this machine's GPU.
+        version: the package's version.
+        driver: this machine's driver.
+        options: options that widen where the plan may run.
+        targets: compute capabilities that the plan is built for; empty: this machine's GPU.
     """
     device = driver.devices[0] if driver.devices and not targets else None
     wider = [name for name in ("version", "hardware") if getattr(options, f"{name}_compatible")]
@@ -38,13 +38,13 @@ def environment_of(
 def plan_incompatibility(
     backend: str, title: str, version: str, driver: CudaDriver, recorded: Mapping[str, str]
 ) -> str:
-    """Say why a plan cannot run here, or return an empty text.
+    """Say why a plan cannot run here, or return an empty string.
 
     Args:
         backend: key of the version in ``recorded``.
         title: the package's name, for the text.
-        version: of the package here.
-        driver: of this machine.
+        version: version of the package on this machine.
+        driver: this machine's driver.
         recorded: ``environment_of`` of the machine that built the plan; empty for a plan yet to be built.
     """
     if driver.missing:
@@ -79,10 +79,10 @@ def _version_reason(title: str, here: str, there: str, compatible: bool) -> str:
 
 
 def _cuda_reason(here: str, there: str) -> str:
-    """A newer driver runs what an older one's machine built; the other way round nothing is promised."""
+    """A newer driver runs plans from a machine with an older one; the reverse is not guaranteed."""
     if NONE in (here or NONE, there) or _numbers(here) >= _numbers(there):
         return ""
-    return f"it was built where the driver serves CUDA {there}, and the driver here serves {here}"
+    return f"it was built with a driver for CUDA {there}, and the driver here supports CUDA {here}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What the host decides before the device works: how many bytes, and which batch."""
+"""How many bytes a batch needs, and which batch size the device runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Profile:
 
     @classmethod
     def of(cls, shapes: Sequence[Sequence[int]], source: str) -> "Profile":
-        """Read the profile of the input: its least, tuned and greatest shape.
+        """Read the input's profile: its minimum, tuned and maximum shape.
 
         Raises:
-            BundleError: other than three shapes, which differ in nothing but the batch.
+            BundleError: not three shapes that differ in the batch only.
         """
         if len(shapes) != 3 or len({tuple(shape[1:]) for shape in shapes}) != 1:
             raise BundleError(f"{source} has an optimisation profile of shapes {[tuple(s) for s in shapes]}")
@@ -30,19 +30,21 @@ class Profile:
         return cls(least, tuned, greatest)
 
     def run_batch(self, crops: int) -> int:
-        """Return how many crops the device works on: filled up where the plan takes no fewer (DLA).
+        """Return how many crops the device runs; more than given if the plan accepts no fewer (DLA).
 
         Raises:
-            EngineInputError: more crops than the plan takes, or none.
+            EngineInputError: no crops, or more than the plan takes.
         """
         if not 1 <= crops <= self.greatest:
-            raise EngineInputError(f"{crops} crops in one batch; this plan takes 1 to {self.greatest}")
+            raise EngineInputError(
+                f"a batch for this plan must hold 1 to {self.greatest} crops (got {crops})"
+            )
         return max(crops, self.least)
 
 
 @dataclass(frozen=True, slots=True)
 class BufferSizes:
-    """Bytes of one buffer set, on the host and on the device alike."""
+    """Bytes of one buffer set, the same on the host and on the device."""
 
     crops: int
     logits: int
@@ -50,7 +52,7 @@ class BufferSizes:
 
     @classmethod
     def of(cls, spec: EngineSpec, profile: Profile) -> "BufferSizes":
-        """Make room for the greatest batch that may run."""
+        """Return the sizes for the largest batch that may run."""
         batch = profile.run_batch(spec.max_batch)
         height, width, channels = spec.crop_shape
         return cls(batch * height * width * channels, batch * spec.classes * 4, batch * 6 * 8)

@@ -1,7 +1,7 @@
-"""A TensorRT plan at work: two buffer sets, each with its own stream, execution context and CUDA graphs.
+"""Runs a TensorRT plan on two buffer sets, each with its own stream, execution contexts and CUDA graphs.
 
-While one set computes, the other's crops can be copied in: ``submit`` the next batch before ``collect`` of the
-last. ``infer`` is both at once.
+While one set computes, crops can be copied into the other: call ``submit`` for the next batch before ``collect`` for
+the last. ``infer`` does both at once.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class TensorRtEngine:
         self.spec = spec = loaded.spec
         self.profile = profile = loaded.profile
         self.gpu_ms = 0.0
-        """Time on the GPU of the batch that was collected last, its copies included."""
+        """GPU time of the batch that was collected last, copies included."""
         self._context: CudaContext | None = context
         # Runtimes must outlive their plan.
         self._loaded: LoadedPlan | None = loaded
@@ -49,16 +49,16 @@ class TensorRtEngine:
 
     @property
     def sets(self) -> int:
-        """How many batches or frames may be under way at once."""
+        """How many batches or frames may be in flight at once."""
         return SETS
 
     @property
     def graph_failure(self) -> str:
-        """Why batches run without CUDA graphs; empty where they are recorded."""
+        """Why batches run without CUDA graphs; empty if they run with them."""
         return next((one.graphs.failure for one in self._all if one.graphs.failure), "")
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Run and record each batch size on both sets, so that no later batch stops to do so.
+        """Run and record each batch size on both sets, so that no later batch has to.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
@@ -80,10 +80,10 @@ class TensorRtEngine:
         return self.collect(self.submit_frame(frame, maps))
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
-        """Start on a batch; returns its ticket for ``collect``.
+        """Start a batch; returns its ticket for ``collect``.
 
         Raises:
-            EngineInputError: crops that do not fit, the engine is closed, or two batches are under way.
+            EngineInputError: crops that do not fit, the engine is closed, or two batches are in flight already.
             EnvironmentMismatchError: the GPU refused.
         """
         context = self._open_context()
@@ -100,12 +100,11 @@ class TensorRtEngine:
         return ticket
 
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
-        """Start on a frame: it is copied to the GPU once, and one kernel cuts every joint there.
+        """Start a frame: it is copied to the GPU once, and one kernel cuts every joint there.
 
         Args:
             frame: uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous.
-            maps: float64 ``(n, 2, 3)`` of ``core.preprocess.crops_to_image``; the caller has left out joints
-                that leave the frame.
+            maps: float64 ``(n, 2, 3)`` of ``core.preprocess.crops_to_image``, without joints that leave the frame.
 
         Raises:
             EngineInputError, EnvironmentMismatchError: as ``submit``.
@@ -134,10 +133,10 @@ class TensorRtEngine:
         return ticket
 
     def bare_ms(self, crops: int) -> float:
-        """Run the network alone on what the buffers hold and return its time on the GPU, for comparison.
+        """Run only the network, on what the buffers hold, and return its GPU time, for comparison.
 
         Raises:
-            EngineInputError: more crops than the engine takes, or none.
+            EngineInputError: no crops, or more than the engine takes.
         """
         context = self._open_context()
         self.profile.run_batch(crops)
@@ -151,7 +150,7 @@ class TensorRtEngine:
         """Wait for a batch and return its logits, float32 ``(n, classes)``, the caller's to keep.
 
         Raises:
-            EngineInputError: no such batch is under way.
+            EngineInputError: no such batch is in flight.
             EnvironmentMismatchError: the GPU failed.
         """
         context = self._open_context()
@@ -160,12 +159,12 @@ class TensorRtEngine:
         return one.logits_host[: one.count].copy()
 
     def drop(self, ticket: int) -> None:
-        """Give up a batch that is under way; what goes wrong meanwhile is let go."""
+        """Abandon a batch that is in flight; errors are ignored."""
         with suppress(SjiError):
             self.collect(ticket)
 
     def close(self) -> None:
-        """Give back the GPU's memory, even of one that failed; a second call does nothing."""
+        """Release the GPU's memory, even after a failure; a second call does nothing."""
         context, self._context = self._context, None
         if context is None:
             return
@@ -188,7 +187,7 @@ class TensorRtEngine:
 
     def _execute(self, one: BufferSet, execution: Any) -> None:
         if not execution.execute_async_v3(one.stream.handle):
-            why = "it gave no reason" if self._loaded is None else self._loaded.log.latest()
+            why = "no reason was given" if self._loaded is None else self._loaded.log.latest()
             raise EnvironmentMismatchError(f"TensorRT could not start the batch: {why}")
 
     def _start(
@@ -205,14 +204,14 @@ class TensorRtEngine:
         try:
             self._on_gpu(context, timed)
         except BaseException:
-            # What was enqueued before it failed still reads the page-locked memory.
+            # Work that was enqueued before the failure still reads the page-locked memory.
             with suppress(SjiError):
                 self._on_gpu(context, one.stream.synchronize)
             self._turns.give_back(ticket)
             raise
 
     def _finished_ms(self, context: CudaContext, one: BufferSet) -> float:
-        """Wait for a set's work and return its time on the GPU."""
+        """Wait for a set's work and return its GPU time."""
 
         def waited() -> float:
             one.stream.synchronize()
@@ -226,7 +225,7 @@ class TensorRtEngine:
             try:
                 return work()
             except context.errors as error:
-                # Its frames hold streams and page-locked memory, which would outlive the context with it.
+                # The error's frames hold streams and page-locked memory, which must not outlive the context.
                 clear_frames(error.__traceback__)
                 raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
 
@@ -247,7 +246,7 @@ def open_plan(
         return TensorRtEngine(context, load_plan(trt, engine_file, max_batch, backend, precision, content))
 
     try:
-        # After an error what was made on the GPU is freed at once, while its context is current.
+        # After an error, GPU objects are freed at once, while the context is current.
         with context.current(), undisturbed():
             return opened()
     except BaseException:

@@ -1,9 +1,9 @@
 """The execution contexts of one buffer set: one for each batch size, all on the same scratch memory.
 
-A recorded CUDA graph holds on to what its execution context was when it was recorded, and another input shape changes
-that: memory may move, and so may what the kernels are told. So a batch size that is recorded has a context of its own,
-which never takes another shape. NVIDIA advises the same: one context for each graph, the memory shared between them.
-Their work goes to one stream, so no two use that memory at once.
+A recorded CUDA graph refers to its execution context as it was at recording, and another input shape changes that:
+memory and kernel arguments may move. So every batch size that is recorded has a context of its own, which never gets
+another shape. NVIDIA advises the same: one context for each graph, with shared memory. All contexts use one stream, so
+no two use the memory at once.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.runtime.onnx_graph import INPUT_NAME
 
 MAX_OWN = 16
-"""Batch sizes that get a context of their own; others share one, which is never recorded."""
+"""Number of batch sizes that get a context of their own; the others share one, which is never recorded."""
 
 NEAR = 1.25
-"""A batch that nobody prepared for runs as a greater one that was, up to this many times its size: a new context costs
-the line a stop, with TensorRT for RTX one as long as its kernels take to compile."""
+"""A batch size that was not prepared runs as a larger one that was, up to this many times its size: a new context would
+stop the line, with TensorRT for RTX for as long as its kernels take to compile."""
 
 LEAST_SCRATCH = 256
 
 
 def scratch_bytes(trt: Any, plan: Any) -> int:
-    """Return how much memory the contexts of a plan share; 0 where each has its own (8.6)."""
+    """Return how many bytes the contexts of a plan share; 0 if each has its own memory (8.6)."""
     if not hasattr(trt, "ExecutionContextAllocationStrategy"):
         return 0
     size = getattr(plan, "device_memory_size_v2", None)
@@ -35,11 +35,11 @@ class Executions:
 
     Args:
         trt: the package.
-        plan: whose contexts they are.
-        crop_shape: of one crop of the input.
-        addresses: of the input and the output on the device, by name.
-        scratch: address and bytes of the memory that they share; None: each allocates its own.
-        own: batch sizes that get a context of their own; 0 where nothing is recorded.
+        plan: the plan.
+        crop_shape: shape of one crop.
+        addresses: device addresses of the input and the output, by name.
+        scratch: address and bytes of the shared memory; None: each context allocates its own.
+        own: number of batch sizes that get a context of their own; 0 if nothing is recorded.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Executions:
         self._shared: Any = None
 
     def add(self, batch: int) -> None:
-        """Get a context of its own ready for a batch size, where there is room for one more.
+        """Prepare a context for a batch size, unless the maximum number is reached.
 
         Raises:
-            EnvironmentMismatchError: the GPU has no room for it, or TensorRT takes no such batch.
+            EnvironmentMismatchError: the GPU does not have enough memory, or TensorRT refuses the batch size.
         """
         if batch not in self._own and len(self._own) < self._limit:
             made = self._new()
@@ -71,7 +71,7 @@ class Executions:
             self._own[batch] = made
 
     def of(self, batch: int) -> tuple[Any, bool]:
-        """Return a context for a batch size, or for one little greater, and whether it stays so: it may be recorded.
+        """Return a context for a batch size or a slightly larger one, and whether it may be recorded.
 
         Raises:
             EnvironmentMismatchError: as ``add``.
@@ -88,19 +88,21 @@ class Executions:
         return self._shared, False
 
     def clear(self) -> None:
-        """Let go of all contexts."""
+        """Drop all contexts."""
         self._own.clear()
         self._shared = self._plan = None
 
     def _new(self) -> Any:
         execution = self._created()
         if execution is None:
-            raise EnvironmentMismatchError("TensorRT gave no execution context: the GPU has no room for it")
+            raise EnvironmentMismatchError(
+                "TensorRT created no execution context: the GPU does not have enough memory"
+            )
         if self._scratch is not None:
             execution.set_device_memory(*self._scratch)
         for name, address in self._addresses.items():
             if not execution.set_tensor_address(name, address):
-                raise EnvironmentMismatchError(f"TensorRT takes no address for {name}")
+                raise EnvironmentMismatchError(f"TensorRT refuses an address for {name}")
         return execution
 
     def _created(self) -> Any:
@@ -110,8 +112,8 @@ class Executions:
         strategies = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
         if strategies is None:
             return self._plan.create_execution_context(mine)
-        # TensorRT for RTX compiles kernels for a shape when it meets it. Left to itself it does so beside the first
-        # runs, and a recording made meanwhile would keep the slower kernels for ever.
+        # TensorRT for RTX compiles kernels for a shape when it first sees it, by default while the first batches run.
+        # A CUDA graph recorded meanwhile would keep the slower kernels for ever.
         config = self._plan.create_runtime_config()
         config.set_execution_context_allocation_strategy(mine)
         config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
@@ -119,4 +121,4 @@ class Executions:
 
     def _set_batch(self, execution: Any, batch: int) -> None:
         if not execution.set_input_shape(INPUT_NAME, (batch, *self._crop_shape)):
-            raise EnvironmentMismatchError(f"TensorRT takes no batch of {batch}")
+            raise EnvironmentMismatchError(f"TensorRT refuses a batch of {batch}")

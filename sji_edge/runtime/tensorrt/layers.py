@@ -1,4 +1,4 @@
-"""The engine inspector's table: what each layer became, and where Q/DQ kept layers apart."""
+"""Reads the engine inspector's table: what each layer became, and which Q/DQ nodes were not fused."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ def layer_table(text: str) -> list[dict[str, Any]]:
     """Read ``EngineInspector.get_engine_information`` in JSON.
 
     Returns:
-        One row a layer: ``name``, ``kind``, ``inputs`` and ``outputs`` as types, ``tactic``. A plan that was
-        built without details gives names only, with kind and types empty.
+        One row for each layer: ``name``, ``kind``, ``inputs`` and ``outputs`` as types, ``tactic``. A plan that was
+        built without details has names only; kind and types are empty.
 
     Raises:
         ValueError: not the inspector's JSON.
     """
     content = json.loads(text)
     if not isinstance(content, Mapping) or not isinstance(content.get("Layers"), Sequence):
-        raise ValueError("the inspector gave no list of layers")
+        raise ValueError("the inspector returned no list of layers")
     return [_row(layer) for layer in content["Layers"]]
 
 
 def count_types(table: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many layers give each type."""
+    """Return how many layers have each output type."""
     counts: dict[str, int] = {}
     for row in table:
         kind = row["outputs"][0] if row["outputs"] else "unknown"
@@ -45,10 +45,10 @@ def count_types(table: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def unfused(table: Sequence[Mapping[str, Any]]) -> str:
-    """Say which Q/DQ nodes became layers of their own, or return an empty text.
+    """Say which Q/DQ nodes became layers of their own, or return an empty string.
 
-    A Q or DQ that TensorRT could fuse leaves no layer: one that is left costs a pass over memory, and its
-    neighbour runs in float. The quantizing of the network's own input is such a layer by nature.
+    A Q or DQ node that TensorRT could fuse leaves no layer. One that is left costs a pass over memory, and its
+    neighbour runs in float. Quantizing the network's input always takes such a layer.
     """
     left = [row["name"] for row in table if _is_quantizer(row)]
     if len(left) < 2:
@@ -60,7 +60,7 @@ def unfused(table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _is_quantizer(row: Mapping[str, Any]) -> bool:
-    # A fused layer lists its parts joined with "+"; one that quantizes and nothing else stands alone.
+    # A fused layer lists its parts joined with "+"; a layer that only quantizes has a single part.
     name = str(row["name"]).upper()
     return row["kind"].upper() in ("QUANTIZE", "DEQUANTIZE") or (
         "+" not in name

@@ -1,4 +1,4 @@
-"""What TensorRT says while it builds and runs: kept for the bundle, and errors in one line."""
+"""Keeps TensorRT's messages while it builds and runs, for the bundle and for error messages."""
 
 import time
 from functools import cache
@@ -10,7 +10,7 @@ from sji_edge.core.text import one_line
 
 MAX_LINES = 20_000
 MAX_NOTED = 1_000
-"""Errors, and warnings, that are told apart from the lines: an engine may run for months."""
+"""Maximum number of errors, and of warnings, that are kept apart from the lines; an engine may run for months."""
 
 KEPT = 4
 """Errors, warnings and information; TensorRT's verbose lines are left out."""
@@ -26,7 +26,7 @@ class BuildLog:
         self.warnings: list[str] = []
 
     def add(self, level: str, text: str) -> None:
-        """Keep a line; ``level`` is TensorRT's own word for it."""
+        """Keep a line; ``level`` is TensorRT's name for its severity."""
         line = " ".join(text.split())
         seconds = (time.perf_counter_ns() - self._start_ns) / 1e9
         if len(self.lines) < MAX_LINES:
@@ -40,24 +40,24 @@ class BuildLog:
         return "".join(f"{line}\n" for line in self.lines)
 
     def reason(self) -> str:
-        """Return the first error, without the places in TensorRT's own source, or that there was none."""
+        """Return the first error without the places in TensorRT's source, or say that there was none."""
         return self._error(0)
 
     def latest(self) -> str:
-        """Return the last error in the manner of ``reason``."""
+        """Return the last error, as ``reason`` does the first."""
         return self._error(-1)
 
     def _error(self, place: int) -> str:
         if not self.errors:
-            return "it gave no reason"
+            return "no reason was given"
         return one_line(ValueError(self.errors[place].partition(" In ")[0]))
 
 
 def logger_of(trt: Any, log: BuildLog) -> Any:
-    """Return the process's one logger of the package; what it is told goes into ``log`` from now on.
+    """Return the process's only logger for a package; its messages go into ``log`` from now on.
 
-    TensorRT keeps the first logger that it is given, as long as any of its objects lives, whatever it is given
-    later: a second one would be told little, and the first one must not be freed.
+    TensorRT keeps the first logger that it gets as long as any of its objects lives. A second one would receive few
+    messages, and the first one must not be freed.
     """
     logger = _one_logger(trt)
     logger.heard_by = log
@@ -82,27 +82,27 @@ def runtime_of(trt: Any, log: BuildLog) -> Any:
     """Return a runtime of the package.
 
     Raises:
-        EnvironmentMismatchError: it has none here.
+        EnvironmentMismatchError: it has no runtime on this machine.
     """
     try:
         return trt.Runtime(logger_of(trt, log))
-    except TypeError as error:  # its factory gave a null pointer
+    except TypeError as error:  # its factory returned a null pointer
         raise EnvironmentMismatchError(f"TensorRT has no runtime here: {log.reason()}") from error
 
 
 def parser_error(parser: Any, graph: Path) -> BundleError:
-    """Return the parser's errors as one: which operator of the graph, where, and why."""
+    """Return the parser's errors as one error: which operator of the graph, where, and why."""
     found = [parser.get_error(index) for index in range(parser.num_errors)]
     if not found:
         return BundleError(f"TensorRT cannot parse {graph}: it gave no reason")
     first = found[0]
-    # 8.6 numbers the node and names neither it nor its operator.
+    # 8.6 gives the node's number, but neither its name nor its operator.
     name = _text(first, "node_name") or f"number {first.node()}"
     operator = _text(first, "node_operator") or "an operator"
     more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
     return BundleError(
         f"TensorRT cannot parse {graph}: {operator}, node {name}: {one_line(ValueError(first.desc()))}{more}",
-        hint="export the model with sji-edge export; a custom layer must be written with standard ONNX operators",
+        hint="export the model with sji-edge export; custom layers must use standard ONNX operators",
     )
 
 

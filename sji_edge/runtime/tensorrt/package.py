@@ -1,4 +1,4 @@
-"""The two packages behind one backend, and how their versions differ."""
+"""The two TensorRT packages, and how their versions differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,17 +29,17 @@ class Package:
 
         Raises:
             MissingExtraError: it is not installed.
-            EnvironmentMismatchError: it is, but its libraries are not, or it is too old.
+            EnvironmentMismatchError: its libraries are missing, or it is too old.
         """
         try:
             trt = load(self.module, self.title)
         except (ImportError, OSError) as error:
             raise EnvironmentMismatchError(
                 f"{self.title} is installed, but does not load: {one_line(error)}",
-                hint="its libraries come in a package of their own; see docs/tensorrt.md",
+                hint="install its libraries, which are in a package of their own; see docs/how-to/tensorrt.md",
             ) from error
         if not self.ahead_of_time and version_of(trt)[:2] < OLDEST:
-            raise EnvironmentMismatchError(f"{self.title} {trt.__version__} is here; 8.6 or later is needed")
+            raise EnvironmentMismatchError(f"{self.title} must be 8.6 or later (found {trt.__version__})")
         return trt
 
 
@@ -48,14 +48,14 @@ TENSORRT_RTX = Package("tensorrt-rtx", "tensorrt_rtx_bindings", "TensorRT for RT
 
 
 def version_of(trt: Any) -> tuple[int, ...]:
-    """Return the package's version in numbers."""
+    """Return the package's version as numbers."""
     return tuple(int(part) for part in str(trt.__version__).split(".") if part.isdigit())
 
 
 def lean_library(trt: Any) -> str:
     """Return the lean runtime's library, which loads version-compatible plans of its own version.
 
-    Its place in the ``tensorrt-lean-*-libs`` package where that is installed, else its name for the system's loader.
+    That is its path in the ``tensorrt-lean-*-libs`` package if it is installed, else its name for the system's loader.
     """
     name = f"libnvinfer_lean.so.{version_of(trt)[0]}"
     spec = find_spec("tensorrt_lean_libs")
@@ -66,7 +66,7 @@ def lean_library(trt: Any) -> str:
 
 
 def check_device(package: Package, what: str, driver: CudaDriver | None = None) -> CudaDriver:
-    """Return the driver's facts where there is a GPU.
+    """Return the driver's facts if there is a GPU.
 
     Raises:
         EnvironmentMismatchError: ``what`` needs a GPU, and there is none.
@@ -75,20 +75,20 @@ def check_device(package: Package, what: str, driver: CudaDriver | None = None) 
     if driver.missing:
         raise EnvironmentMismatchError(
             f"{package.title} cannot {what} here: {driver.missing}",
-            hint="sji-edge doctor says what is there; --backend openvino needs no GPU",
+            hint="sji-edge doctor shows what this machine has; the backend openvino needs no GPU",
         )
     return driver
 
 
 def network_flags(trt: Any) -> int:
-    """Return the flags of a new network: strongly typed where that exists, else with an explicit batch."""
+    """Return the flags for a new network: strongly typed if that exists, else with an explicit batch."""
     kinds = trt.NetworkDefinitionCreationFlag
     flag = getattr(kinds, "STRONGLY_TYPED", None)
     return 1 << int(flag if flag is not None else kinds.EXPLICIT_BATCH)
 
 
 def precision_flags(trt: Any, precision: str) -> list[Any]:
-    """Return the builder flags that a precision needs: none where networks are strongly typed, as from 10 on."""
+    """Return the builder flags for a precision; none if networks are strongly typed (from version 10)."""
     if hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
         return []
     names = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",)}[precision]
@@ -109,7 +109,7 @@ def capability_values(trt: Any, capabilities: Sequence[str]) -> list[Any]:
     for capability in capabilities:
         if capability not in known:
             raise UsageError(
-                f"TensorRT for RTX {trt.__version__} builds for no GPU of compute capability {capability}",
+                f"TensorRT for RTX {trt.__version__} cannot build for compute capability {capability}",
                 hint=nearest(capability, known),
             )
     return [known[capability] for capability in capabilities]

@@ -1,4 +1,4 @@
-"""A plan as it is loaded: what it takes and gives, and its optimisation profile."""
+"""Loads a plan and reads its input, output and optimisation profile."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from sji_edge.runtime.tensorrt.package import lean_library
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """A plan of a package, the runtimes that must outlive it, and what TensorRT says of it from now on."""
+    """A loaded plan, the runtimes that must outlive it, and TensorRT's log from now on."""
 
     trt: Any
     runtimes: tuple[Any, ...]
@@ -37,18 +37,18 @@ def load_plan(
         max_batch: largest batch that the engine will be given.
         backend: the backend's name.
         precision: the plan's precision.
-        content: the file's bytes where they are known already.
+        content: the file's bytes, if the caller has read them already.
 
     Raises:
-        BundleError: not readable, not a plan of this package's version, or of another input.
-        EnvironmentMismatchError: TensorRT has no runtime here.
+        BundleError: not readable, not a plan of this package's version, or one with another input.
+        EnvironmentMismatchError: TensorRT has no runtime on this machine.
     """
     data = read_bounded(engine_file, MAX_ENGINE_BYTES, error=BundleError) if content is None else content
     log = BuildLog()
     runtimes: tuple[Any, ...] = (runtime_of(trt, log),)
     plan = runtimes[0].deserialize_cuda_engine(data)
     if plan is None:
-        # A version-compatible plan of another version: a bundle holds no code, so its lean runtime is installed here.
+        # Perhaps a version-compatible plan of another version: its lean runtime must be installed, not in the bundle.
         lean = runtimes[0].load_runtime(lean_library(trt))
         if lean is not None:
             runtimes, plan = (*runtimes, lean), lean.deserialize_cuda_engine(data)
@@ -61,7 +61,7 @@ def load_plan(
 def described(
     plan: Any, source: Path, max_batch: int, backend: str, precision: str
 ) -> tuple[EngineSpec, Profile]:
-    """Return what a plan takes and gives, held to our graphs' names and types, and its profile."""
+    """Return a plan's spec and profile; its names and types must be those of our graphs."""
     names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
     ports = [(name, type_name(plan.get_tensor_dtype(name))) for name in names]
     inputs = [port for port in ports if plan.get_tensor_mode(port[0]).name == "INPUT"]
@@ -72,7 +72,7 @@ def described(
     )
     if max_batch > profile.greatest:
         raise BundleError(
-            f"{source} takes at most {profile.greatest} crops, its manifest says {max_batch}",
+            f"{source} takes at most {profile.greatest} crops, but its manifest says {max_batch}",
             hint="build it again with sji-edge build-engine",
         )
     crops, logits = (dimensions(plan.get_tensor_shape(name)) for name in (INPUT_NAME, OUTPUT_NAME))

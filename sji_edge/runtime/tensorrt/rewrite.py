@@ -1,4 +1,4 @@
-"""The one rewriting that a card needs: TensorRT for RTX has no FP32 matrix product for Turing."""
+"""Rewrites graphs for Turing cards, for which TensorRT for RTX has no FP32 matrix product."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,20 @@ from sji_edge.core.extras import load
 
 
 def without_gemm(graph: Path, target: Path) -> Path:
-    """Write a graph whose ``Gemm`` nodes are 1x1 convolutions, which compute the same; returns ``target``.
+    """Write a graph with 1x1 convolutions in place of ``Gemm`` nodes, which computes the same; returns ``target``.
 
-    TensorRT for RTX 1.7 builds FP32 convolutions for compute capability 7.5, and no FP32 ``Gemm``. Only what a
-    classifier's head uses is rewritten: ``Y = X W^T + B``. Any other ``Gemm`` stays, and the build says so.
+    TensorRT for RTX 1.7 builds FP32 convolutions for compute capability 7.5, but no FP32 ``Gemm``. Only the form that a
+    classifier's head uses is rewritten: ``Y = X W^T + B``. Any other ``Gemm`` stays, and the build fails on it.
 
     Args:
         graph: an ONNX file.
-        target: where the rewritten one goes.
+        target: file for the rewritten graph.
 
     Raises:
         MissingExtraError: ``onnx`` is not installed.
     """
     onnx: Any = load("onnx", "an engine for compute capability 7.5")
-    # Weights outside the file stay outside: TensorRT's parser refuses them.
+    # Weights in other files are not loaded; TensorRT's parser refuses them.
     model = onnx.load(graph, load_external_data=False)
     axes = onnx.helper.make_tensor("sji_edge_space_axes", onnx.TensorProto.INT64, [2], [2, 3])
     nodes: list[Any] = []

@@ -155,7 +155,7 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     "a file outside in the manifest": (
         lambda own, _: _edit(own, files={"../x": {"sha256": "0" * 64, "size": 0}}),
         5,
-        "no file name of a bundle",
+        "a bundle cannot hold a file called",
     ),
     "a backend that is not known": (lambda own, _: _edit(own, backend="npu"), 5, "unknown backend 'npu'"),
     "a precision that the device lacks": (lambda own, _: _edit(own, precision="bf16"), 5, "cannot run here"),

@@ -59,7 +59,7 @@ def test_two_batches_may_be_under_way_and_no_third(parts, bindings) -> None:
     engine, _, _ = parts(None, bindings)
     batches = [crops(4, seed=seed) for seed in range(3)]
     first, second = engine.submit(batches[0]), engine.submit(batches[1])
-    with pytest.raises(EngineInputError, match="2 batches are under way"):
+    with pytest.raises(EngineInputError, match="2 batches are in flight"):
         engine.submit(batches[2])
     np.testing.assert_allclose(engine.collect(second), formula(batches[1]), atol=2e-5)
     np.testing.assert_allclose(engine.collect(first), formula(batches[0]), atol=2e-5)
@@ -106,7 +106,7 @@ def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> N
     engine, context, plan = parts()
     plan.fails = True
     for _ in range(3):
-        with pytest.raises(EnvironmentMismatchError, match="could not start the batch: it gave no reason"):
+        with pytest.raises(EnvironmentMismatchError, match="could not start the batch: no reason was given"):
             engine.infer(crops(2))
     # Nothing that was enqueued before it failed still reads the page-locked memory.
     assert not [stream for stream in context.streams if stream.work]
@@ -202,7 +202,7 @@ def test_a_gpu_without_room_is_said_at_once_and_nothing_is_kept(room: int, monke
     if room >= 8:
         open_plan(PACKAGES["10"], Path("x.plan"), **how).close()
     else:
-        with pytest.raises(EnvironmentMismatchError, match="no room"):
+        with pytest.raises(EnvironmentMismatchError, match=r"does not have|cannot allocate|no room"):
             open_plan(PACKAGES["10"], Path("x.plan"), **how)
     # It checks that no page-locked memory outlives it.
     assert context.closed
