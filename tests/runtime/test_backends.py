@@ -147,8 +147,8 @@ def test_same_crops_give_the_same_bits_and_stay_untouched(name: str, graph: Path
         (np.zeros((1, SIDE, SIDE + 1, 1), np.uint8), "this engine takes"),
         (np.zeros((SIDE, SIDE, 1), np.uint8), "this engine takes"),
         (np.zeros((1, SIDE, SIDE, 3), np.uint8), "this engine takes"),
-        (np.zeros((0, SIDE, SIDE, 1), np.uint8), "0 crops"),
-        (np.zeros((33, SIDE, SIDE, 1), np.uint8), "33 crops"),
+        (np.zeros((0, SIDE, SIDE, 1), np.uint8), r"got 0\b"),
+        (np.zeros((33, SIDE, SIDE, 1), np.uint8), "got 33"),
         (np.zeros((8, SIDE, SIDE, 1), np.uint8)[::2], "contiguous"),
     ],
 )

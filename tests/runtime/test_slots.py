@@ -23,7 +23,7 @@ def test_sets_take_turns_and_are_never_used_twice_at_once() -> None:
 
 
 def test_no_set_at_all_is_a_mistake_of_ours() -> None:
-    with pytest.raises(ValueError, match="no set"):
+    with pytest.raises(ValueError, match="at least one set"):
         Turns([])
 
 

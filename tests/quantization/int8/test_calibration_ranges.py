@@ -74,7 +74,7 @@ def test_a_training_image_that_is_held_out_too_is_refused_and_nothing_is_left(tm
         for path in (dataset.root / "train" / name).iterdir():
             (dataset.root / "test" / name / f"copy{path.name}").write_bytes(path.read_bytes())
     leaking = FolderDataset.open(dataset.root)
-    with pytest.raises(DataError, match="stands in a held-out split, too"):
+    with pytest.raises(DataError, match="is in a held-out split too"):
         make(tmp_path, leaking)
     assert not (tmp_path / "calibration" / "set").exists()
     assert not (tmp_path / "calibration").exists()

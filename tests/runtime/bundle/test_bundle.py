@@ -180,7 +180,7 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
 def test_a_manifest_that_names_a_file_outside_is_refused(name: str, folder: Path) -> None:
     entry = {"sha256": "0" * 64, "size": 0}
     _edit(folder, lambda manifest: manifest["files"].update({name: entry}))
-    _refused(folder, BundleError, "no file name of a bundle")
+    _refused(folder, BundleError, "a bundle cannot hold a file called")
 
 
 @pytest.mark.parametrize("name", ["../x", "model.onnx", "engine.plan"])

@@ -216,4 +216,4 @@ def test_int8_of_full_range_is_refused_where_the_kernels_saturate(
 ) -> None:
     said = int8_incompatibility({"int8_weight_bits": bits}, facts)
     assert bool(said) == refused
-    assert not refused or ("an older one" in said and "--weight-bits 7" in said)
+    assert not refused or ("an older one" in said and "7 weight bits" in said)

@@ -74,7 +74,7 @@ def test_an_unsigned_bundle_is_refused(folder: Path, keys: tuple[Path, Path]) ->
 
 def test_another_key_is_refused(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
-    _refused(folder, make_keys(tmp_path / "other.pem")[0], "signed by another key")
+    _refused(folder, make_keys(tmp_path / "other.pem")[0], "was not signed with the key")
 
 
 def test_a_manifest_altered_after_signing_is_refused(folder: Path, keys: tuple[Path, Path]) -> None:
@@ -82,7 +82,7 @@ def test_a_manifest_altered_after_signing_is_refused(folder: Path, keys: tuple[P
     content = json.loads((folder / "manifest.json").read_text())
     content["thresholds"] = {"lower": 1.0, "upper": 1.0}
     (folder / "manifest.json").write_text(json.dumps(content))
-    _refused(folder, keys[1], "signed by another key")
+    _refused(folder, keys[1], "was not signed with the key")
 
 
 def test_the_signature_pins_every_other_file(folder: Path, keys: tuple[Path, Path]) -> None:
@@ -117,7 +117,7 @@ def test_a_manifest_cannot_list_its_own_signature(folder: Path) -> None:
 
 def test_a_key_of_another_kind_is_refused(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     sign(folder, (folder / "manifest.json").read_bytes(), keys[0])
-    _refused(folder, keys[0], "holds no such key", UsageError)
+    _refused(folder, keys[0], "is not a readable key", UsageError)
     _refused(folder, tmp_path / "none.pem", "cannot read", UsageError)
     other = tmp_path / "x.pem"
     for data in (b"", b"text", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"x" * 99999):
@@ -126,12 +126,12 @@ def test_a_key_of_another_kind_is_refused(folder: Path, keys: tuple[Path, Path],
             open_bundle(folder, require_signature=other)
     form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     other.write_bytes(ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*form))
-    _refused(folder, other, "no Ed25519 public key", UsageError)
+    _refused(folder, other, "not an Ed25519 public key", UsageError)
     rsa_key = rsa.generate_private_key(65537, 2048)
     other.write_bytes(
         rsa_key.private_bytes(form[0], serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    with pytest.raises(UsageError, match="no Ed25519 private key"):
+    with pytest.raises(UsageError, match="not an Ed25519 private key"):
         sign(folder, (folder / "manifest.json").read_bytes(), other)
 
 

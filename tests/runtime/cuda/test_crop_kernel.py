@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -147,12 +148,12 @@ def test_a_launch_covers_every_pixel_of_every_crop() -> None:
         (np.zeros((0, 4), np.uint8), np.zeros((1, 2, 3)), "empty"),
         (np.zeros((4, 4), np.uint8), np.zeros((1, 3, 3)), "crop maps"),
         (np.zeros((4, 4), np.uint8), np.zeros((1, 2, 3), np.float32), "float32"),
-        (np.zeros((4, 4), np.uint8), np.zeros((0, 2, 3)), "0 crops"),
-        (np.zeros((4, 4), np.uint8), np.zeros((9, 2, 3)), "9 crops"),
+        (np.zeros((4, 4), np.uint8), np.zeros((0, 2, 3)), "(got 0)"),
+        (np.zeros((4, 4), np.uint8), np.zeros((9, 2, 3)), "(got 9)"),
         (np.zeros((4, 8), np.uint8)[:, ::2], np.zeros((1, 2, 3)), "contiguous"),
         (np.zeros((4, 4), np.uint8), np.full((1, 2, 3), np.nan), "finite"),
     ],
 )
 def test_what_the_kernel_cannot_take_is_refused(frame: np.ndarray, maps: np.ndarray, says: str) -> None:
-    with pytest.raises(EngineInputError, match=says):
+    with pytest.raises(EngineInputError, match=re.escape(says)):
         launch_of(frame, maps, (8, 8, 1), max_batch=8)

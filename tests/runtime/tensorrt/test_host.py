@@ -44,7 +44,7 @@ def test_the_same_machine_runs_its_own_plan() -> None:
         (machine(), "11.4", "11.4 is installed"),
         (machine(capability="8.9"), "10.16.1", "compute capability 8.6, and A2000 has 8.9"),
         (machine(name="A4000"), "10.16.1", "built on A2000, and this is A4000"),
-        (machine(cuda="12.8"), "10.16.1", "driver serves CUDA 13.0, and the driver here serves 12.8"),
+        (machine(cuda="12.8"), "10.16.1", "a driver for CUDA 13.0, and the driver here supports CUDA 12.8"),
     ],
 )
 def test_every_mismatch_is_refused_with_what_differs(here: CudaDriver, version: str, says: str) -> None:
@@ -118,7 +118,7 @@ def test_the_log_gives_the_first_error_without_tensorrts_own_source_lines() -> N
     assert log.reason() == "Cannot compile 'node'."
     assert log.warnings == ["careful now"]
     assert len(log.text().splitlines()) == 4
-    assert BuildLog().reason() == "it gave no reason"
+    assert BuildLog().reason() == "no reason was given"
 
 
 def test_a_log_of_months_stays_bounded() -> None:

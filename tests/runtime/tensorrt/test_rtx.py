@@ -255,7 +255,7 @@ def test_what_the_package_has_not_is_refused_before_the_build(tmp_path: Path) ->
             backend(**{option: True}).build(graph, tmp_path / "e.plan", **target)
     with pytest.raises(UsageError, match="DLA"):
         backend(dla=0).build(graph, tmp_path / "e.plan", **target)
-    with pytest.raises(UsageError, match="tuned"):
+    with pytest.raises(UsageError, match="to tune for"):
         backend(opt_batch=9).build(graph, tmp_path / "e.plan", **target)
     with pytest.raises(UsageError, match="unknown precision"):
         backend().build(graph, tmp_path / "e.plan", precision="fp31", max_batch=8)
