@@ -53,12 +53,12 @@ def test_only_pydantics_own_prefix_is_removed():
         (
             TensorRtOptions,
             {"compute_capabilities": ("8.6", "8")},
-            "--compute-capability: '8' is no compute capability such as 8.6",
+            "--compute-capability: a compute capability must look like 8.6 (got '8')",
         ),
         (
             TensorRtOptions,
             {"compute_capabilities": ("8.6", "8.6")},
-            "a compute capability stands twice",
+            "duplicate compute capability",
         ),
     ],
 )
