@@ -19,6 +19,7 @@ from sji_edge.core.images.quiet import quiet_opencv
 from sji_edge.core.images.tiff_header import BIG_TIFF
 from sji_edge.core.images.tiff_header import MAGIC as TIFF_MAGIC
 from sji_edge.core.preprocess import Image, to_channels
+from sji_edge.core.text import one_line
 
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
@@ -105,15 +106,15 @@ def decode_image(
     try:
         with quiet_opencv():
             image = READERS[header.kind][1](data, header)
+        if image.shape[:2] != (header.height, header.width):
+            raise _damaged(name, "its decoded size differs from its header")
+        return as_uint8(upright(image, header.orientation), name, colour, bit_depth)
     except DamagedImageError as error:
         raise _damaged(name, error) from error
     except cv2.error as error:
-        raise _damaged(name, f"OpenCV says {error.err!r}") from error
+        raise _damaged(name, f"OpenCV says {one_line(error)!r}") from error
     except MemoryError as error:
         raise DataError(f"{name} needs more memory than this machine has free") from error
-    if image.shape[:2] != (header.height, header.width):
-        raise _damaged(name, "its decoded size differs from its header")
-    return as_uint8(upright(image, header.orientation), name, colour, bit_depth=bit_depth)
 
 
 def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> ImageHeader:

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sji_edge.core.errors import DataError, EnvironmentMismatchError
+from sji_edge.core.errors import DataError, EnvironmentMismatchError, SourceError
 from sji_edge.core.images.quiet import quiet_opencv
 from sji_edge.core.images.read import as_uint8
 from sji_edge.core.protocols import Frame
+from sji_edge.core.text import one_line
 from sji_edge.streams.ffmpeg_log import FFMPEG_LOG
 
 MOTION_JPEG = frozenset(
@@ -55,9 +56,18 @@ def open_capture(
 
 
 def read_capture(capture: cv2.VideoCapture) -> NDArray[np.generic] | None:
-    """Read the next frame; None at the end, or when the device does not answer in time."""
-    with quiet_opencv():
-        there, image = capture.read()
+    """Read the next frame; None at the end, or when the device does not answer in time.
+
+    Raises:
+        SourceError: OpenCV failed, for example for want of memory.
+    """
+    try:
+        with quiet_opencv():
+            there, image = capture.read()
+    except (cv2.error, MemoryError) as error:
+        raise SourceError(
+            f"a frame cannot be read: {one_line(error)}", hint="check the frame size"
+        ) from error
     return image if there else None
 
 

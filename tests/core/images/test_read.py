@@ -250,3 +250,12 @@ def test_the_header_tells_the_size_of_every_format():
     for suffix in FORMATS:
         header = read_header(encoded(suffix, picture(33, 47)), "x")
         assert (header.width, header.height) == (47, 33), suffix
+
+
+def test_an_image_that_needs_more_memory_than_there_is_is_an_error_of_that_image(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("sji_edge.core.images.read.upright", fail)
+    with pytest.raises(DataError, match="x needs more memory than this machine has free"):
+        decode_image(encoded(".png", picture()), "x")

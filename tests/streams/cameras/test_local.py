@@ -107,3 +107,30 @@ def test_what_a_device_lost_and_could_not_give_is_said_by_the_frame():
     assert (second.pixels, second.error, second.missed) == (None, "half a picture", 1)
     assert third.pixels is None
     assert "float32" in third.error
+
+
+class RawCapture:
+    """A capture that hands out a webcam's JPEG images as they came over the cable, as OpenCV does on request."""
+
+    def __init__(self, images):
+        self._images = iter(images)
+
+    def read(self):
+        data = next(self._images, None)
+        return data is not None, None if data is None else np.frombuffer(data, np.uint8)[None]
+
+    def release(self):
+        pass
+
+
+def test_a_damaged_image_of_a_webcam_is_an_error_of_that_frame_alone():
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8), (5, 5), 0)
+    good = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_RST_INTERVAL, 8])[1].tobytes()
+    bad = good[:9000] + bytes(200) + good[9200:]
+    grabber = CaptureGrabber(RawCapture([good, bad, good]), "camera0")
+    first, second, third = (grabber.grab() for _ in range(3))
+    assert first.image.shape == third.image.shape == (300, 300, 3)
+    assert second.image is None
+    assert "image 2 of camera0 cannot be decoded" in second.error
+    with pytest.raises(SourceError, match="lost after 3 frames"):
+        grabber.grab()
