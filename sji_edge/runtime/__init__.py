@@ -1,4 +1,4 @@
-"""Engines on the edge: the bundle, and one file per backend."""
+"""Runs engines on the edge: bundles, and the backends that open them."""
 
 from sji_edge.core.registry import Registry
 

@@ -107,7 +107,7 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
     manifest = read_calibration_manifest(folder)
     files = [folder / CROPS / crop.file for crop in manifest.crops]
     for file, crop in zip(files, manifest.crops, strict=True):
-        if not file.is_file() or sha256_of(file) != crop.sha256:
+        if not file.is_file() or _hash_of(file) != crop.sha256:
             raise DataError(
                 f"{file} {'was altered since the set was made' if file.is_file() else 'is missing'}",
                 hint="make the set again with sji-edge calibrate",
@@ -120,6 +120,13 @@ def read_calibration_set(folder: Path, spec: PreprocessSpec) -> tuple[NDArray[np
             hint="make the set again from real joints",
         )
     return crops, manifest
+
+
+def _hash_of(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
 
 
 def _audit(

@@ -1,1 +1,1 @@
-"""From an exported model to a released engine bundle."""
+"""Builds engines: from an exported model to a released bundle."""

@@ -29,7 +29,7 @@ from sji_edge.workflows.build.write_bundle import Built, release
 
 TENSORRT_BACKENDS = ("tensorrt", "tensorrt-rtx")
 CPU_HALVES = {"openvino": ("bf16",), "onnxruntime": ()}
-"""CPU backends compute FP16 graphs in float32: for them it is a storage type, and ``auto`` leaves it out."""
+"""CPU backends compute FP16 graphs in float32; FP16 only stores weights there, and ``auto`` leaves it out."""
 
 Step = Callable[[str], None]
 
@@ -65,7 +65,7 @@ def build(settings: BuildSettings, step: Step) -> Built:
     backend = _backend(settings, step)
     card = card_in_graph(settings.model)
     golden = read_golden(settings.model.parent / GOLDEN, card)
-    # Before minutes of work; without a name the folder is free by construction.
+    # Checked before minutes of work; the default name is always free.
     check_new_folder(settings.engines / (settings.name or fresh_name(settings.engines, card.name)))
     saturates = saturates_int8() and settings.backend not in TENSORRT_BACKENDS
     weight_bits = settings.weight_bits or (7 if saturates else 8)
@@ -135,7 +135,7 @@ def _next(ladder: Ladder, *, passed: bool) -> Candidate | None:
 
 
 def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tuple[dict[str, Any], Ladder]:
-    """Return what the manifest says of the calibration, and the candidates."""
+    """Return the manifest's facts about the calibration, and the candidates to try."""
     calibration: dict[str, Any] = {}
     crops = np.empty((0, *bench.card.preprocess.shape), np.uint8)
     if settings.precision in ("auto", "int8"):
@@ -168,7 +168,7 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
 
 
 def _halves(backend: Backend) -> tuple[str, ...]:
-    """Return the 16-bit floats that a backend computes in on this device."""
+    """Return the 16-bit types that a backend computes in on this device."""
     halves = CPU_HALVES.get(backend.name, ("fp16",))
     return tuple(name for name in halves if name == "fp16" or not backend.incompatibility(name, {}))
 

@@ -1,1 +1,1 @@
-"""Engines that exist already: proved on this machine, rebuilt for it, checked against their golden crops."""
+"""Handles engines that exist: opens, verifies, releases, rebuilds, packs and signs them."""
