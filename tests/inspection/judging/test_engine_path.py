@@ -136,3 +136,14 @@ def test_an_engine_of_other_classes_is_refused_at_once(device) -> None:
             "run",
             on_device=True,
         )
+
+
+def test_joint_that_nobody_can_see_is_an_error_although_only_the_device_has_its_crop(device) -> None:
+    judge, _ = device()
+    frame = board_image(dict.fromkeys(PLACES, 90))
+    x, y = PLACES["J2"]
+    frame[y - 20 : y + 21, x - 20 : x + 21] = 30
+    record = judge.judge(frame_of(frame)).record
+    found = {joint.refdes: (joint.verdict, joint.cause) for joint in record.joints}
+    assert found.pop("J2") == (Verdict.ERROR, Cause.HIDDEN)
+    assert set(found.values()) == {(Verdict.FAIL, "")}
