@@ -14,10 +14,10 @@ With a golden image, cells and lines that are flat or dead there too do not coun
 ``MAX_FLAT_WITH_GOLDEN`` of all cells are flat; and the contrast must be ``MIN_GOLDEN_CONTRAST`` of golden's.
 
 No real joint is reported as hidden: 946 for training and 238 for validation, in crops of 16 to 224 pixels a side, 317
-for test, and 1800 on whole boards. At 84 x 84, at most 12 % of a joint's cells are flat, no line is dead, and the contrast
-is at least 4.3 levels and 0.21 of golden's. The limits also hold for the 800 test-board joints at 0.5 to 1.3 times the
-gain, and as JPEG of quality 70 or more. At quality 60, 8 of the 800 are reported; a blur of 2 pixels, 21. Of the small
-validation images, one is reported at JPEG quality 80.
+for test, and 1800 on whole boards. At 84 x 84, at most 12 % of a joint's cells are flat, no line is dead, and the
+contrast is at least 4.3 levels and 0.21 of golden's. The limits also hold for the 800 test-board joints at 0.5 to 1.3
+times the gain, and as JPEG of quality 70 or more. At quality 60, 8 of the 800 are reported; a blur of 2 pixels, 21.
+Of the small validation images, one is reported at JPEG quality 80.
 
 Covers on 119 validation joints, at grey levels 0, 40, 128 and 255: a blank or repeated band is always found if it hides
 20 % of the joint (99.6 % of those that hide 15 %), a square or disc if it hides 45 % (squares of 35 %: 80 %, discs of
