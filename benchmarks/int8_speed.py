@@ -2,7 +2,7 @@
 
     python benchmarks/int8_speed.py runs/efficientnet_lite0-alpha-js runs/resnet18-ce --threads 2
 
-Each run must be exported. The INT8 graph is the plain one, every layer quantised, made here from the run's
+Each run must be exported. The INT8 graph is the plain one, every layer quantized, made here from the run's
 golden crops: what is timed is the speed of the graph, whatever a gate would say of its decisions. Before the
 clock starts, PyTorch and the f32 engine must agree, and the INT8 engine must answer much the same.
 
@@ -93,7 +93,7 @@ def measure(run: Path, threads: int, seconds: float) -> list[str]:
 def _int8(run: Path, golden: Golden, folder: Path) -> Path:
     scheme = scheme_for("openvino", 7 if saturates_int8() else 8)
     quantizer = Quantizer(onnx.load(run / "model.onnx"), golden.crops[:CALIBRATION_CROPS], scheme)
-    onnx.save(quantizer.quantise(), folder / "int8.onnx")
+    onnx.save(quantizer.quantize(), folder / "int8.onnx")
     return folder / "int8.onnx"
 
 

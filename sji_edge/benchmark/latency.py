@@ -27,14 +27,14 @@ class Latency(FrozenModel):
 
     @classmethod
     def of(cls, durations_ns: Sequence[int], batch: int) -> "Latency":
-        """Summarise all durations, none left out.
+        """Summarize all durations, none left out.
 
         Args:
             durations_ns: one for each call.
             batch: crops in each call.
 
         Raises:
-            GateError: there is no call to summarise.
+            GateError: there is no call to summarize.
         """
         if not durations_ns:
             raise GateError("no call was measured, so there is nothing to report")

@@ -26,7 +26,7 @@ MAX_LOGIT_ERROR = 1e-3
 def export_run(run: Path) -> Path:
     """Export a run to ``RUN/model.onnx`` and compare it with PyTorch's golden logits.
 
-    Batch normalisation and the scale of the input are folded into the convolutions. The graph casts and
+    Batch normalization and the scale of the input are folded into the convolutions. The graph casts and
     transposes the crops and subtracts their mean, so the engine takes camera bytes.
 
     Args:

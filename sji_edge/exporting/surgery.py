@@ -1,4 +1,4 @@
-"""Folds the input's normalisation into the first convolution, as far as that is exact.
+"""Folds the input's normalization into the first convolution, as far as that is exact.
 
 Dividing by a constant and then convolving equals convolving with a divided kernel, even with padding: zeros stay zeros.
 The mean is not folded: the convolution pads with zeros *after* the subtraction, which correspond to mean-grey pixels

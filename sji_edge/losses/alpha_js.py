@@ -109,7 +109,7 @@ class AlphaJSLoss(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the penalised cross-entropy of each joint, in nats."""
+        """Return the penalized cross-entropy of each joint, in nats."""
         del features
         penalty = legacy_double_softmax if self.legacy_double_softmax else alpha_js_divergence
         cross_entropy = functional.cross_entropy(wide(logits), targets, reduction="none")

@@ -23,7 +23,7 @@ class ConfidencePenalty(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the penalised cross-entropy of each joint, in nats."""
+        """Return the penalized cross-entropy of each joint, in nats."""
         del features
         log_p = functional.log_softmax(wide(logits), dim=-1)
         entropy = -(log_p.exp() * log_p).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""Logit normalisation (Wei et al., ICML 2022, "Mitigating Neural Network Overconfidence")."""
+"""Logit normalization (Wei et al., ICML 2022, "Mitigating Neural Network Overconfidence")."""
 
 import torch
 from torch.nn import functional
@@ -28,7 +28,7 @@ class LogitNorm(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the cross-entropy of each joint's normalised logits, in nats."""
+        """Return the cross-entropy of each joint's normalized logits, in nats."""
         del features
         z = wide(logits)
         length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)

@@ -10,7 +10,7 @@ class MarginLabelSmoothing(JointLoss):
     """Cross-entropy + λ Σ_k max(0, max_j z_j − z_k − m), on logits z.
 
     Args:
-        margin: distance m between logits without penalty, ≥ 0; 0 penalises like label smoothing.
+        margin: distance m between logits without penalty, ≥ 0; 0 penalizes like label smoothing.
         weight: λ ≥ 0.
 
     Raises:
@@ -25,7 +25,7 @@ class MarginLabelSmoothing(JointLoss):
     def per_joint(
         self, logits: torch.Tensor, targets: torch.Tensor, features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the penalised cross-entropy of each joint, in nats."""
+        """Return the penalized cross-entropy of each joint, in nats."""
         del features
         z = wide(logits)
         excess = functional.relu(z.amax(dim=-1, keepdim=True) - z - self.margin).sum(dim=-1)

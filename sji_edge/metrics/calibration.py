@@ -103,7 +103,7 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 def calibrated_cross_entropy(logits: Floats, labels: Labels) -> float:
     """Return the cross-entropy in nats against Platt's targets, at the best temperature.
 
-    It does not depend on the scale of the logits, which a regularised loss shrinks.
+    It does not depend on the scale of the logits, which a regularized loss shrinks.
     """
     z = logits.astype(np.float64) / fit_temperature(logits, labels)
     top = z.max(axis=1, keepdims=True)

@@ -40,7 +40,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b), for 0 < x < 1 and a, b > 0."""
+    """Return the regularized incomplete beta function I_x(a, b), for 0 < x < 1 and a, b > 0."""
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     front = math.exp(log_front)
     # The continued fraction converges fast on this side of the mean; the other follows by symmetry.

@@ -1,4 +1,4 @@
-"""Summarise one split with the figures that a card or a report holds."""
+"""Summarize one split with the figures that a card or a report holds."""
 
 from typing import Any, NamedTuple
 

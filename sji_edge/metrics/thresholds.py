@@ -35,7 +35,7 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     """Choose thresholds on held-out joints.
 
     ``upper`` has the best expected F1 of the defect class when scores are disturbed by logistic noise of
-    ``SOFTNESS`` logits. This keeps it away from dense scores, so that a quantised engine flips few verdicts.
+    ``SOFTNESS`` logits. This keeps it away from dense scores, so that a quantized engine flips few verdicts.
     ``lower`` limits escapes: it lets at most ``max_escape`` of the defects pass, as long as that sends no more than
     ``MAX_REVIEW_SHARE`` of the good joints to REVIEW. It also lies just above all but ``REVIEW_SHARE`` of the good
     joints, so that scores where no joints were seen give REVIEW, not PASS.

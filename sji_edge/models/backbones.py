@@ -31,7 +31,7 @@ DOWNLOAD_TIMEOUT_S = 20.0
 LITE_BGR = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
-def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation, BGR, of pixels in [0, 1], that an architecture was pretrained with."""
     return LITE_BGR if name in EFFICIENTNET_LITES else IMAGENET_BGR
 
@@ -63,7 +63,7 @@ def takes_imagenet(name: str, side: int) -> bool:
 def build_backbone(
     name: str, classes: int, channels: int, image_size: tuple[int, int], imagenet: bool
 ) -> nn.Module:
-    """Return a classifier from normalised BGR or grey images to logits.
+    """Return a classifier from normalized BGR or grey images to logits.
 
     Args:
         name: ``efficientnet_lite0`` to 2 or a classifier of torchvision; a ResNet's may end in ``+cbam``
@@ -148,7 +148,7 @@ def _torchvision_model(name: str, image_size: tuple[int, int], imagenet: bool) -
             if hasattr(model, auxiliary):
                 setattr(model, auxiliary, None)
     if hasattr(model, "transform_input"):
-        # Its input transform would undo a normalisation that we do not apply.
+        # Its input transform would undo a normalization that we do not apply.
         model.transform_input = False  # type: ignore[assignment]
     return model
 

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from sji_edge.core.card import PreprocessSpec
-from sji_edge.models.backbones import build_backbone, normalisation
+from sji_edge.models.backbones import build_backbone, normalization
 
 
 class JointClassifier(nn.Module):
-    """A backbone behind its input normalisation.
+    """A backbone behind its input normalization.
 
     Args:
         architecture: name of a backbone, see ``build_backbone``.
@@ -28,9 +28,9 @@ class JointClassifier(nn.Module):
             architecture, classes, spec.channels, (spec.height, spec.width), imagenet=imagenet
         )
         self.architecture = architecture
-        mean, std = normalisation(architecture)
+        mean, std = normalization(architecture)
         if spec.channels == 1:
-            # The pretrained stem is summed over its colours, so grey takes their average normalisation.
+            # The pretrained stem is summed over its colours, so grey takes their average normalization.
             mean, std = (sum(mean) / 3,), (sum(std) / 3,)
         # Not saved: they follow from the architecture and the channels.
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255.0, persistent=False)

@@ -8,8 +8,8 @@ from sji_edge.models.attention import CBAM, STAGES, SqueezeExcitation
 from sji_edge.models.classifier import JointClassifier
 
 
-class _Normalise(nn.Module):
-    """The classifier's own normalisation of uint8 crops."""
+class _Normalize(nn.Module):
+    """The classifier's own normalization of uint8 crops."""
 
     def __init__(self, model: JointClassifier) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ def split_last_blocks(model: JointClassifier, blocks: int) -> tuple[nn.Sequentia
         raise UsageError(
             f"{model.architecture} has {len(middle)} blocks; from 1 to {len(middle) - 1} can be trained alone"
         )
-    trunk = nn.Sequential(_Normalise(model), *before, *middle[:-blocks])
+    trunk = nn.Sequential(_Normalize(model), *before, *middle[:-blocks])
     return trunk, nn.Sequential(*middle[-blocks:], *after)
 
 

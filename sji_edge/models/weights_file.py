@@ -16,7 +16,7 @@ from sji_edge.core.text import one_line
 WANTED = "give a run's folder, a .safetensors file, or a PyTorch state dictionary"
 LIGHTNING = "pytorch-lightning_version"
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
-"""Keys under which training scripts store the state dictionary, beside optimiser and epoch."""
+"""Keys under which training scripts store the state dictionary, beside optimizer and epoch."""
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What ``DistributedDataParallel`` and ``torch.compile`` put before every name."""
@@ -74,7 +74,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _refuse_other_files(source: Path, head: bytes) -> None:
-    """Raise for a file that is recognised as something else than weights."""
+    """Raise for a file that is recognized as something else than weights."""
     if not head:
         raise UsageError(f"{source} is empty (0 bytes)", hint="copy it again")
     for magic, kind, hint in HEADS:

@@ -1,6 +1,6 @@
 """Finds where two graphs differ: compares every tensor that has the same name in both, along the graph.
 
-Both graphs run in ONNX Runtime with its optimisations off, so that each tensor exists as written. The Q/DQ pairs of
+Both graphs run in ONNX Runtime with its optimizations off, so that each tensor exists as written. The Q/DQ pairs of
 an INT8 graph are then simulated, so the layers show the effect of quantization. The effect of the engine's own
 kernels is measured separately: the engine's logits against those of its simulated graph.
 """
@@ -26,7 +26,7 @@ TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.1}
 """Relative RMS error above which two tensors count as different, by the engine's precision."""
 
 CROPS = 16
-EQUALISED = 0.1
+EQUALIZED = 0.1
 PARTED = float(np.finfo(np.float32).max)
 """The error of a tensor that is finite on one side only, or whose shapes differ."""
 
@@ -40,7 +40,7 @@ class Layer(FrozenModel):
         error: RMS of the difference over RMS of the reference.
         increase: how much this node adds: its error minus the largest error among the compared tensors that it is
             computed from.
-        rescaled: the candidate has the channels of this tensor at other scales, as equalisation leaves them; the
+        rescaled: the candidate has the channels of this tensor at other scales, as equalization leaves them; the
             error is measured after scaling them back. A wrong scale shows at the next layer that mixes channels.
     """
 
@@ -149,7 +149,7 @@ def relative_rms(reference: NDArray[Any], candidate: NDArray[Any]) -> float:
 def _at_reference_scale(
     ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]], name: str
 ) -> float | None:
-    """Return the error with each channel at its best-fitting scale; None if no scale is off by ``EQUALISED``."""
+    """Return the error with each channel at its best-fitting scale; None if no scale is off by ``EQUALIZED``."""
     one, two = ours[name].astype(np.float64), theirs[name].astype(np.float64)
     if name == OUTPUT_NAME or one.ndim != 4 or one.shape != two.shape or not np.isfinite(two).all():
         return None
@@ -157,7 +157,7 @@ def _at_reference_scale(
     size = np.square(two).sum(axis=rest)
     product = (one * two).sum(axis=rest)
     scale = np.divide(product, size, out=np.ones_like(size), where=(size > 0) & (product > 0))
-    if np.abs(scale - 1).max() <= EQUALISED:
+    if np.abs(scale - 1).max() <= EQUALIZED:
         return None
     return relative_rms(one, two * scale[:, None, None])
 

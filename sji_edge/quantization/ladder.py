@@ -95,7 +95,7 @@ class _Int8:
         self._folder, self._step = folder, step
         kept_out = held_out(len(crops))
         self._judged_on = crops[kept_out]
-        step("int8: equalising channels, taking ranges, correcting biases")
+        step("int8: equalizing channels, taking ranges, correcting biases")
         first = next(iter(METHODS)) if method == AUTO else method
         self._quantizer = Quantizer(onnx.load(model), crops[~kept_out], scheme, first)
         self._measured: dict[str, Any] = {}
@@ -127,7 +127,7 @@ class _Int8:
 
     def _candidate(self, float_layers: tuple[str, ...]) -> Candidate:
         graph = self._folder / f"int8-{len(float_layers)}.onnx"
-        onnx.save(self._quantizer.quantise(float_layers), graph)
+        onnx.save(self._quantizer.quantize(float_layers), graph)
         total = len(self._quantizer.layers())
         label = f"int8, {len(float_layers)}/{total} float" if float_layers else "int8"
         facts = {"float_layers": list(float_layers), "layers": total}

@@ -1,4 +1,4 @@
-"""Measures which layers INT8 hurts: each is quantised alone, and its noise measured at the logits."""
+"""Measures which layers INT8 hurts: each is quantized alone, and its noise measured at the logits."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def layer_noise(
     crops: NDArray[np.uint8],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[str, float]:
-    """Return the root mean square Δlogit of each layer quantised alone, on crops outside the calibration.
+    """Return the root mean square Δlogit of each layer quantized alone, on crops outside the calibration.
 
     Args:
         quantizer: the model's quantizer.
@@ -29,7 +29,7 @@ def layer_noise(
     noise = {}
     for done, layer in enumerate(layers):
         progress(done, len(layers))
-        alone = quantizer.quantise(keep_float=[other for other in layers if other != layer])
+        alone = quantizer.quantize(keep_float=[other for other in layers if other != layer])
         noise[layer] = float(np.sqrt(np.mean((logits_on(alone, crops) - reference) ** 2)))
     progress(len(layers), len(layers))
     return noise

@@ -25,11 +25,11 @@ def tensors_on(
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield the named tensors batch by batch, computed exactly as the graph says.
 
-    Graph optimisation is off, because fused integer kernels give other numbers than the Q/DQ nodes on some CPUs, and
+    Graph optimization is off, because fused integer kernels give other numbers than the Q/DQ nodes on some CPUs, and
     these values are the reference for what the nodes mean.
 
     Args:
-        model: a graph of ``export``, or one quantised from it.
+        model: a graph of ``export``, or one quantized from it.
         names: tensors of the graph.
         crops: uint8 ``(n, height, width, channels)``.
     """
@@ -60,7 +60,7 @@ def features_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.
 
 
 def logits_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a graph's logits, float32 ``(n, classes)``, from ONNX Runtime's optimised kernels: fast, not exact."""
+    """Return a graph's logits, float32 ``(n, classes)``, from ONNX Runtime's optimized kernels: fast, not exact."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

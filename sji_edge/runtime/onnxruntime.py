@@ -125,7 +125,7 @@ class OnnxRuntimeBackend:
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
         """Say why an engine of this precision cannot run here, or return an empty string.
 
-        An ONNX graph is optimised again on every machine, so only the weight bits in ``recorded`` matter.
+        An ONNX graph is optimized again on every machine, so only the weight bits in ``recorded`` matter.
         """
         if precision == "bf16":
             return "ONNX Runtime's CPU kernels have no bf16; the backend openvino may have it"

@@ -25,7 +25,7 @@ from sji_edge.models.split import split_last_blocks
 from sji_edge.studies.settings import Budget
 from sji_edge.studies.trials import TrialSpec
 from sji_edge.training.averaging import ema_decay
-from sji_edge.training.optimiser import adamw_one_cycle
+from sji_edge.training.optimizer import adamw_one_cycle
 from sji_edge.training.trainer import TrainingDivergedError
 
 TRUNK_SEED = 0
@@ -118,7 +118,7 @@ def _fit(
 ) -> nn.Module:
     budget, joints = spec.budget, len(labels)
     batches = max(1, joints // budget.batch_size)
-    optimiser, schedule = adamw_one_cycle(
+    optimizer, schedule = adamw_one_cycle(
         tail,
         learning_rate=spec.learning_rate,
         weight_decay=budget.weight_decay,
@@ -137,9 +137,9 @@ def _fit(
             targets = torch.from_numpy(labels[batch]).to(device)
             outputs = tail(inputs)
             loss = criterion(outputs, targets, tap.take() if tap else None)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             average.update_parameters(tail)
     return average.eval()

@@ -86,7 +86,7 @@ def spans_of(settings: StudySettings, wanted: Method) -> list[Span]:
 
 
 def with_params(spec: TrialSpec, params: dict[str, float]) -> TrialSpec:
-    """Return a spec with other settings; ``learning_rate`` is the optimiser's, the rest the loss's."""
+    """Return a spec with other settings; ``learning_rate`` is the optimizer's, the rest the loss's."""
     changed = {name: float(f"{value:.6g}") for name, value in params.items()}
     rate = changed.pop(LEARNING_RATE, spec.learning_rate)
     return spec.model_copy(update={"learning_rate": rate, "options": spec.options | changed})

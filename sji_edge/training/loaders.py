@@ -35,7 +35,7 @@ def _loader(
         batch_size=settings.batch_size,
         sampler=sampler,
         shuffle=training and sampler is None,
-        # Batch normalisation needs more than one crop, and the last batch may hold only one.
+        # Batch normalization needs more than one crop, and the last batch may hold only one.
         drop_last=training and len(crops) > settings.batch_size,
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,

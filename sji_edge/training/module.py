@@ -1,4 +1,4 @@
-"""The Lightning module: one optimiser, one schedule, and the validation figures."""
+"""The Lightning module: one optimizer, one schedule, and the validation figures."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from torchmetrics.classification import BinaryAveragePrecision
 from sji_edge.losses.joint_loss import JointLoss
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.features import FeatureTap
-from sji_edge.training.optimiser import adamw_one_cycle
+from sji_edge.training.optimizer import adamw_one_cycle
 from sji_edge.training.settings import Views
 from sji_edge.training.views.attention_crop import attention_crops
 from sji_edge.training.views.jigsaw import GRIDS, jigsaw
@@ -111,10 +111,10 @@ class JointTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW and a one-cycle schedule that is stepped every batch."""
-        optimiser, schedule = adamw_one_cycle(
+        optimizer, schedule = adamw_one_cycle(
             self.model,
             learning_rate=self._learning_rate,
             weight_decay=self._weight_decay,
             steps=int(self.trainer.estimated_stepping_batches),
         )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -105,7 +105,7 @@ def fitting_calibration(calibrations: Path, card: ModelCard) -> Path:
     Raises:
         UsageError: there is no set, or none fits; says of each why it does not.
     """
-    # Quantising needs packages that an edge box, which opens engines through this module, does not have.
+    # Quantizing needs packages that an edge box, which opens engines through this module, does not have.
     from sji_edge.quantization.calibration.manifest import read_calibration_manifest
 
     marks = [mark for mark in calibrations.glob(f"*/{run_files.MANIFEST}") if mark.parent.name[0] != "."]

@@ -50,7 +50,7 @@ def calibrate(
 
     Args:
         data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``.
-        run: the run whose model is quantised, or its ``model.onnx``; None: the one exported last.
+        run: the run whose model is quantized, or its ``model.onnx``; None: the one exported last.
         runs: folder of all runs.
         calibration: folder of all calibration sets.
         count: number of crops, at least one for each class.

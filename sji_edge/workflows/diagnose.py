@@ -86,7 +86,7 @@ def _probes(folder: Path) -> Iterator[Probe]:
     yield "cameras", "/dev/video*", _cameras
     yield "disk", str(folder), partial(_disk, folder)
     yield "clock", "UTC", _utc
-    yield "clock", "synchronised", _synchronised
+    yield "clock", "synchronized", _synchronized
     yield "clock", "for latencies", _latency_clock
 
 
@@ -319,14 +319,14 @@ def _utc() -> Iterator[Check]:
     )
 
 
-def _synchronised() -> Iterator[Check]:
+def _synchronized() -> Iterator[Check]:
     from sji_edge.runtime.cuda.gpu_state import run_tool
 
     answer = run_tool(["timedatectl", "show", "-p", "NTPSynchronized", "--value"]).strip()
     if answer:
         yield Check(
             area="clock",
-            name="synchronised",
+            name="synchronized",
             state="ok" if answer == "yes" else "note",
             value=answer,
             hint="" if answer == "yes" else "timedatectl set-ntp true, or use the plant's time server",

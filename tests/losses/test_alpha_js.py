@@ -103,8 +103,8 @@ def test_alpha_zero_is_the_confidence_penalty():
     logits = random_logits(3).requires_grad_()
     targets = torch.arange(len(logits)) % 3
     p = logits.softmax(dim=1)
-    penalised = functional.cross_entropy(logits, targets) + 0.3 * (p * p.log()).sum(dim=1).mean()
-    (expected,) = torch.autograd.grad(penalised, logits)
+    penalized = functional.cross_entropy(logits, targets) + 0.3 * (p * p.log()).sum(dim=1).mean()
+    (expected,) = torch.autograd.grad(penalized, logits)
     (gradient,) = torch.autograd.grad(AlphaJSLoss(0.0, 0.3)(logits, targets), logits)
     torch.testing.assert_close(gradient, expected, atol=1e-12, rtol=1e-9)
 

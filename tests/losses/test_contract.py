@@ -101,11 +101,11 @@ def test_class_weights_are_a_weighted_mean_over_the_joints(name):
 def test_descending_it_learns_the_targets(name):
     logits, targets, features = batch(3)
     criterion = LOSSES.get(name)()
-    optimiser = torch.optim.SGD([logits], lr=5.0)
+    optimizer = torch.optim.SGD([logits], lr=5.0)
     for _ in range(200):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         criterion(logits, targets, features).backward()
-        optimiser.step()
+        optimizer.step()
     assert torch.equal(logits.argmax(dim=1), targets)
 
 

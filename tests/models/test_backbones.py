@@ -14,7 +14,7 @@ from sji_edge.models.backbones import (
     backbone_names,
     build_backbone,
     has_local_imagenet,
-    normalisation,
+    normalization,
     takes_imagenet,
 )
 from sji_edge.models.classifier import JointClassifier
@@ -155,9 +155,9 @@ def test_the_packaged_imagenet_weights_see_what_is_in_a_picture(size):
     np.testing.assert_allclose(logits_of(ours, bgr), expected, atol=2e-3)
 
 
-def test_normalisation_happens_inside_the_model():
+def test_normalization_happens_inside_the_model():
     model = JointClassifier("resnet18", 2, PreprocessSpec(height=32, width=32, channels=3)).eval()
-    mean, std = (np.array(values) for values in normalisation("resnet18"))
+    mean, std = (np.array(values) for values in normalization("resnet18"))
     batch = crops(3, side=32)
     images = ((batch / 255.0 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
     with torch.inference_mode():

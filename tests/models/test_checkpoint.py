@@ -80,7 +80,7 @@ def test_weights_start_another_model_but_for_a_last_layer_of_another_width(run):
 def test_a_stem_for_other_colours_answers_a_grey_image_alike(run):
     colour = model(seed=1, spec=COLOUR)
     load_weights(colour, run)
-    # Compared behind the normalisation, which differs between grey and colour.
+    # Compared behind the normalization, which differs between grey and colour.
     grey = torch.from_numpy(CROPS).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         expected = model().eval().backbone(grey)

@@ -83,7 +83,7 @@ def test_the_tolerance_decides_which_layer_is_first(reference: Path) -> None:
         _bisect(reference, candidate, tolerance=0.0)
 
 
-def test_equalised_channels_are_compared_at_the_references_scale(reference: Path) -> None:
+def test_equalized_channels_are_compared_at_the_references_scale(reference: Path) -> None:
     scale = np.array([8.0, 0.25, 3.0, 1.0], np.float32)
     from support.tiny_bundle import BIAS
 

@@ -178,7 +178,7 @@ class _Rtsp(socketserver.StreamRequestHandler):
 
 
 def _jpeg_parts(data):
-    """Return a JPEG file's quantisation tables and its entropy-coded data."""
+    """Return a JPEG file's quantization tables and its entropy-coded data."""
     tables, at = b"", 2
     while True:
         marker, length = data[at + 1], struct.unpack(">H", data[at + 2 : at + 4])[0]

@@ -46,5 +46,5 @@ def _converted(architecture: str, precision: str) -> bytes:
         model = to_half(model)
     elif precision == "int8":
         crops = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 1), dtype=np.uint8)
-        model = Quantizer(model, crops, Scheme(symmetric=True, weight_bits=8), "minmax").quantise(())
+        model = Quantizer(model, crops, Scheme(symmetric=True, weight_bits=8), "minmax").quantize(())
     return model.SerializeToString()

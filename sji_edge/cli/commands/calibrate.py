@@ -12,7 +12,7 @@ def calibrate(
     data: Dataset,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run whose model is quantised, or its model.onnx; default: the run exported last."),
+        typer.Option(help="Run whose model is quantized, or its model.onnx; default: the run exported last."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of crops; at least one for each class.")] = 256,
     name: Annotated[str, typer.Option(help="Name of the calibration set; default: the run's name.")] = "",

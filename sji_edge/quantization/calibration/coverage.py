@@ -21,7 +21,7 @@ def cover(
     the bulk of the class is represented as well as its outliers.
 
     Args:
-        features: float32 ``(n, d)``, from the model that will be quantised.
+        features: float32 ``(n, d)``, from the model that will be quantized.
         labels: class index, ``(n,)``.
         count: number of crops; all of them if there are fewer.
         seed: seed for the random half.

@@ -28,20 +28,20 @@ def input_means(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, A
 
 
 def bias_shifts(
-    model: onnx.ModelProto, quantised: onnx.ModelProto, means: Mapping[str, Array]
+    model: onnx.ModelProto, quantized: onnx.ModelProto, means: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Return the mean error that rounding the kernels causes in each output channel.
 
     Args:
         model: the float graph.
-        quantised: the Q/DQ graph made from it.
+        quantized: the Q/DQ graph made from it.
         means: ``input_means`` of the float graph.
 
     Returns:
         float32 ``(channels,)`` by node name, for every node that has a bias and a rounded kernel.
     """
     kernels = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    integers = {tensor.name: numpy_helper.to_array(tensor) for tensor in quantised.graph.initializer}
+    integers = {tensor.name: numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
     shifts = {}
     for node in model.graph.node:
         if node.op_type not in ("Conv", "Gemm") or len(node.input) < 3:

@@ -53,7 +53,7 @@ def with_integers(
 
     Args:
         model: the float graph.
-        where: what to quantise; see ``quantized_tensors``.
+        where: what to quantize; see ``quantized_tensors``.
         ranges: lowest and highest real value, with 0 between them, by tensor; values outside saturate.
         scheme: how integers represent real values.
         keep_float: names of the nodes whose weights stay in float.
@@ -72,7 +72,7 @@ def with_integers(
                 continue
             if tensor not in made:
                 made.add(tensor)
-                writer.quantise(tensor, *_scale_and_zero(where, ranges, tensor, scheme))
+                writer.quantize(tensor, *_scale_and_zero(where, ranges, tensor, scheme))
             node.input[position] = f"{tensor}_dequantized"
         if original.op_type in WEIGHTED and original.name not in keep_float:
             writer.weights(node, original.input[0])
@@ -111,8 +111,8 @@ class _Writer:
         self._input_scales: dict[str, float] = {}
         self._done: set[str] = set()
 
-    def quantise(self, tensor: str, scale: float, zero: np.generic) -> None:
-        """Add a tensor's Q and DQ nodes; readers of ``TENSOR_dequantized`` get its quantised values."""
+    def quantize(self, tensor: str, scale: float, zero: np.generic) -> None:
+        """Add a tensor's Q and DQ nodes; readers of ``TENSOR_dequantized`` get its quantized values."""
         self._input_scales[tensor] = scale
         self._constant(f"{tensor}_scale", np.float32(scale))
         self._constant(f"{tensor}_zero_point", zero)
@@ -155,10 +155,10 @@ class _Writer:
         self._constant(f"{name}_quantized", integers)
         self._constant(f"{name}_scale", scale)
         self._constant(f"{name}_zero_point", np.zeros(len(scale), np.int8))
-        self._dequantise(name, axis)
+        self._dequantize(name, axis)
 
     def _write_bias(self, bias: str, weight: str, source: str) -> str:
-        """Write an int32 bias whose step is the input's times the weights'; returns the dequantised tensor's name."""
+        """Write an int32 bias whose step is the input's times the weights'; returns the dequantized tensor's name."""
         scale = numpy_helper.to_array(self._constants[f"{weight}_scale"]) * np.float32(
             self._input_scales[source]
         )
@@ -169,10 +169,10 @@ class _Writer:
             self._constant(f"{name}_quantized", np.round(values / scale).astype(np.int32))
             self._constant(f"{name}_scale", scale.astype(np.float32))
             self._constant(f"{name}_zero_point", np.zeros(len(values), np.int32))
-            self._dequantise(name, 0)
+            self._dequantize(name, 0)
         return f"{name}_dequantized"
 
-    def _dequantise(self, name: str, axis: int) -> None:
+    def _dequantize(self, name: str, axis: int) -> None:
         inputs = [f"{name}_quantized", f"{name}_scale", f"{name}_zero_point"]
         self._node("DequantizeLinear", inputs, f"{name}_dequantized", axis=axis)
 

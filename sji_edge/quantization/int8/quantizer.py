@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.registry import nearest
 from sji_edge.quantization.int8.bias import bias_shifts, input_means, with_shifted_biases
-from sji_edge.quantization.int8.equalise import channel_reach, equalise
+from sji_edge.quantization.int8.equalize import channel_reach, equalize
 from sji_edge.quantization.int8.qdq_nodes import Scheme, with_integers
 from sji_edge.quantization.int8.ranges import METHODS, Range, clipped_shares, histograms, range_of
 from sji_edge.quantization.int8.rounding import Rounder, input_covariances
@@ -52,17 +52,17 @@ class Quantizer:
         self._scheme = scheme
         self._method = method
         prepared = _prepared(model)
-        self._model = equalise(prepared, channel_reach(prepared, crops))
+        self._model = equalize(prepared, channel_reach(prepared, crops))
         self._everywhere = quantized_tensors(self._model, both_sides=not scheme.symmetric)
         self._histograms = histograms(self._model, sorted(self._everywhere.shared), crops)
         self._rounder = Rounder(input_covariances(self._model, crops))
         self._shifts = bias_shifts(
-            self._model, self._quantise(self._model, ()), input_means(self._model, crops)
+            self._model, self._quantize(self._model, ()), input_means(self._model, crops)
         )
 
     @property
     def model(self) -> onnx.ModelProto:
-        """The float graph that is quantised, with equalised channels."""
+        """The float graph that is quantized, with equalized channels."""
         return self._model
 
     @property
@@ -89,9 +89,9 @@ class Quantizer:
         """Names of the nodes that hold weights, in the graph's order."""
         return [node.name for node in self._model.graph.node if node.op_type in WEIGHTED]
 
-    def quantise(self, keep_float: Collection[str] = ()) -> onnx.ModelProto:
+    def quantize(self, keep_float: Collection[str] = ()) -> onnx.ModelProto:
         """Return the Q/DQ graph, with the named nodes left in float and the others' biases corrected."""
-        return self._quantise(with_shifted_biases(self._model, self._shifts, keep_float), keep_float)
+        return self._quantize(with_shifted_biases(self._model, self._shifts, keep_float), keep_float)
 
     def clipped(self, crops: NDArray[np.uint8]) -> dict[str, float]:
         """Return the share of each tensor's values outside its range, on crops outside the calibration."""
@@ -102,7 +102,7 @@ class Quantizer:
         self._histograms.clear()
         self._shifts.clear()
 
-    def _quantise(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
+    def _quantize(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
         where = quantized_tensors(model, keep_float, both_sides=not self._scheme.symmetric)
         return with_integers(model, where, self.ranges, self._scheme, keep_float, self._rounder)
 
@@ -136,7 +136,7 @@ def layers_by_noise(noise: dict[str, float], shares: Sequence[float]) -> list[tu
     """Group the noisiest layers: for each share, the fewest layers that make up that share of the squared noise.
 
     Args:
-        noise: root mean square Δlogit of each layer quantised alone.
+        noise: root mean square Δlogit of each layer quantized alone.
         shares: rising, in (0, 1).
 
     Returns:

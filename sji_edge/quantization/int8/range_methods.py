@@ -40,7 +40,7 @@ class DecisionError:
 def score_methods(
     quantizer: Quantizer, crops: NDArray[np.uint8], card: ModelCard, step: Callable[[str], None]
 ) -> dict[str, DecisionError]:
-    """Quantise by each method and compare decisions with the float graph's.
+    """Quantize by each method and compare decisions with the float graph's.
 
     Args:
         quantizer: the model's quantizer; afterwards it uses the last method tried.
@@ -53,7 +53,7 @@ def score_methods(
     for method in METHODS:
         step(f"int8: ranges by {method}")
         quantizer.use(method)
-        scores[method] = decision_error(reference, logits_on(quantizer.quantise(), crops), card)
+        scores[method] = decision_error(reference, logits_on(quantizer.quantize(), crops), card)
     return scores
 
 

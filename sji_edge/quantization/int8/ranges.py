@@ -123,7 +123,7 @@ def _percentile(histogram: Histogram, _symmetric: bool) -> Range:
 
 
 def _mse(histogram: Histogram, symmetric: bool) -> Range:
-    """Minimise the squared error: rounding, which grows with the range, plus what is cut off outside it."""
+    """Minimize the squared error: rounding, which grows with the range, plus what is cut off outside it."""
     ends = min(histogram.low, 0.0), max(histogram.high, 0.0)
     if symmetric:
         ends = min(ends[0], -ends[1]), max(ends[1], -ends[0])
@@ -140,7 +140,7 @@ def _mse(histogram: Histogram, symmetric: bool) -> Range:
 
 
 def _entropy(histogram: Histogram, _symmetric: bool) -> Range:
-    """Minimise the Kullback-Leibler divergence between the values and their quantised values (Migacz, GTC 2017)."""
+    """Minimize the Kullback-Leibler divergence between the values and their quantized values (Migacz, GTC 2017)."""
     magnitudes = np.abs(histogram.centres)
     reach = float(magnitudes.max())
     if reach == 0.0:

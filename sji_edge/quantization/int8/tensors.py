@@ -1,10 +1,10 @@
-"""Decides where a graph is quantised: which tensors become integers, for which readers, and which share a scale.
+"""Decides where a graph is quantized: which tensors become integers, for which readers, and which share a scale.
 
 Integer kernels exist only for patterns that an engine can fuse. For OpenVINO and TensorRT, the inputs of convolutions
-and matrix products are quantised; at a residual addition only the skip branch is (so that convolution, addition and
+and matrix products are quantized; at a residual addition only the skip branch is (so that convolution, addition and
 activation fuse); and the inputs of a concatenation or a max pooling get the scale of its output, so that both move
 integers. ONNX Runtime's CPU kernels need integers on both sides: the tensor after each convolution and its activation
-is quantised for all its readers.
+is quantized for all its readers.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ CARRIERS = ("MaxPool", "Concat")
 
 @dataclass(frozen=True)
 class QuantizedTensors:
-    """What to quantise.
+    """What to quantize.
 
     Attributes:
         readers: names of the nodes that read a tensor's integers, by tensor.
@@ -37,19 +37,19 @@ class QuantizedTensors:
 def quantized_tensors(
     model: onnx.ModelProto, keep_float: Collection[str] = (), *, both_sides: bool = False
 ) -> QuantizedTensors:
-    """Find the tensors to quantise.
+    """Find the tensors to quantize.
 
     Args:
         model: the float graph; every node has a name.
         keep_float: names of the nodes that stay in float.
-        both_sides: quantise both sides of a layer (ONNX Runtime).
+        both_sides: quantize both sides of a layer (ONNX Runtime).
     """
     graph = _Graph(model, keep_float)
     readers: dict[str, set[str]] = defaultdict(set)
     for node in model.graph.node:
         for tensor in graph.integers_into(node, both_sides):
             readers[tensor].add(node.name)
-        if both_sides and graph.quantised(node) and node.op_type in ("Conv", "Add"):
+        if both_sides and graph.quantized(node) and node.op_type in ("Conv", "Add"):
             tensor = graph.behind(node)
             readers[tensor].update(reader.name for reader in graph.readers[tensor])
     shared: dict[str, set[str]] = {tensor: {tensor} for tensor in readers}
@@ -84,19 +84,19 @@ class _Graph:
             for name in node.input:
                 self.readers[name].append(node)
 
-    def quantised(self, node: onnx.NodeProto | None) -> bool:
+    def quantized(self, node: onnx.NodeProto | None) -> bool:
         """Return whether a node computes with integers."""
         if node is None or node.name in self.keep_float:
             return False
         if node.op_type == "Add":
             return all(name not in self.constants for name in node.input) and any(
-                self.quantised(self.maker.get(name)) for name in node.input
+                self.quantized(self.maker.get(name)) for name in node.input
             )
         return node.op_type in WEIGHTED and node.input[1] in self.constants
 
     def integers_into(self, node: onnx.NodeProto, both_sides: bool) -> Iterator[str]:
         """Yield the tensors whose integers a node reads."""
-        if not self.quantised(node):
+        if not self.quantized(node):
             return
         if node.op_type != "Add":
             yield node.input[0]

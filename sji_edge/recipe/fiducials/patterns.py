@@ -1,6 +1,6 @@
 """Find fiducials of any appearance to a fraction of a pixel: crosses, and patches of the golden image.
 
-Normalised correlation over a coarse window proposes places and, at full resolution, refines each. From there
+Normalized correlation over a coarse window proposes places and, at full resolution, refines each. From there
 Gauss-Newton fits place, rotation, scale, gain and offset at once, with Tukey's weights, so that an object covering a
 part of the mark does not shift the result. The gradients are the pattern's own, computed once.
 """

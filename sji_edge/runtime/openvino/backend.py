@@ -103,7 +103,7 @@ def _settings(precision: str, threads: int) -> dict[str, Any]:
         "PERFORMANCE_HINT": "LATENCY",
         # The loop's other threads share the cores; pinning brought no measurable gain.
         "ENABLE_CPU_PINNING": False,
-        # Otherwise OpenVINO may quantise activations on the fly where weights are stored compressed.
+        # Otherwise OpenVINO may quantize activations on the fly where weights are stored compressed.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
     }

@@ -80,7 +80,7 @@ def new_set(
         context: the CUDA context; must be current.
         loaded: the plan.
         spec: the engine's spec.
-        profile: the plan's optimisation profile.
+        profile: the plan's optimization profile.
         bindings: cuda-python's driver module; None: no CUDA graphs are recorded.
 
     Raises:

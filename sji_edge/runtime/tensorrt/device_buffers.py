@@ -9,7 +9,7 @@ from sji_edge.core.protocols import EngineSpec
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The batches of a plan's optimisation profile."""
+    """The batches of a plan's optimization profile."""
 
     least: int
     tuned: int
@@ -23,10 +23,10 @@ class Profile:
             BundleError: not three shapes that differ in the batch only.
         """
         if len(shapes) != 3 or len({tuple(shape[1:]) for shape in shapes}) != 1:
-            raise BundleError(f"{source} has an optimisation profile of shapes {[tuple(s) for s in shapes]}")
+            raise BundleError(f"{source} has an optimization profile of shapes {[tuple(s) for s in shapes]}")
         least, tuned, greatest = (int(shape[0]) for shape in shapes)
         if not 1 <= least <= tuned <= greatest:
-            raise BundleError(f"{source} has an optimisation profile of batches {least}, {tuned}, {greatest}")
+            raise BundleError(f"{source} has an optimization profile of batches {least}, {tuned}, {greatest}")
         return cls(least, tuned, greatest)
 
     def run_batch(self, crops: int) -> int:

@@ -48,7 +48,7 @@ class TensorRtOptions(FrozenModel):
         return self
 
     def batches(self, max_batch: int) -> tuple[int, int, int]:
-        """Return the minimum, the tuned and the maximum batch size of the optimisation profile.
+        """Return the minimum, the tuned and the maximum batch size of the optimization profile.
 
         DLA takes one batch size only: all three are the maximum there, and smaller batches are filled up.
 

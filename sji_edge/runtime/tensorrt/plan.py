@@ -1,4 +1,4 @@
-"""Loads a plan and reads its input, output and optimisation profile."""
+"""Loads a plan and reads its input, output and optimization profile."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

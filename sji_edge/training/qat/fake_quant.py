@@ -1,4 +1,4 @@
-"""Fake quantisation: round in the forward pass, pass the gradient straight through in the backward pass.
+"""Fake quantization: round in the forward pass, pass the gradient straight through in the backward pass.
 
 The gradient of a step follows Esser et al. 2020 (Learned Step Size Quantization, arXiv 1902.08153).
 """
@@ -34,7 +34,7 @@ class _Round(torch.autograd.Function):
         return grad * inside, to_step, None, None
 
 
-def fake_quantise(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
+def fake_quantize(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
     """Round a tensor to the levels of a Q/DQ pair, as ONNX's QuantizeLinear does: round half to even, then clip.
 
     Args:
@@ -75,7 +75,7 @@ class Kernel(nn.Module):
         """Return the kernel as the engine holds it."""
         if not self._high:
             return self.levels * self.step
-        return fake_quantise(self.levels, self._one, -self._high, self._high) * self.step
+        return fake_quantize(self.levels, self._one, -self._high, self._high) * self.step
 
 
 class Bias(nn.Module):
@@ -118,4 +118,4 @@ class ActivationGrid(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Round a tensor."""
-        return fake_quantise(x, self.step, self._low, self._high)
+        return fake_quantize(x, self.step, self._low, self._high)

@@ -1,4 +1,4 @@
-"""Quantisation-aware fine-tuning: train a Q/DQ graph to answer as the float model does.
+"""Quantization-aware fine-tuning: train a Q/DQ graph to answer as the float model does.
 
 The float model is the teacher, and the target is its logits, not the labels: an engine must decide as the model
 that was validated, and learning from the labels would move it away from that. No labels are needed, and the
@@ -98,7 +98,7 @@ def fine_tune(
 
     Args:
         graph: the Q/DQ graph.
-        floats: the float graph that it was quantised from.
+        floats: the float graph that it was quantized from.
         teacher: the float graph whose logits are the target.
         images: decoded joints of the training split, at least two.
         spec: the model's crops.
@@ -175,20 +175,20 @@ def _epochs(
     """Train; yield the RMS Δlogit on the held-out crops after each epoch."""
     network, total = pair.network, settings.epochs * len(loader)
     device = next(network.parameters()).device
-    optimiser = torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         [
             {"params": list(network.kernels.parameters()), "lr": settings.learning_rate},
             {"params": list(network.biases.parameters()), "lr": settings.bias_rate},
             {"params": list(network.grids.parameters()), "lr": settings.step_rate},
         ]
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
     for epoch in range(settings.epochs):
         for number, (crops, _) in enumerate(loader, start=1):
             loss = pair.loss(crops.to(device))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             progress(epoch * len(loader) + number, total, float(loss.detach()) ** 0.5)
         rms = pair.rms(held_out)

@@ -1,6 +1,6 @@
 """A Q/DQ graph as a PyTorch module, so that fine-tuning trains the engine's own graph.
 
-Every QuantizeLinear becomes a fake quantisation in the same place, every kernel is rounded to the same integers,
+Every QuantizeLinear becomes a fake quantization in the same place, every kernel is rounded to the same integers,
 and the trained values are written back into a copy of the graph.
 """
 
@@ -32,11 +32,11 @@ Step = Callable[[Values], tuple[torch.Tensor, ...]]
 
 
 class QdqNetwork(nn.Module):
-    """An exported graph, quantised or not, as a module.
+    """An exported graph, quantized or not, as a module.
 
     Args:
         graph: with or without Q/DQ pairs; symmetric kernels, one step per activation tensor.
-        floats: the float graph that it was quantised from; gives the kernels before rounding.
+        floats: the float graph that it was quantized from; gives the kernels before rounding.
 
     Shapes: crops uint8 ``(n, height, width, channels)`` to logits float ``(n, classes)``.
 

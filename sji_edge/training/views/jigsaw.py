@@ -1,4 +1,4 @@
-"""Crops cut into patches and shuffled, so that the class must be recognised from parts.
+"""Crops cut into patches and shuffled, so that the class must be recognized from parts.
 
 A simplification of the part-based networks that the seed paper compares with: the patches follow PMG (Du et al.,
 ECCV 2020) and DCL (Chen et al., CVPR 2019), without the extra heads.

@@ -1,4 +1,4 @@
-"""Quantisation-aware training: fine-tunes an INT8 graph towards the float model and tries it beside the plain one."""
+"""Quantization-aware training: fine-tunes an INT8 graph towards the float model and tries it beside the plain one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def with_fine_tuning(job: QatJob, ladder: Ladder) -> Ladder:
 
 
 def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Candidate:
-    """Quantise as for the plain candidate, on all calibration crops, fine-tune, and write the graph.
+    """Quantize as for the plain candidate, on all calibration crops, fine-tune, and write the graph.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -73,7 +73,7 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     from sji_edge.training.qat.fine_tune import FineTuneSettings, fine_tune
 
     timer = clock or SystemClock()
-    job.step(f"{LABEL}: reading the training split, equalising channels, taking ranges")
+    job.step(f"{LABEL}: reading the training split, equalizing channels, taking ranges")
     dataset = FolderDataset.open(job.settings.data, job.card.good_class, splits=["train"])
     images = dataset.read("train", colour=job.card.preprocess.channels == 3)
     model = onnx.load(job.model)
@@ -82,7 +82,7 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     start = timer.monotonic_ns()
     try:
         tuned = fine_tune(
-            quantizer.quantise(),
+            quantizer.quantize(),
             quantizer.model,
             model,
             images,

@@ -83,7 +83,7 @@ def test_every_warning_of_the_jpeg_decoder_is_an_error():
             decode_image(cut, "x")
 
 
-def test_a_flat_jpeg_with_optimised_tables_is_not_taken_for_a_lost_block():
+def test_a_flat_jpeg_with_optimized_tables_is_not_taken_for_a_lost_block():
     data = encoded(".jpg", np.full((2000, 2000), 90, np.uint8), cv2.IMWRITE_JPEG_OPTIMIZE, 1)
     assert np.ptp(decode_image(data, "x")) == 0
     plain = encoded(".jpg", np.zeros((2000, 2000), np.uint8))

@@ -6,7 +6,7 @@ from support.small_graph import crops, model
 
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.quantization.int8.bias import bias_shifts, input_means
-from sji_edge.quantization.int8.equalise import channel_reach, equalisable_pairs, equalise
+from sji_edge.quantization.int8.equalize import channel_reach, equalizable_pairs, equalize
 from sji_edge.quantization.int8.quantizer import Quantizer, Scheme, layers_by_noise
 from sji_edge.quantization.sensitivity import layer_noise
 from sji_edge.quantization.tensor_values import tensors_on
@@ -24,7 +24,7 @@ def tensors(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 def test_pairs_are_convolutions_with_nothing_but_an_activation_between():
-    pairs = equalisable_pairs(model())
+    pairs = equalizable_pairs(model())
     assert [(pair.producer.name, pair.consumer.name, pair.clip) for pair in pairs] == [
         ("stem", "deep", 6.0),
         ("deep", "point", None),
@@ -34,14 +34,14 @@ def test_pairs_are_convolutions_with_nothing_but_an_activation_between():
 def test_a_tensor_with_a_second_reader_is_no_pair():
     graph = model()
     graph.graph.output.append(onnx.helper.make_empty_tensor_value_info("sa"))
-    assert [pair.producer.name for pair in equalisable_pairs(graph)] == ["deep"]
+    assert [pair.producer.name for pair in equalizable_pairs(graph)] == ["deep"]
 
 
 @pytest.mark.parametrize("clip", [True, False])
-def test_equalising_keeps_the_function_and_evens_the_channels(clip):
+def test_equalizing_keeps_the_function_and_evens_the_channels(clip):
     graph = model(clip)
     reach = channel_reach(graph, CALIBRATION)
-    evened = equalise(graph, reach)
+    evened = equalize(graph, reach)
     np.testing.assert_allclose(logits(evened, CALIBRATION), logits(graph, CALIBRATION), rtol=2e-4, atol=2e-4)
     before, after = reach["sa"], channel_reach(evened, CALIBRATION)["sa"]
     assert after.max() / after.min() < before.max() / before.min() / 3
@@ -50,7 +50,7 @@ def test_equalising_keeps_the_function_and_evens_the_channels(clip):
 def test_bias_shift_is_the_mean_error_that_rounded_kernels_bring():
     graph = model()
     with_bits = Quantizer(graph, CALIBRATION, Scheme(symmetric=True, weight_bits=7))
-    rounded = with_bits.quantise()
+    rounded = with_bits.quantize()
     shifts = bias_shifts(with_bits.model, rounded, input_means(with_bits.model, CALIBRATION))
     kernels, integers = tensors(with_bits.model), tensors(rounded)
     # The pointwise layer sees no padding, so the formula is exact: run it with the rounding error as kernel.
@@ -61,31 +61,31 @@ def test_bias_shift_is_the_mean_error_that_rounded_kernels_bring():
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_quantised_graph_stays_close_to_the_float_one(scheme):
+def test_the_quantized_graph_stays_close_to_the_float_one(scheme):
     quantizer = Quantizer(model(), CALIBRATION, scheme)
-    quantised = quantizer.quantise()
+    quantized = quantizer.quantize()
     wanted = logits(model(), HELD_OUT)
-    error = np.abs(logits(quantised, HELD_OUT) - wanted).max()
+    error = np.abs(logits(quantized, HELD_OUT) - wanted).max()
     assert 0.0 < error < 0.1 * wanted.std()
-    operators = {node.op_type for node in quantised.graph.node}
+    operators = {node.op_type for node in quantized.graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators
 
 
-def test_equalisation_is_what_makes_it_close(monkeypatch):
+def test_equalization_is_what_makes_it_close(monkeypatch):
     def error() -> float:
         quantizer = Quantizer(model(), CALIBRATION, SCHEMES[0])
-        quantised = quantizer.quantise()
-        return float(np.abs(logits(quantised, HELD_OUT) - logits(model(), HELD_OUT)).mean())
+        quantized = quantizer.quantize()
+        return float(np.abs(logits(quantized, HELD_OUT) - logits(model(), HELD_OUT)).mean())
 
-    equalised = error()
-    monkeypatch.setattr("sji_edge.quantization.int8.quantizer.equalise", lambda graph, _reach: graph)
-    assert equalised < error()
+    equalized = error()
+    monkeypatch.setattr("sji_edge.quantization.int8.quantizer.equalize", lambda graph, _reach: graph)
+    assert equalized < error()
 
 
 @pytest.mark.parametrize(("bits", "limit"), [(7, 64), (8, 127)])
 def test_weights_use_the_bits_that_were_asked_for(bits, limit):
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=bits))
-    stored = tensors(quantizer.quantise())
+    stored = tensors(quantizer.quantize())
     kernels = [stored[name] for name in ("stem_quantized", "deep_quantized", "point_quantized")]
     assert all(kernel.dtype == np.int8 for kernel in kernels)
     assert all(limit - 2 <= np.abs(kernel.astype(int)).max() <= limit for kernel in kernels)
@@ -96,7 +96,7 @@ def test_weights_use_the_bits_that_were_asked_for(bits, limit):
 
 def test_symmetric_activations_are_int8_around_zero_and_biases_float():
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=8))
-    graph = quantizer.quantise()
+    graph = quantizer.quantize()
     stored = tensors(graph)
     points = [stored[node.input[2]] for node in graph.graph.node if node.op_type == "QuantizeLinear"]
     assert points
@@ -106,7 +106,7 @@ def test_symmetric_activations_are_int8_around_zero_and_biases_float():
 
 def test_layers_left_in_float_keep_their_kernels_and_biases():
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=8))
-    graph = quantizer.quantise(keep_float=quantizer.layers())
+    graph = quantizer.quantize(keep_float=quantizer.layers())
     assert "QuantizeLinear" not in {node.op_type for node in graph.graph.node}
     np.testing.assert_allclose(
         logits(graph, HELD_OUT), logits(quantizer.model, HELD_OUT), rtol=1e-5, atol=1e-6

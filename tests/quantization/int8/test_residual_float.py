@@ -65,7 +65,7 @@ def test_any_layers_may_stay_in_float(backend: str) -> None:
     )[0]
     for count in range(len(layers) + 1):
         for kept in combinations(layers, count):
-            data = quantizer.quantise(kept).SerializeToString()
+            data = quantizer.quantize(kept).SerializeToString()
             session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
             error = np.abs(session.run(None, {"crops": crops})[0] - wanted).max()
             assert error < 0.1 * np.abs(wanted).max(), kept

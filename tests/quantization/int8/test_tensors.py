@@ -98,13 +98,13 @@ def logits(graph: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
     return np.concatenate([values["logits"] for values in tensors_on(graph, ["logits"], batch)])
 
 
-def quantised(scheme: Scheme) -> onnx.ModelProto:
-    graph = Quantizer(NETWORK, joints(48), scheme).quantise()
+def quantized(scheme: Scheme) -> onnx.ModelProto:
+    graph = Quantizer(NETWORK, joints(48), scheme).quantize()
     onnx.checker.check_model(graph)
     return graph
 
 
-def test_at_a_residual_addition_only_the_skip_branch_is_quantised():
+def test_at_a_residual_addition_only_the_skip_branch_is_quantized():
     readers = quantized_tensors(NETWORK).readers
     assert readers["skip"] == {"inner", "add"}
     assert "main_out" not in readers
@@ -131,7 +131,7 @@ def test_concatenation_and_pooling_move_integers_of_one_scale():
     assert where.shared["pooled"] == {"pooled", "block"}
     stored = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in quantised(SCHEMES["openvino"]).graph.initializer
+        for tensor in quantized(SCHEMES["openvino"]).graph.initializer
     }
     assert stored["both_scale"] == stored["left_act_scale"] == stored["right_act_scale"]
     assert stored["pooled_scale"] == stored["block_scale"]
@@ -176,7 +176,7 @@ def test_positive_tensors_are_those_that_an_activation_made():
     [("tensorrt", {"int8"}, False), ("openvino", {"int8", "uint8"}, False), ("onnxruntime", {"uint8"}, True)],
 )
 def test_each_backend_gets_the_integers_that_its_kernels_take(name, activations, bias):
-    graph = quantised(SCHEMES[name]).graph
+    graph = quantized(SCHEMES[name]).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     zeros = [stored[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
     assert {str(zero.dtype) for zero in zeros} == activations
@@ -194,7 +194,7 @@ def test_the_graphs_decide_alike():
     clear = np.abs(margin - limit) > 0.1 * np.std(margin)
     assert clear.sum() > 90
     for scheme in SCHEMES.values():
-        found = logits(quantised(scheme), batch)
+        found = logits(quantized(scheme), batch)
         decided = found[:, 1] - found[:, 0] > limit
         np.testing.assert_array_equal(decided[clear], (margin > limit)[clear])
         assert (decided != (margin > limit)).mean() < 0.1
@@ -208,7 +208,7 @@ def test_a_bias_too_large_for_32_bits_coarsens_its_weights_instead():
             values = numpy_helper.to_array(tensor).copy()
             values[0] = 1e-12 if tensor.name == "last_w" else 3.0
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    made = Quantizer(graph, crops(48), SCHEMES["onnxruntime"]).quantise()
+    made = Quantizer(graph, crops(48), SCHEMES["onnxruntime"]).quantize()
     batch = crops(16, seed=3)
     np.testing.assert_allclose(
         logits(made, batch), logits(graph, batch), atol=0.1 * np.std(logits(graph, batch)) + 0.02

@@ -5,7 +5,7 @@ import torch
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from sji_edge.training.qat.fake_quant import ActivationGrid, Bias, Kernel, fake_quantise
+from sji_edge.training.qat.fake_quant import ActivationGrid, Bias, Kernel, fake_quantize
 
 
 def _onnx_pair(values: np.ndarray, step: float, zero: int, kind: type[np.integer]) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_gradients_are_those_of_the_formula() -> None:
     x = (4 * torch.randn(200)).requires_grad_()
     step = torch.tensor(0.5, requires_grad=True)
     weight = torch.randn(200)
-    (fake_quantise(x, step, -8, 7) * weight).sum().backward()
+    (fake_quantize(x, step, -8, 7) * weight).sum().backward()
     level = x.detach() / 0.5
     inside = (level > -8.5) & (level < 7.5)
     assert 20 < int((~inside).sum()) < 180

@@ -24,10 +24,10 @@ def _logits(graph: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
     return np.concatenate([values["logits"] for values in tensors_on(graph, ["logits"], batch)])
 
 
-def _quantised(scheme: Scheme, keep: tuple[str, ...] = ()) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+def _quantized(scheme: Scheme, keep: tuple[str, ...] = ()) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     quantizer = Quantizer(model(), crops(64), scheme)
     try:
-        return quantizer.quantise(keep), quantizer.model
+        return quantizer.quantize(keep), quantizer.model
     finally:
         quantizer.close()
 
@@ -44,8 +44,8 @@ def test_a_float_graph_computes_what_onnxruntime_does() -> None:
 
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize("keep", [(), ("deep", "stem")])
-def test_a_quantised_graph_computes_what_onnxruntime_does(name: str, keep: tuple[str, ...]) -> None:
-    graph, floats = _quantised(SCHEMES[name], keep)
+def test_a_quantized_graph_computes_what_onnxruntime_does(name: str, keep: tuple[str, ...]) -> None:
+    graph, floats = _quantized(SCHEMES[name], keep)
     network = QdqNetwork(graph, floats)
     found = network(torch.from_numpy(crops(40, seed=9))).detach().numpy()
     wanted = _logits(graph, crops(40, seed=9))
@@ -58,7 +58,7 @@ def test_a_quantised_graph_computes_what_onnxruntime_does(name: str, keep: tuple
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_what_was_not_trained_is_written_back_as_it_was(name: str) -> None:
-    graph, floats = _quantised(SCHEMES[name])
+    graph, floats = _quantized(SCHEMES[name])
     back = QdqNetwork(graph, floats).to_graph()
     onnx.checker.check_model(back)
     assert [node.SerializeToString() for node in back.graph.node] == [
@@ -84,7 +84,7 @@ def _with_coarse_steps(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("name", ["int8", "7 bits"])
 def test_fine_tuning_brings_the_graph_closer_to_its_teacher(name: str) -> None:
-    graph, floats = _quantised(SCHEMES[name])
+    graph, floats = _quantized(SCHEMES[name])
     _with_coarse_steps(graph)
     images = list(crops(64, seed=1)[..., 0])
     done: list[int] = []
@@ -122,7 +122,7 @@ def test_fine_tuning_brings_the_graph_closer_to_its_teacher(name: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_graph_and_leaves_the_generator_alone() -> None:
-    graph, floats = _quantised(SCHEMES["int8"])
+    graph, floats = _quantized(SCHEMES["int8"])
     _with_coarse_steps(graph)
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_graph_and_leaves_the_generator_alone() -> 
 
 
 def test_a_graph_that_gets_no_closer_stays_as_it_was() -> None:
-    graph, floats = _quantised(SCHEMES["int8"])
+    graph, floats = _quantized(SCHEMES["int8"])
     tuned = fine_tune(
         graph,
         floats,
@@ -160,7 +160,7 @@ def test_an_operator_that_is_not_known_is_named() -> None:
 
 
 def test_no_image_and_a_divergence_are_refused() -> None:
-    graph, floats = _quantised(SCHEMES["int8"])
+    graph, floats = _quantized(SCHEMES["int8"])
     with pytest.raises(UsageError, match=r"needs at least 2 images \(got 1\)"):
         fine_tune(graph, floats, model(), [crops(1)[0, ..., 0]], SPEC, FineTuneSettings())
     with pytest.raises(GateError, match="diverged"):
@@ -177,7 +177,7 @@ def test_no_image_and_a_divergence_are_refused() -> None:
 @pytest.mark.parametrize("count", [2, 5, 7, 8, 9])
 def test_no_held_out_image_is_trained_on(count: int) -> None:
     """One batch a trained image: the rest is what the best epoch is chosen on."""
-    graph, floats = _quantised(SCHEMES["int8"])
+    graph, floats = _quantized(SCHEMES["int8"])
     totals: set[int] = set()
     settings = FineTuneSettings(epochs=1, batch_size=1)
     fine_tune(

@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: gives the channels of a tensor similar ranges before INT8.
+"""Cross-layer equalization: gives the channels of a tensor similar ranges before INT8.
 
 In INT8 one scale serves a whole activation tensor, so a channel with a small range has few levels. Scaling a channel
 up in the convolution that produces it and down in the one that reads it changes nothing in exact arithmetic, and gives
@@ -35,7 +35,7 @@ class Pair:
     clip: float | None
 
 
-def equalisable_pairs(model: onnx.ModelProto) -> list[Pair]:
+def equalizable_pairs(model: onnx.ModelProto) -> list[Pair]:
     """Find convolutions joined directly, by a ReLU, or by a clip from 0, whose tensor has no other reader."""
     graph = model.graph
     readers = Counter(name for node in graph.node for name in node.input)
@@ -65,7 +65,7 @@ def equalisable_pairs(model: onnx.ModelProto) -> list[Pair]:
 
 def channel_reach(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, Array]:
     """Return the largest |value| of each channel of the pairs' tensors on crops, float32 ``(channels,)``, by tensor."""
-    names = [pair.tensor for pair in equalisable_pairs(model)]
+    names = [pair.tensor for pair in equalizable_pairs(model)]
     reach: dict[str, Array] = {}
     for values in tensors_on(model, names, crops) if names else ():
         for name, value in values.items():
@@ -74,11 +74,11 @@ def channel_reach(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str,
     return reach
 
 
-def equalise(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.ModelProto:
-    """Return the model with the channels between paired convolutions equalised.
+def equalize(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.ModelProto:
+    """Return the model with the channels between paired convolutions equalized.
 
     Args:
-        model: the float graph, batch normalisation folded.
+        model: the float graph, batch normalization folded.
         channel_max: largest |value| of each channel of the pairs' tensors on the calibration crops,
             float32 ``(channels,)``.
 
@@ -89,7 +89,7 @@ def equalise(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.M
     result = onnx.ModelProto()
     result.CopyFrom(model)
     weights = {tensor.name: tensor for tensor in result.graph.initializer}
-    for pair in equalisable_pairs(result):
+    for pair in equalizable_pairs(result):
         kernel = numpy_helper.to_array(weights[pair.consumer.input[1]])
         scale = _scales(pair, channel_max[pair.tensor], kernel)
         _scale(weights, pair.producer, scale, output=True)

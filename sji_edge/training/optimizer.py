@@ -11,7 +11,7 @@ WARM_UP = 0.2
 def adamw_one_cycle(
     model: nn.Module, *, learning_rate: float, weight_decay: float, steps: int
 ) -> tuple[torch.optim.AdamW, OneCycleLR]:
-    """Return the optimiser and the schedule; step the schedule every batch.
+    """Return the optimizer and the schedule; step the schedule every batch.
 
     Args:
         model: its parameters that require a gradient are trained; only matrices and kernels decay.
@@ -24,7 +24,7 @@ def adamw_one_cycle(
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate)
     # With exactly one step of warm-up, PyTorch divides by the zero steps between its start and its end.
     warm_up = 1.5 / steps if WARM_UP * steps == 1.0 else WARM_UP
-    return optimiser, OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps, pct_start=warm_up)
+    return optimizer, OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps, pct_start=warm_up)
