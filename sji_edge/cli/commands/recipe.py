@@ -141,7 +141,8 @@ def import_(
 ) -> None:
     """Make a recipe from pick-and-place data and the sizes of its packages.
 
-    A package of width and height 0 is not inspected; packages that are not listed are refused, all at once.
+    A package of width and height 0 is not inspected; packages that are not listed are refused, all at once,
+    except mounting holes, which are left out.
     The import is refused if golden.png, a --point or the fiducials support a mirrored or turned board.
 
     Example: `sji-edge recipe import pos.csv --packages packages.csv --golden good.png

@@ -22,16 +22,23 @@ SAME_PLACE_MM = 0.05
 """How far the boards of a panel may differ from one another."""
 
 
+MOUNTING_HOLE = "mountinghole"
+"""How KiCad's library names holes, as in MountingHole_3.2mm_M3: they have no joint, and often all the name REF**."""
+
+
 def is_left_out(part: Part, packages: Packages) -> bool:
-    """Tell whether the packages say that nothing of a part is inspected."""
-    return part.package in packages and all(box.empty for box in packages[part.package])
+    """Tell whether nothing of a part is inspected: the packages say so, or it is a mounting hole they do not list."""
+    boxes = packages.get(part.package)
+    if boxes is None:
+        return part.package.casefold().startswith(MOUNTING_HOLE)
+    return all(box.empty for box in boxes)
 
 
 def unknown_packages(parts: Sequence[Part], packages: Packages, name: str) -> list[Problem]:
     """Name the packages that are not listed, each with its first part."""
     unknown: dict[str, list[Part]] = {}
     for part in parts:
-        if part.package not in packages:
+        if part.package not in packages and not is_left_out(part, packages):
             unknown.setdefault(part.package, []).append(part)
     return [
         Problem(

@@ -150,7 +150,7 @@ def _draft(parts: Sequence[Part], packages: Packages, view: CameraView, name: st
     marks = {anchor.refdes for anchor in view.anchors if anchor.refdes}
     wanted = [part for part in parts if part.side == view.side and part.refdes not in marks]
     problems = unknown_packages(wanted, packages, name)
-    inspected = [part for part in wanted if not is_left_out(part, packages)]
+    inspected = [part for part in wanted if part.package in packages and not is_left_out(part, packages)]
     numbered, faults = numbered_boards(inspected, name)
     joints, more = joint_boxes(numbered, packages, view.side, matrix, name)
     problems += faults or more

@@ -63,6 +63,33 @@ def test_parts_that_are_not_inspected_may_repeat_and_are_counted():
         import_board(Centroids((*board(0, 2), *holes)), packages, VIEW, "p.csv", strict=True)
 
 
+def test_mounting_holes_need_no_line_in_the_packages_and_are_counted():
+    packages = read_packages(b"package,width,height\nC,1,1\n", "k.csv")[0]
+    holes = [Part(20 + n, "REF**", "MountingHole_3.2mm_M3", 3 + n, 3, 0.0, "top") for n in range(2)]
+    made = import_board(Centroids((*board(0, 2), *holes)), packages, VIEW, "p.csv")
+    assert made.joints == 3
+    assert [str(one) for one in made.left_out] == ["2 parts of package MountingHole_3.2mm_M3 (REF**, REF**)"]
+    with pytest.raises(RecipeError, match="left out: 2 parts of package MountingHole_3.2mm_M3"):
+        import_board(Centroids((*board(0, 2), *holes)), packages, VIEW, "p.csv", strict=True)
+
+
+def test_mounting_holes_that_the_packages_give_a_box_are_inspected():
+    packages = read_packages(b"package,width,height\nC,1,1\nMountingHole_Pad,3,3\n", "k.csv")[0]
+    hole = Part(20, "H1", "MountingHole_Pad", 15, 9, 0.0, "top")
+    made = import_board(Centroids((*board(0, 2), hole)), packages, VIEW, "p.csv")
+    assert (made.joints, made.left_out) == (4, ())
+
+
+def test_an_unknown_package_is_refused_once_though_its_parts_share_a_name():
+    packages = read_packages(b"package,width,height\nC,1,1\n", "k.csv")[0]
+    logos = [Part(20 + n, "REF**", "Logo", 3 + n, 3, 0.0, "top") for n in range(2)]
+    with pytest.raises(RecipeError) as caught:
+        import_board(Centroids((*board(0, 2), *logos)), packages, VIEW, "p.csv")
+    assert str(caught.value) == (
+        "p.csv cannot be imported: package Logo is not in the packages (p.csv line 20: REF**, and 1 more)"
+    )
+
+
 def test_designators_that_differ_only_in_spelling_are_refused():
     packages = read_packages(b"package,width,height\nC,1,1\n", "k.csv")[0]
     other = Part(9, "r1", "C", 20, 20, 0.0, "top")
