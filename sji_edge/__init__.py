@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sji_edge.core.errors import SjiError as SjiError
     from sji_edge.core.protocols import BoardRecord as BoardRecord
     from sji_edge.core.protocols import Engine as Engine
+    from sji_edge.core.protocols import EngineOutput as EngineOutput
     from sji_edge.core.protocols import EngineSpec as EngineSpec
     from sji_edge.core.protocols import Frame as Frame
     from sji_edge.core.protocols import FrameSource as FrameSource
@@ -51,6 +52,7 @@ __all__ = [
     "BoardRecord",
     "CsvSink",
     "Engine",
+    "EngineOutput",
     "EngineSpec",
     "Frame",
     "FrameSource",
@@ -79,6 +81,7 @@ _HOME = {
     "BoardRecord": "core.protocols",
     "CsvSink": "records.write.csv",
     "Engine": "core.protocols",
+    "EngineOutput": "core.protocols",
     "EngineSpec": "core.protocols",
     "Frame": "core.protocols",
     "FrameSource": "core.protocols",

@@ -23,7 +23,7 @@ from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.core.files import StrPath
-from sji_edge.core.protocols import Engine, EngineSpec, Frame
+from sji_edge.core.protocols import Engine, EngineOutput, EngineSpec, Frame
 from sji_edge.core.verdict import Thresholds, logit
 from sji_edge.inspection.judging.frame_job import Model
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
@@ -146,8 +146,8 @@ class FakeEngine:
                 raise EngineInputError(f"batch size must be 1 to {self.spec.max_batch} (got {size})")
             self.prepared.add(size)
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits, float32 ``(n, classes)``, whose softmax gives the scores.
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
+        """Return logits whose softmax gives the scores.
 
         Raises:
             EngineInputError: crops of another shape, dtype or number than ``spec`` allows, or a closed engine.
@@ -165,7 +165,7 @@ class FakeEngine:
             self._released.wait()
         if call in self._fails_on:
             raise EnvironmentMismatchError(f"the fake engine fails on call {call}")
-        return self._logits(self._score(crops))
+        return EngineOutput(self._logits(self._score(crops)))
 
     def release(self) -> None:
         """Let every stalled call return, now and later."""

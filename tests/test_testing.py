@@ -25,7 +25,7 @@ def mean(batch):
 @pytest.mark.parametrize(("classes", "good_index"), [(2, 0), (2, 1), (5, 3)])
 def test_the_engines_logits_hold_the_scores_of_the_function(classes, good_index):
     engine = FakeEngine(mean, crop_shape=SHAPE, classes=classes, good_index=good_index)
-    logits = engine.infer(crops(51, 102, 204))
+    logits = engine.infer(crops(51, 102, 204)).logits
     assert logits.dtype == np.float32
     assert logits.shape == (3, classes)
     np.testing.assert_allclose(defect_scores(logits, good_index), [0.2, 0.4, 0.8], atol=1e-6)
@@ -33,7 +33,7 @@ def test_the_engines_logits_hold_the_scores_of_the_function(classes, good_index)
 
 def test_the_ends_of_the_scale_are_kept_and_nan_is_no_score():
     engine = FakeEngine(lambda batch: [0.0, 1.0, np.nan], crop_shape=SHAPE)
-    scores = defect_scores(engine.infer(crops(0, 0, 0)), 0)
+    scores = defect_scores(engine.infer(crops(0, 0, 0)).logits, 0)
     np.testing.assert_allclose(scores[:2], [0.0, 1.0], atol=1e-6)
     assert np.isnan(scores[2])
 
@@ -63,7 +63,7 @@ def test_the_engine_counts_calls_and_fails_on_the_one_it_is_told():
     engine.infer(crops(1, 2))
     with pytest.raises(EnvironmentMismatchError, match="fails on call 2"):
         engine.infer(crops(1))
-    np.testing.assert_allclose(defect_scores(engine.infer(crops(1, 2, 3)), 0), 0.3, atol=1e-6)
+    np.testing.assert_allclose(defect_scores(engine.infer(crops(1, 2, 3)).logits, 0), 0.3, atol=1e-6)
     assert (engine.calls, engine.batches, engine.prepared) == (3, [2, 1, 3], {1, 4})
 
 

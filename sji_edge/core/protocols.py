@@ -14,13 +14,31 @@ from sji_edge.core.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What an engine takes and returns: crops of ``crop_shape`` (height, width, channels), logits of ``classes``."""
+    """What an engine takes and returns: crops of ``crop_shape`` (height, width, channels), logits of ``classes``.
+
+    ``guarded`` says whether it has a guard, that is, whether it also returns the novelty of each crop.
+    """
 
     crop_shape: tuple[int, int, int]
     classes: int
     max_batch: int
     backend: str
     precision: str
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineOutput:
+    """What an engine returns for a batch; the caller owns the arrays.
+
+    Attributes:
+        logits: float32 ``(n, classes)``.
+        novelty: float32 ``(n,)``, how unlike everything that was learned each crop is; 1.0 is as unusual as 1 good
+            validation view in 100. None from an engine without a guard.
+    """
+
+    logits: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):
@@ -30,14 +48,14 @@ class Engine(Protocol):
     def spec(self) -> EngineSpec:
         """Crop shape, classes and batch limit."""
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops.
 
         Args:
             crops: uint8 ``(n, height, width, channels)``, C-contiguous, 1 ≤ n ≤ ``spec.max_batch``.
 
         Returns:
-            float32 logits ``(n, classes)``; the caller owns the array.
+            The logits, and the novelty of each crop if ``spec.guarded``.
 
         Raises:
             EngineInputError: another shape, dtype or batch size.
@@ -70,8 +88,8 @@ class PipelinedEngine(Engine, Protocol):
             EngineInputError: as ``infer``, or ``sets`` batches are in flight already.
         """
 
-    def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for the logits of a batch or frame, float32 ``(n, classes)``; the caller owns the array.
+    def collect(self, ticket: int) -> EngineOutput:
+        """Wait for the answer to a batch or frame, as ``infer`` returns it.
 
         Raises:
             EngineInputError: no batch or frame of that ticket is in flight.

@@ -120,7 +120,7 @@ def bisect(
     if not layers:
         raise GateError("no tensor has the same name in both graphs: there is nothing to compare")
     simulated = theirs.get(OUTPUT_NAME)
-    own = engine.infer(chosen)
+    own = engine.infer(chosen).logits
     return Bisection(
         crops=len(chosen),
         tolerance=limit,

@@ -11,7 +11,7 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import sha256_of
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.protocols import Engine
+from sji_edge.core.protocols import Engine, EngineOutput
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import NO_CROPS, Comparison, compare
 from sji_edge.parity.crops import Joints
@@ -49,7 +49,7 @@ class ParityReport(FrozenModel):
         return bool(self.result)
 
 
-def predict(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict(engine: Engine, crops: NDArray[np.uint8]) -> EngineOutput:
     """Judge any number of crops, in batches of the size that the engine takes.
 
     Args:
@@ -57,13 +57,17 @@ def predict(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         crops: uint8 ``(n, h, w, c)``.
 
     Returns:
-        Logits, float32 ``(n, classes)``.
+        The answer for all crops, as the engine's own for one batch.
     """
     logits = np.empty((len(crops), engine.spec.classes), np.float32)
+    novelty = np.empty(len(crops), np.float32) if engine.spec.guarded else None
     for start in range(0, len(crops), engine.spec.max_batch):
         stop = start + engine.spec.max_batch
-        logits[start:stop] = engine.infer(crops[start:stop])
-    return logits
+        output = engine.infer(crops[start:stop])
+        logits[start:stop] = output.logits
+        if novelty is not None:
+            novelty[start:stop] = output.novelty
+    return EngineOutput(logits, novelty)
 
 
 def check_parity(
@@ -93,7 +97,10 @@ def check_parity(
     if len(joints.crops) == 0:
         raise GateError(NO_CROPS, hint="choose a split that has crops")
     limits = limits or gate_for(card, engine.spec.precision)
-    outputs = {"engine": predict(engine, joints.crops), "reference": predict(reference, joints.crops)}
+    outputs = {
+        "engine": predict(engine, joints.crops).logits,
+        "reference": predict(reference, joints.crops).logits,
+    }
     pairs = [("reference", "engine")]
     if joints.pytorch is not None:
         outputs["pytorch"] = joints.pytorch

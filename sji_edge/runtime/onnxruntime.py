@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
-from sji_edge.core.protocols import EngineSpec
+from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
@@ -58,7 +58,7 @@ class OnnxRuntimeEngine:
         for size in sorted(set(batch_sizes)):
             self.infer(np.zeros((max(size, 0), *self.spec.crop_shape), np.uint8))
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""
         if self._session is None:
             raise EngineInputError("this engine is closed")
@@ -68,7 +68,7 @@ class OnnxRuntimeEngine:
             logits: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})[0]
         except Exception as error:
             raise EnvironmentMismatchError(f"ONNX Runtime failed: {one_line(error)}") from error
-        return logits
+        return EngineOutput(logits)
 
     def close(self) -> None:
         """Drop the session."""

@@ -260,7 +260,7 @@ def _test_rates(bundle: Bundle, data: Path) -> DefectRates:
     joints = folder_joints(data, "test", bundle.card)
     engine = open_engine(bundle)
     try:
-        scores = defect_scores(predict(engine, joints.crops), bundle.card.good_index)
+        scores = defect_scores(predict(engine, joints.crops).logits, bundle.card.good_index)
     finally:
         engine.close()
     return defect_rates(decide(scores, bundle.thresholds), joints.labels != bundle.card.good_index)

@@ -270,7 +270,7 @@ def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
 
 def _judged(side: OpenSide, settings: EvaluationSettings, name: str) -> _Judged:
     split = read_split(settings.data, name, side.card, settings.bit_depth)
-    return _Judged(split, Answers(predict(side.engine, split.crops), split.labels, split.groups))
+    return _Judged(split, Answers(predict(side.engine, split.crops).logits, split.labels, split.groups))
 
 
 def _validation(side: OpenSide, settings: EvaluationSettings) -> _Judged | None:
@@ -317,7 +317,7 @@ def _stressed(
             split.images,
             split.labels != good,
             side.card.preprocess,
-            lambda crops: predict(side.engine, crops),
+            lambda crops: predict(side.engine, crops).logits,
             good_index=good,
             thresholds=thresholds,
             look=look,

@@ -90,7 +90,9 @@ def test_the_kernel_cuts_real_frames_as_the_host_does() -> None:
 def test_a_plan_computes_the_formula_and_says_its_layers(name: str, tmp_path: Path) -> None:
     engine, facts = opened(BACKENDS.get(name)(), write_graph(tmp_path / "model.onnx"))
     for size in (1, 7, 64, 3, 3, 64, 1):
-        np.testing.assert_allclose(engine.infer(crops(size, size)), formula(crops(size, size)), atol=2e-3)
+        np.testing.assert_allclose(
+            engine.infer(crops(size, size)).logits, formula(crops(size, size)), atol=2e-3
+        )
     assert facts["layer_types"]
     engine.close()
 
@@ -103,11 +105,11 @@ def test_recorded_batches_keep_their_answers_in_any_order_and_thread(name: str, 
     sizes = [1, 64, 7, 40, 2]
     engine.prepare(sizes)
     batches = {size: rng.integers(0, 256, (size, SIDE, SIDE, 1), dtype=np.uint8) for size in sizes}
-    first = {size: engine.infer(batch) for size, batch in batches.items()}
+    first = {size: engine.infer(batch).logits for size, batch in batches.items()}
 
     def again() -> None:
         for size in rng.permutation(sizes * 10):
-            np.testing.assert_allclose(engine.infer(batches[int(size)]), first[int(size)], atol=1e-3)
+            np.testing.assert_allclose(engine.infer(batches[int(size)]).logits, first[int(size)], atol=1e-3)
 
     with ThreadPoolExecutor(1) as other:
         other.submit(again).result()
@@ -139,9 +141,11 @@ def test_a_plan_agrees_with_its_graph_on_the_cpu(name: str, precision: str, tmp_
     engine, _ = opened(BACKENDS.get(name)(), graph, precision)
     cpu = BACKENDS.get("onnxruntime")().open(graph, precision="fp32", max_batch=64, threads=0)
     batch = np.random.default_rng(1).integers(0, 256, (32, SIDE, SIDE, 1), dtype=np.uint8)
-    wanted = cpu.infer(batch)
+    wanted = cpu.infer(batch).logits
     tolerance = {"fp32": 1e-2, "fp16": 3e-2, "int8": 0.15}[precision]
-    assert np.abs(engine.infer(batch) - wanted).max() <= tolerance * max(1.0, float(np.abs(wanted).max()))
+    assert np.abs(engine.infer(batch).logits - wanted).max() <= tolerance * max(
+        1.0, float(np.abs(wanted).max())
+    )
     engine.close()
 
 
@@ -155,9 +159,9 @@ def test_a_frame_gives_the_logits_of_its_crops_and_memory_stays(name: str, tmp_p
     maps = crops_to_image(boxes, spec)
     wanted = np.empty((40, *spec.shape), np.uint8)
     crops_of_frame(frame, maps, wanted)
-    expected = engine.infer(wanted)
+    expected = engine.infer(wanted).logits
     for _ in range(engine.sets):  # each makes room for the frame
-        np.testing.assert_allclose(engine.infer_frame(frame, maps), expected, atol=0.03)
+        np.testing.assert_allclose(engine.infer_frame(frame, maps).logits, expected, atol=0.03)
     import pycuda.driver as cuda
 
     with engine._context.current():
@@ -176,7 +180,7 @@ def test_pytorch_works_in_the_same_process(name: str, tmp_path: Path) -> None:
         pytest.skip("this PyTorch has no CUDA")
     first = torch.arange(8.0, device="cuda").sum().item()
     engine, _ = opened(BACKENDS.get(name)(), write_graph(tmp_path / "model.onnx"))
-    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-3)
+    np.testing.assert_allclose(engine.infer(crops(4)).logits, formula(crops(4)), atol=2e-3)
     assert torch.arange(8.0, device="cuda").sum().item() == first == 28.0
     engine.close()
     assert torch.ones(3, device="cuda").sum().item() == 3.0

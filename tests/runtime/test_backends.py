@@ -44,7 +44,7 @@ def _open(name: str, graph: Path, precision: str = "fp32", max_batch: int = 32, 
 def test_logits_equal_the_formula_at_every_batch_size(name: str, size: int, graph: Path) -> None:
     engine = _open(name, graph)
     batch = crops(size, seed=size)
-    logits = engine.infer(batch)
+    logits = engine.infer(batch).logits
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, formula(batch), atol=2e-5)
 
@@ -55,7 +55,7 @@ def test_changing_batch_sizes_keep_their_own_answers(name: str, graph: Path) -> 
     kept = []
     for size in [1, 5, 3, 32, 2, 9, 1, 17, 5, 31, 1]:
         batch = crops(size, seed=100 + size)
-        kept.append((engine.infer(batch), formula(batch)))
+        kept.append((engine.infer(batch).logits, formula(batch)))
     for logits, wanted in kept:
         np.testing.assert_allclose(logits, wanted, atol=2e-5)
 
@@ -66,7 +66,7 @@ def test_a_prepared_engine_answers_all_sizes(name: str, graph: Path) -> None:
     engine.prepare([1, 8])
     for size in (1, 8, 5):
         batch = crops(size)
-        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     with pytest.raises(EngineInputError):
         engine.prepare([33])
     with pytest.raises(EngineInputError):
@@ -80,7 +80,7 @@ def test_a_batch_shared_out_among_threads_keeps_its_order(name: str, threads: in
     engine.prepare([8, 13, 32])
     for size in (8, 13, 32, 11):
         batch = crops(size, seed=size)
-        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,7 @@ def test_batches_under_way_together_keep_their_own_answers(name: str, graph: Pat
         for batch in mine:
             batch[...] = 0  # the caller's again at once
         for ticket, batch in zip(tickets, batches, strict=True):
-            np.testing.assert_allclose(engine.collect(ticket), formula(batch), atol=2e-5)
+            np.testing.assert_allclose(engine.collect(ticket).logits, formula(batch), atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,7 +112,7 @@ def test_more_batches_than_sets_are_refused_and_one_given_up_makes_room(name: st
         engine.drop(ticket)
     with pytest.raises(EngineInputError, match="collected already"):
         engine.collect(tickets[0])
-    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(4)).logits, formula(crops(4)), atol=2e-5)
     engine.submit(crops(32))
     engine.close()
     engine.drop(0)
@@ -125,8 +125,10 @@ def test_a_batch_between_two_others_finds_the_set_that_is_free(name: str, graph:
         pytest.skip(f"{name} is asked and waited for")
     first = engine.submit(crops(8, seed=1))
     for seed in (2, 3, 4):
-        np.testing.assert_allclose(engine.infer(crops(8, seed=seed)), formula(crops(8, seed=seed)), atol=2e-5)
-    np.testing.assert_allclose(engine.collect(first), formula(crops(8, seed=1)), atol=2e-5)
+        np.testing.assert_allclose(
+            engine.infer(crops(8, seed=seed)).logits, formula(crops(8, seed=seed)), atol=2e-5
+        )
+    np.testing.assert_allclose(engine.collect(first).logits, formula(crops(8, seed=1)), atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,8 +136,8 @@ def test_same_crops_give_the_same_bits_and_stay_untouched(name: str, graph: Path
     engine = _open(name, graph)
     batch = crops(9)
     batch.flags.writeable = False
-    first = engine.infer(batch)
-    np.testing.assert_array_equal(first, engine.infer(batch))
+    first = engine.infer(batch).logits
+    np.testing.assert_array_equal(first, engine.infer(batch).logits)
     np.testing.assert_array_equal(batch, crops(9))
 
 

@@ -36,8 +36,8 @@ def test_a_graph_that_fails_is_one_line_and_the_engine_works_on(engine) -> None:
         with pytest.raises(EnvironmentMismatchError, match="failed") as caught:
             engine.infer(bad)
         assert "\n" not in caught.value.message
-        np.testing.assert_allclose(engine.infer(good), wanted, rtol=1e-6)
-        np.testing.assert_allclose(engine.infer(good[:5]), wanted[:5], rtol=1e-6)
+        np.testing.assert_allclose(engine.infer(good).logits, wanted, rtol=1e-6)
+        np.testing.assert_allclose(engine.infer(good[:5]).logits, wanted[:5], rtol=1e-6)
 
 
 def test_every_part_of_a_batch_that_failed_has_ended_when_that_is_said(engine) -> None:
@@ -50,7 +50,7 @@ def test_every_part_of_a_batch_that_failed_has_ended_when_that_is_said(engine) -
     # It uses the set whose other part went on after the first had failed.
     tickets[0] = engine.submit(good)
     for ticket in reversed(tickets):
-        np.testing.assert_allclose(engine.collect(ticket)[:, 1], 7, rtol=1e-6)
+        np.testing.assert_allclose(engine.collect(ticket).logits[:, 1], 7, rtol=1e-6)
 
 
 def test_a_batch_that_fails_can_be_given_up(engine) -> None:
@@ -58,7 +58,7 @@ def test_a_batch_that_fails_can_be_given_up(engine) -> None:
         pytest.skip("is asked and waited for")
     good, bad = batches()
     engine.drop(engine.submit(bad))
-    np.testing.assert_allclose(engine.infer(good)[:, 1], 7, rtol=1e-6)
+    np.testing.assert_allclose(engine.infer(good).logits[:, 1], 7, rtol=1e-6)
 
 
 def test_a_closed_engine_prepares_for_nothing(engine) -> None:

@@ -108,7 +108,7 @@ def test_batches_are_recorded_and_replayed_and_each_keeps_its_answer(engine) -> 
     kept = []
     for seed, size in enumerate([1, 5, 3, 12, 5, 5, 1, 12, 3, 3, 1, 1, 12, 12]):
         batch = crops(size, seed=seed)
-        kept.append((engine.infer(batch), formula(batch)))
+        kept.append((engine.infer(batch).logits, formula(batch)))
         assert engine.gpu_ms >= 0
     for logits, wanted in kept:
         np.testing.assert_allclose(logits, wanted, atol=2e-5)
@@ -119,7 +119,7 @@ def test_batches_are_recorded_and_replayed_and_each_keeps_its_answer(engine) -> 
 def test_it_works_in_another_thread_than_it_was_opened_in(engine) -> None:
     batch = crops(7)
     for _ in range(4):
-        np.testing.assert_allclose(in_thread(lambda: engine.infer(batch)), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(in_thread(lambda: engine.infer(batch).logits), formula(batch), atol=2e-5)
     assert in_thread(lambda: engine.bare_ms(7)) >= 0
 
 
@@ -135,7 +135,7 @@ def test_a_frame_is_cut_by_the_kernel_with_the_arguments_that_pycuda_packs(engin
         maps = crops_to_image(boxes, spec)
         wanted = np.empty((count, *spec.shape), np.uint8)
         crops_of_frame(frame, maps, wanted)
-        logits = in_thread(lambda frame=frame, maps=maps: engine.infer_frame(frame, maps))
+        logits = in_thread(lambda frame=frame, maps=maps: engine.infer_frame(frame, maps).logits)
         np.testing.assert_allclose(logits, formula(wanted), atol=0.02)
     assert alive()["module"] == 1
     assert engine.graph_failure == ""
@@ -146,7 +146,7 @@ def test_two_frames_under_way_do_not_mix(engine) -> None:
     tickets = [engine.submit(batches[0])]
     for earlier, batch in itertools.pairwise(batches):
         tickets.append(engine.submit(batch))
-        np.testing.assert_allclose(engine.collect(tickets.pop(0)), formula(earlier), atol=2e-5)
+        np.testing.assert_allclose(engine.collect(tickets.pop(0)).logits, formula(earlier), atol=2e-5)
     engine.drop(tickets.pop())
 
 
@@ -160,7 +160,7 @@ def test_a_failing_call_is_one_line_and_not_a_traceback_of_pycuda(engine, call: 
     with pytest.raises(EnvironmentMismatchError, match=f"the GPU failed: {call.removesuffix('_v2')}"):
         in_thread_raising(lambda: engine.infer_frame(frame, maps))
     LIBRARY.host_fail(b"", 0, 0)
-    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(2)).logits, formula(crops(2)), atol=2e-5)
 
 
 def in_thread_raising(work) -> None:
@@ -184,11 +184,11 @@ def test_a_recording_that_breaks_leaves_the_answers_right(engine, after: int) ->
     LIBRARY.host_fail(b"cuMemcpyHtoDAsync_v2", ILLEGAL_ADDRESS, after)
     batch = crops(5)
     if after == 1:
-        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
         LIBRARY.host_fail(b"", 0, 0)
         assert "cuMemcpyHtoDAsync" in engine.graph_failure
     LIBRARY.host_fail(b"", 0, 0)
-    np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
 
 
 def test_who_else_holds_the_primary_context_keeps_it(another) -> None:

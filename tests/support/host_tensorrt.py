@@ -82,7 +82,10 @@ class HostTensorRt:
         )
         spec = EngineSpec(cpu.spec.crop_shape, cpu.spec.classes, max_batch, self.name, precision)
         profile = Profile(1, max_batch, max_batch)
-        return TensorRtEngine(CudaContext(), LoadedPlan(PACKAGES["10"], (), Plan(cpu.infer), spec, profile))
+        return TensorRtEngine(
+            CudaContext(),
+            LoadedPlan(PACKAGES["10"], (), Plan(lambda crops: cpu.infer(crops).logits), spec, profile),
+        )
 
     def incompatibility(self, precision: str, recorded) -> str:
         return ""

@@ -8,17 +8,18 @@ import numpy as np
 
 from sji_edge.core.errors import EngineInputError
 from sji_edge.core.preprocess import Image, Matrix
-from sji_edge.core.protocols import Engine, FrameEngine, PipelinedEngine
-from sji_edge.inspection.judging.frame_job import Logits, Work
+from sji_edge.core.protocols import Engine, EngineOutput, FrameEngine, PipelinedEngine
+from sji_edge.inspection.judging.frame_job import Logits, Novelty, Work
 from sji_edge.inspection.judging.layout import Placement
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """Frames whose crops were submitted together: ``logits`` of all of them, and the number of missing batches."""
+    """Frames whose crops were submitted together: the answers for all of them, and the number of missing batches."""
 
     works: Sequence[Work]
     logits: Logits
+    novelty: Novelty | None
     left: int
 
 
@@ -39,13 +40,13 @@ class _AtOnce:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._answer: Logits = np.empty((0, 0), np.float32)
+        self._answer = EngineOutput(np.empty((0, 0), np.float32))
 
     def submit(self, crops: Image) -> int:
         self._answer = self._engine.infer(crops)
         return 0
 
-    def collect(self, ticket: int) -> Logits:
+    def collect(self, ticket: int) -> EngineOutput:
         del ticket
         return self._answer
 
@@ -135,7 +136,9 @@ class EnginePath:
             self._under_way.append(_Batch(job, 0, len(maps), engine.submit_frame(pixels, maps)))
 
     def _job(self, works: Sequence[Work], crops: int, batches: int) -> _Job:
-        job = _Job(works, np.empty((crops, self._spec.classes), np.float32), batches)
+        logits = np.empty((crops, self._spec.classes), np.float32)
+        novelty = np.empty(crops, np.float32) if self._spec.guarded else None
+        job = _Job(works, logits, novelty, batches)
         for work in works:
             work.watch.begin()
         if not batches:
@@ -158,11 +161,11 @@ class EnginePath:
         if not self._under_way:
             raise self._failure or EngineInputError("this frame was not submitted to the engine")
         batch = self._under_way.popleft()
-        logits = self._engine.collect(batch.ticket)
-        wanted = (batch.stop - batch.start, self._spec.classes)
-        if logits.shape != wanted:
-            raise EngineInputError(f"the engine returned logits of shape {logits.shape} instead of {wanted}")
-        batch.job.logits[batch.start : batch.stop] = logits
+        output = self._engine.collect(batch.ticket)
+        self._check(output, batch.stop - batch.start)
+        batch.job.logits[batch.start : batch.stop] = output.logits
+        if batch.job.novelty is not None:
+            batch.job.novelty[batch.start : batch.stop] = output.novelty
         batch.job.left -= 1
         if batch.job.left:
             return
@@ -171,10 +174,24 @@ class EnginePath:
         for work in self._under_way[0].job.works if self._under_way else ():
             work.watch.begin()
 
+    def _check(self, output: EngineOutput, crops: int) -> None:
+        wanted = (crops, self._spec.classes)
+        if output.logits.shape != wanted:
+            raise EngineInputError(
+                f"the engine returned logits of shape {output.logits.shape} instead of {wanted}"
+            )
+        if not self._spec.guarded:
+            return
+        if output.novelty is None or output.novelty.shape != (crops,):
+            found = "no novelty" if output.novelty is None else f"novelty of shape {output.novelty.shape}"
+            raise EngineInputError(f"the engine has a guard but returned {found} instead of {(crops,)}")
+
     def _deliver(self, job: _Job) -> None:
         start = 0
         for work in job.works:
             count = len(job.logits) if self.on_device else len(work.crops)
+            if job.novelty is not None:
+                work.novelty = job.novelty[start : start + count]
             work.logits = job.logits[start : start + count]
             start += count
             work.watch.lap("infer")

@@ -14,6 +14,7 @@ from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Placement
 
 Logits = NDArray[np.float32]
+Novelty = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Work:
     """A frame between two stages.
 
     ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` flags the joints within the frame that
-    cannot be seen.
+    cannot be seen. ``novelty`` stays None if the engine has no guard.
     """
 
     frame: Frame
@@ -94,6 +95,7 @@ class Work:
     placement: Placement | None = None
     hidden: Flags | None = None
     logits: Logits | None = None
+    novelty: Novelty | None = None
     failure: Exception | None = None
 
 

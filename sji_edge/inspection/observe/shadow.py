@@ -177,7 +177,7 @@ class Shadow:
     def _replay(self, sample: _Sample) -> list[dict[str, object]]:
         """Judge a sample with the reference and count it; return a line for each verdict that differs."""
         logits = [
-            self._reference.infer(sample.crops[start : start + self._reference.spec.max_batch])
+            self._reference.infer(sample.crops[start : start + self._reference.spec.max_batch]).logits
             for start in range(0, len(sample.crops), self._reference.spec.max_batch)
         ]
         scores = defect_scores(np.concatenate(logits), self._model.good_index)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, SjiError
-from sji_edge.core.protocols import EngineSpec
+from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.text import one_line
 from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.slots import Turns
@@ -93,7 +93,7 @@ class OpenVinoEngine:
             self._own_shape(size)
         self._prepared = True
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""
         ticket, requests = self._take(crops)
         if len(requests) > 1:
@@ -106,7 +106,7 @@ class OpenVinoEngine:
             raise _failed(error) from error
         finally:
             self._turns.give_back(ticket)
-        return logits
+        return EngineOutput(logits)
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
         """Start a batch; see ``core.protocols.PipelinedEngine``."""
@@ -142,13 +142,13 @@ class OpenVinoEngine:
             raise
         return ticket
 
-    def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for a batch's logits; see ``core.protocols.PipelinedEngine``."""
+    def collect(self, ticket: int) -> EngineOutput:
+        """Wait for a batch's answer; see ``core.protocols.PipelinedEngine``."""
         self._check_open()
         running = self._turns.give_back(ticket).running
         _wait_for(running)
         logits: NDArray[np.float32] = np.concatenate([each.get_output_tensor().data for each in running])
-        return logits
+        return EngineOutput(logits)
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.crop_kernel import launch_of
 from sji_edge.runtime.cuda.device import CudaContext
@@ -71,11 +72,11 @@ class TensorRtEngine:
             for _ in range(SETS):
                 self.infer(np.zeros((size, *self.spec.crop_shape), np.uint8))
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""
         return self.collect(self.submit(crops))
 
-    def infer_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.float32]:
+    def infer_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> EngineOutput:
         """Judge the joints of a frame, cut on the GPU; see ``submit_frame``."""
         return self.collect(self.submit_frame(frame, maps))
 
@@ -146,8 +147,8 @@ class TensorRtEngine:
         self._turns.give_back(ticket)
         return self._finished_ms(context, one)
 
-    def collect(self, ticket: int) -> NDArray[np.float32]:
-        """Wait for a batch and return its logits, float32 ``(n, classes)``, the caller's to keep.
+    def collect(self, ticket: int) -> EngineOutput:
+        """Wait for a batch and return its answer, the caller's to keep.
 
         Raises:
             EngineInputError: no such batch is in flight.
@@ -156,7 +157,7 @@ class TensorRtEngine:
         context = self._open_context()
         one = self._turns.give_back(ticket)
         self.gpu_ms = self._finished_ms(context, one)
-        return one.logits_host[: one.count].copy()
+        return EngineOutput(one.logits_host[: one.count].copy())
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight; errors are ignored."""

@@ -191,7 +191,7 @@ class Workbench:
             return passed_blank_crops(engine, self.golden, self.card, trial.thresholds)
 
     def _thresholds(self, engine: Engine) -> Thresholds:
-        scores = defect_scores(predict(engine, self.golden.crops), self.card.good_index)
+        scores = defect_scores(predict(engine, self.golden.crops).logits, self.card.good_index)
         if not np.isfinite(scores).all():
             return self.card.thresholds
         labels = self.golden.labels

@@ -272,7 +272,7 @@ def _pair_case(reference: OpenSide, candidate: OpenSide, settings: CompareSettin
 
 
 def _judged(side: OpenSide, joints: Joints) -> Side:
-    return Side(predict(side.engine, joints.crops), side.thresholds, side.engine.spec.precision)
+    return Side(predict(side.engine, joints.crops).logits, side.thresholds, side.engine.spec.precision)
 
 
 def _predictor(side: OpenSide) -> Predictor:

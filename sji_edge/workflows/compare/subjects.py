@@ -13,7 +13,7 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.extras import require
 from sji_edge.core.files import sha256_of
-from sji_edge.core.protocols import Engine, EngineSpec
+from sji_edge.core.protocols import Engine, EngineOutput, EngineSpec
 from sji_edge.core.verdict import Thresholds
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle, open_engine
@@ -58,10 +58,10 @@ class RunEngine:
         self.spec = EngineSpec(card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32")
         self._predict = predict
 
-    def infer(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops as ``core.protocols.Engine`` does."""
         check_crops(crops, self.spec)
-        return self._predict(crops)
+        return EngineOutput(self._predict(crops))
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Do nothing: eager mode takes any batch size."""

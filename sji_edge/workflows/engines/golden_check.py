@@ -61,7 +61,7 @@ def _logits(engine: Engine, crops: Image, batch: int) -> NDArray[np.float32]:
     count = len(crops)
     order = np.arange(-(-count // batch) * batch) % count
     answers = [
-        engine.infer(np.ascontiguousarray(crops[order[start : start + batch]]))
+        engine.infer(np.ascontiguousarray(crops[order[start : start + batch]])).logits
         for start in range(0, len(order), batch)
     ]
     return np.concatenate(answers)[:count]

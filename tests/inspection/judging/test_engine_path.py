@@ -50,7 +50,8 @@ def device(tmp_path, monkeypatch, kernel):
     def make(graphs: bool = True, extra: str = "", on_device: bool = True):
         bindings = HostBindings() if graphs else None
         monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
-        plan = HostPlan(open_engine(tmp_path).infer)
+        cpu = open_engine(tmp_path)
+        plan = HostPlan(lambda crops: cpu.infer(crops).logits)
         spec = EngineSpec(SPEC.shape, 2, 8, "tensorrt", "fp32")
         engine = TensorRtEngine(
             HostContext(cut), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))

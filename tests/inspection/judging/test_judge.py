@@ -99,9 +99,9 @@ class OneNotFinite:
         self._engine, self.spec = engine, engine.spec
 
     def infer(self, crops):
-        logits = self._engine.infer(crops)
-        logits[2, 0] = np.inf
-        return logits
+        output = self._engine.infer(crops)
+        output.logits[2, 0] = np.inf
+        return output
 
 
 def test_not_finite_logits_are_an_error_of_that_joint(tmp_path):

@@ -65,7 +65,7 @@ def test_a_released_bundle_opens_and_judges_as_the_formula(folder: Path) -> None
     assert bundle.card == card()
     assert bundle.preprocess.shape == (16, 16, 1)
     engine = open_engine(bundle, threads=1)
-    np.testing.assert_allclose(engine.infer(crops(3)), formula(crops(3)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(3)).logits, formula(crops(3)), atol=2e-5)
     assert environment_changes(bundle) == []
     np.testing.assert_array_equal(bundle.golden().crops, crops(40))
 

@@ -45,7 +45,7 @@ def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Pro
     kept = []
     for size in [1, 5, 3, 12, 2, 9, 1, 5, 12, 3, 1, 1]:
         batch = crops(size, seed=len(kept))
-        kept.append((engine.infer(batch), formula(batch)))
+        kept.append((engine.infer(batch).logits, formula(batch)))
     for logits, wanted in kept:
         assert logits.dtype == np.float32
         np.testing.assert_allclose(logits, wanted, atol=2e-5)
@@ -61,11 +61,11 @@ def test_two_batches_may_be_under_way_and_no_third(parts, bindings) -> None:
     first, second = engine.submit(batches[0]), engine.submit(batches[1])
     with pytest.raises(EngineInputError, match="2 batches are in flight"):
         engine.submit(batches[2])
-    np.testing.assert_allclose(engine.collect(second), formula(batches[1]), atol=2e-5)
-    np.testing.assert_allclose(engine.collect(first), formula(batches[0]), atol=2e-5)
+    np.testing.assert_allclose(engine.collect(second).logits, formula(batches[1]), atol=2e-5)
+    np.testing.assert_allclose(engine.collect(first).logits, formula(batches[0]), atol=2e-5)
     with pytest.raises(EngineInputError, match="collected already"):
         engine.collect(first)
-    np.testing.assert_allclose(engine.infer(batches[2]), formula(batches[2]), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(batches[2]).logits, formula(batches[2]), atol=2e-5)
 
 
 def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_network(parts) -> None:
@@ -74,7 +74,7 @@ def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_
         engine.infer(crops(4))
         assert engine.gpu_ms > 0
         assert engine.bare_ms(4) > 0
-    np.testing.assert_allclose(engine.infer(crops(4)), formula(crops(4)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(4)).logits, formula(crops(4)), atol=2e-5)
 
 
 def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
@@ -98,7 +98,7 @@ def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: s
     engine, _, _ = parts(None, HostBindings(fails=call))
     for seed in range(5):
         batch = crops(6, seed=seed)
-        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert call in engine.graph_failure
 
 
@@ -111,7 +111,7 @@ def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> N
     # Nothing that was enqueued before it failed still reads the page-locked memory.
     assert not [stream for stream in context.streams if stream.work]
     plan.fails = False
-    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(2)).logits, formula(crops(2)), atol=2e-5)
 
 
 def test_errors_of_pycuda_are_translated_and_closing_a_dead_gpu_gives_back_the_rest(parts) -> None:
@@ -135,7 +135,7 @@ def test_a_batch_that_cannot_be_takes_no_turn(parts) -> None:
                 engine.bare_ms(wrong)
             with pytest.raises(EngineInputError):
                 engine.submit(np.zeros((wrong, SIDE, SIDE, 1), np.uint8))
-    np.testing.assert_allclose(engine.infer(crops(2)), formula(crops(2)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(2)).logits, formula(crops(2)), atol=2e-5)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -146,7 +146,7 @@ def test_each_recorded_batch_size_has_an_execution_context_of_its_own(parts, pac
     for seed in range(3):
         for size in range(1, MAX_BATCH + 1):
             batch = crops(size, seed=seed)
-            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+            np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert len(plan.executions) == 2 * MAX_BATCH
     # Those of one set share their memory; where the package cannot do that, each has its own.
     assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
@@ -159,10 +159,10 @@ def test_a_batch_that_nobody_prepared_for_runs_as_one_little_greater(parts) -> N
     assert {one.shape[0] for one in plan.executions} == {5, MAX_BATCH}
     for seed, size in enumerate([5, 4, 12, 11, 10, 4, 5, 11]):
         batch = crops(size, seed=seed)
-        np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert len(plan.executions) == prepared
     for size in (3, 3):  # 5 is too much more than 3
-        np.testing.assert_allclose(engine.infer(crops(size)), formula(crops(size)), atol=2e-5)
+        np.testing.assert_allclose(engine.infer(crops(size)).logits, formula(crops(size)), atol=2e-5)
     assert len(plan.executions) == prepared + 2
 
 
@@ -174,7 +174,7 @@ def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None
     for seed in range(3):
         for size in (MAX_BATCH, *range(9, 0, -1)):
             batch = crops(size, seed=seed)
-            np.testing.assert_allclose(engine.infer(batch), formula(batch), atol=2e-5)
+            np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert len(plan.executions) == 2 * (3 + 1)
     assert bindings.alive == 2 * 3
     assert engine.graph_failure == ""
@@ -245,10 +245,10 @@ def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool
         maps = crops_to_image(boxes, spec)
         wanted = np.empty((count, *spec.shape), np.uint8)
         crops_of_frame(frame, maps, wanted)
-        np.testing.assert_allclose(engine.infer_frame(frame, maps), formula(wanted), atol=0.02)
+        np.testing.assert_allclose(engine.infer_frame(frame, maps).logits, formula(wanted), atol=0.02)
     with pytest.raises(EngineInputError, match="got 13"):
         engine.infer_frame(frame, np.zeros((13, 2, 3)))
-    np.testing.assert_allclose(engine.infer(crops(5)), formula(crops(5)), atol=2e-5)
+    np.testing.assert_allclose(engine.infer(crops(5)).logits, formula(crops(5)), atol=2e-5)
     engine.close()
     assert [memory.freed for memory in context.memories] == [1] * len(context.memories)
 

@@ -81,7 +81,7 @@ def test_auto_releases_an_engine_that_decides_as_the_model(workshop, backend, ca
     assert facts["calibration"]["ranges"] in facts["calibration"]["range_methods"]
     engine = open_engine(bundle)
     golden = bundle.golden()
-    verdicts = decide(defect_scores(engine.infer(golden.crops[:100]), 0), bundle.thresholds)
+    verdicts = decide(defect_scores(engine.infer(golden.crops[:100]).logits, 0), bundle.thresholds)
     wanted = decide(defect_scores(golden.logits[:100], 0), bundle.card.thresholds)
     engine.close()
     assert not ((verdicts == 0) & (wanted != 0)).any()
