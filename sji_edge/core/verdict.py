@@ -26,10 +26,14 @@ PASS, REVIEW, FAIL, ERROR = range(4)
 
 
 class Thresholds(FrozenModel):
-    """PASS below ``lower``, FAIL at or above ``upper``, REVIEW in between; no REVIEW where both are equal."""
+    """PASS below ``lower``, FAIL at or above ``upper``, REVIEW in between; no REVIEW where both are equal.
+
+    ``novelty`` is the guard's limit: a PASS at or above it becomes REVIEW. None where there is no guard.
+    """
 
     lower: float = Field(gt=0.0, le=1.0)
     upper: float = Field(gt=0.0, le=1.0)
+    novelty: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -73,23 +77,37 @@ def defect_scores(logits: NDArray[np.float32], good_index: int) -> NDArray[np.fl
     return scores
 
 
-def decide(scores: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int8]:
+def decide(
+    scores: NDArray[np.float64],
+    thresholds: Thresholds,
+    novelty: NDArray[np.floating] | None = None,
+) -> NDArray[np.int8]:
     """Turn scores into verdict codes, which are indices into ``VERDICTS``.
+
+    The guard only turns PASS into REVIEW: it never makes a PASS, and never changes a FAIL.
 
     Args:
         scores: float64 ``(n,)``; a score that is not finite gives ERROR.
-        thresholds: the PASS and FAIL limits.
+        thresholds: the PASS and FAIL limits, and the guard's.
+        novelty: float ``(n,)``, needed where ``thresholds`` has a limit for it, otherwise not used; a PASS whose
+            novelty is not finite becomes ERROR.
 
     Returns:
         int8 ``(n,)``.
+
+    Raises:
+        ValueError: there is a limit for the novelty, but no novelty, or not one for each score.
     """
-    return decide_each(scores, np.float64(thresholds.lower), np.float64(thresholds.upper))
+    limit = None if thresholds.novelty is None else np.float64(thresholds.novelty)
+    return decide_each(scores, np.float64(thresholds.lower), np.float64(thresholds.upper), novelty, limit)
 
 
 def decide_each(
     scores: NDArray[np.float64],
     lower: NDArray[np.float64] | np.float64,
     upper: NDArray[np.float64] | np.float64,
+    novelty: NDArray[np.floating] | None = None,
+    novelty_limit: NDArray[np.float64] | np.float64 | None = None,
 ) -> NDArray[np.int8]:
     """Do as ``decide``, with thresholds for each joint (arrays of ``(n,)``, or scalars)."""
     codes = np.full(scores.shape, ERROR, dtype=np.int8)
@@ -97,7 +115,30 @@ def decide_each(
     codes[scores >= lower] = REVIEW
     codes[scores >= upper] = FAIL
     codes[~np.isfinite(scores)] = ERROR
+    if novelty_limit is not None:
+        if novelty is None or novelty.shape != scores.shape:
+            found = "none" if novelty is None else str(novelty.shape)
+            raise ValueError(
+                f"the guard has a limit, so each score needs a novelty (got {found} for {scores.shape})"
+            )
+        passes = codes == PASS
+        codes[passes & ~(novelty < novelty_limit)] = REVIEW
+        codes[passes & ~np.isfinite(novelty)] = ERROR
     return codes
+
+
+def stopped_by_guard(
+    codes: NDArray[np.int8], scores: NDArray[np.float64], lower: NDArray[np.float64] | np.float64
+) -> NDArray[np.bool_]:
+    """Return which joints are REVIEW although their score says PASS, bool ``(n,)``: the guard stopped these.
+
+    Args:
+        codes: what ``decide_each`` returned.
+        scores: the scores that it was given.
+        lower: the PASS limits that it was given.
+    """
+    stopped: NDArray[np.bool_] = (codes == REVIEW) & (scores < lower)
+    return stopped
 
 
 def worst(codes: NDArray[np.int8]) -> Verdict:

@@ -14,6 +14,9 @@ from sji_edge.runtime.external_data import refuse_external_data
 
 INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
+NOVELTY_NAME = "novelty"
+"""The second output of a graph with a guard, float32 ``(n,)``."""
+
 CARD_KEY = "sji_edge_card"
 LOG_SUFFIX = ".log"
 LAYERS_SUFFIX = ".layers.json"
@@ -30,6 +33,7 @@ def spec_of(
     source: Path,
     crops: Dimensions,
     logits: Dimensions,
+    novelty: Dimensions | None = None,
     *,
     max_batch: int,
     backend: str,
@@ -41,13 +45,14 @@ def spec_of(
         source: the file, for the error.
         crops: input shape, None where dynamic.
         logits: output shape, None where dynamic.
+        novelty: shape of the guard's output; None for a graph without a guard.
         max_batch: largest batch that the engine will take.
         backend: name of the backend.
         precision: name of the precision.
 
     Raises:
         UsageError: ``max_batch`` is not positive.
-        BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` out with ``n`` dynamic.
+        BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` and perhaps ``(n,)`` out with ``n`` dynamic.
     """
     if max_batch < 1:
         raise UsageError(f"max batch must be at least 1 (got {max_batch})")
@@ -61,11 +66,20 @@ def spec_of(
     classes = logits[1]
     if height is None or width is None or channels is None or classes is None:
         raise BundleError(f"{source} takes {_shape(crops)} and gives {_shape(logits)}; only n may be dynamic")
-    return EngineSpec((height, width, channels), classes, max_batch, backend, precision)
+    if novelty is not None and tuple(novelty) != (None,):
+        raise BundleError(
+            f"{source} gives {NOVELTY_NAME} of shape {_shape(novelty)}; it must be (n,), with n dynamic",
+            hint="export the model with sji-edge export",
+        )
+    return EngineSpec(
+        (height, width, channels), classes, max_batch, backend, precision, guarded=novelty is not None
+    )
 
 
 def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> None:
-    """Check that a graph has one uint8 input ``crops`` and one float32 output ``logits``.
+    """Check that a graph has one uint8 input ``crops`` and a float32 output ``logits``.
+
+    A graph with a guard also has a float32 output ``novelty``. The order of the outputs does not matter.
 
     Args:
         source: the file, for the error.
@@ -75,10 +89,11 @@ def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequen
     Raises:
         BundleError: anything else.
     """
-    if list(inputs) != [(INPUT_NAME, "uint8")] or list(outputs) != [(OUTPUT_NAME, "float32")]:
+    logits, novelty = (OUTPUT_NAME, "float32"), (NOVELTY_NAME, "float32")
+    if list(inputs) != [(INPUT_NAME, "uint8")] or sorted(outputs) not in ([logits], [logits, novelty]):
         raise BundleError(
             f"{source} has inputs {_listed(inputs)} and outputs {_listed(outputs)}; "
-            f"it must have {INPUT_NAME} uint8 and {OUTPUT_NAME} float32",
+            f"it must have {INPUT_NAME} uint8, {OUTPUT_NAME} float32 and, with a guard, {NOVELTY_NAME} float32",
             hint="export the model with sji-edge export",
         )
 

@@ -17,6 +17,7 @@ from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
 from sji_edge.runtime.onnx_graph import (
     CARD_KEY,
     INPUT_NAME,
+    NOVELTY_NAME,
     OUTPUT_NAME,
     check_crops,
     check_names,
@@ -48,6 +49,7 @@ class OnnxRuntimeEngine:
     def __init__(self, session: Any, spec: EngineSpec) -> None:
         self.spec = spec
         self._session = session
+        self._outputs = [OUTPUT_NAME, NOVELTY_NAME] if spec.guarded else [OUTPUT_NAME]
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Run each batch size once, so that its memory is allocated before the first real batch.
@@ -65,10 +67,9 @@ class OnnxRuntimeEngine:
         check_crops(crops, self.spec)
         # ONNX Runtime's errors share no base class.
         try:
-            logits: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})[0]
+            return EngineOutput(*self._session.run(self._outputs, {INPUT_NAME: crops}))
         except Exception as error:
             raise EnvironmentMismatchError(f"ONNX Runtime failed: {one_line(error)}") from error
-        return EngineOutput(logits)
 
     def close(self) -> None:
         """Drop the session."""
@@ -108,10 +109,12 @@ class OnnxRuntimeBackend:
         session = _session(engine_file, threads, content)
         inputs, outputs = session.get_inputs(), session.get_outputs()
         check_names(engine_file, _ports(inputs), _ports(outputs))
+        shapes = {port.name: _dimensions(port) for port in (*inputs, *outputs)}
         spec = spec_of(
             engine_file,
-            _dimensions(inputs[0]),
-            _dimensions(outputs[0]),
+            shapes[INPUT_NAME],
+            shapes[OUTPUT_NAME],
+            shapes.get(NOVELTY_NAME),
             max_batch=max_batch,
             backend=self.name,
             precision=precision,

@@ -1,5 +1,9 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sji_edge.core.verdict import (
@@ -12,6 +16,7 @@ from sji_edge.core.verdict import (
     decide,
     decide_each,
     defect_scores,
+    stopped_by_guard,
     worst,
 )
 
@@ -83,3 +88,45 @@ def test_a_board_is_as_bad_as_its_worst_joint():
 
 def test_a_board_without_joints_is_an_error_never_pass():
     assert worst(np.empty(0, np.int8)) is Verdict.ERROR
+
+
+JOINTS = st.lists(
+    st.tuples(
+        st.floats(0, 1) | st.just(float("nan")),
+        st.floats(0, 10, width=32) | st.sampled_from([float("nan"), float("inf")]),
+    ),
+    max_size=40,
+)
+LIMITS = st.tuples(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 10)).map(
+    lambda values: Thresholds(lower=min(values[:2]), upper=max(values[:2]), novelty=values[2])
+)
+
+
+@given(JOINTS, LIMITS)
+def test_the_guard_only_turns_pass_into_review_or_error(joints, limits):
+    scores = np.array([score for score, _ in joints], np.float64)
+    novelty = np.array([value for _, value in joints], np.float32)
+    alone = decide(scores, limits.model_copy(update={"novelty": None}))
+    guarded = decide(scores, limits, novelty)
+    np.testing.assert_array_equal(guarded[alone != PASS], alone[alone != PASS])
+    for value, code in zip(novelty[alone == PASS].tolist(), guarded[alone == PASS], strict=True):
+        expected = ERROR if not math.isfinite(value) else PASS if value < limits.novelty else REVIEW
+        assert code == expected
+    stopped = stopped_by_guard(guarded, scores, np.float64(limits.lower))
+    np.testing.assert_array_equal(stopped, (alone == PASS) & (guarded == REVIEW))
+
+
+@pytest.mark.parametrize("novelty", [None, np.zeros(2, np.float32)])
+def test_a_guard_limit_needs_a_novelty_for_each_score(novelty):
+    with pytest.raises(ValueError, match="each score needs a novelty"):
+        decide(np.zeros(3), Thresholds(lower=0.4, upper=0.6, novelty=1.0), novelty)
+
+
+def test_without_a_limit_the_novelty_is_not_used():
+    assert decide(np.zeros(1), Thresholds(lower=0.4, upper=0.6), np.full(1, np.inf)).tolist() == [PASS]
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
+def test_the_guard_limit_is_a_positive_number(limit):
+    with pytest.raises(ValueError, match="novelty"):
+        Thresholds(lower=0.4, upper=0.6, novelty=limit)

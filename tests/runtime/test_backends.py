@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.tiny_bundle import SIDE, crops, formula, write_graph
+from support.tiny_bundle import SIDE, crops, formula, novelty_formula, write_graph
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import PipelinedEngine
@@ -81,6 +81,65 @@ def test_a_batch_shared_out_among_threads_keeps_its_order(name: str, threads: in
     for size in (8, 13, 32, 11):
         batch = crops(size, seed=size)
         np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guard_answers_beside_the_logits_at_every_batch_size(name: str, tmp_path: Path) -> None:
+    engine = _open(name, write_graph(tmp_path / "guarded.onnx", guard=True), threads=2)
+    assert engine.spec.guarded
+    for size in (1, 2, 7, 32, 17, 9, 5, 31):
+        batch = crops(size, seed=size)
+        output = engine.infer(batch)
+        assert output.novelty is not None
+        assert output.novelty.dtype == np.float32
+        np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_guards_of_batches_in_flight_together_keep_their_own_answers(name: str, tmp_path: Path) -> None:
+    engine = _open(name, write_graph(tmp_path / "guarded.onnx", guard=True), threads=2)
+    if not isinstance(engine, PipelinedEngine):
+        pytest.skip(f"{name} answers each call at once")
+    for first, second in [(8, 8), (32, 3), (5, 8), (1, 32)]:
+        batches = [crops(first, seed=first), crops(second, seed=50 + second)]
+        tickets = [engine.submit(batch) for batch in batches]
+        outputs = [engine.collect(ticket) for ticket in tickets]
+        for output, batch in zip(outputs, batches, strict=True):
+            np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_engine_without_a_guard_gives_no_novelty(name: str, graph: Path) -> None:
+    engine = _open(name, graph)
+    assert not engine.spec.guarded
+    assert engine.infer(crops(3)).novelty is None
+
+
+def _with_novelty(graph: Path, kind: int, shape: list[object]) -> Path:
+    model = onnx.load(graph)
+    model.graph.output[1].CopyFrom(onnx.helper.make_tensor_value_info("novelty", kind, shape))
+    if kind != onnx.TensorProto.FLOAT:
+        model.graph.node[-1].output[0] = "novelty_float"
+        model.graph.node.append(onnx.helper.make_node("Cast", ["novelty_float"], ["novelty"], to=kind))
+    if len(shape) > 1:
+        next(one for one in model.graph.node if "novelty" in one.output).attribute[0].i = 1
+    onnx.save(model, graph)
+    return graph
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+@pytest.mark.parametrize(
+    ("kind", "shape", "said"),
+    [
+        (onnx.TensorProto.DOUBLE, ["n"], "novelty"),
+        (onnx.TensorProto.FLOAT, ["n", 1, 1], r"it must be \(n,\)"),
+    ],
+)
+def test_a_guard_of_another_type_or_shape_is_refused(name, kind, shape, said, tmp_path: Path) -> None:
+    graph = _with_novelty(write_graph(tmp_path / "guarded.onnx", guard=True), kind, shape)
+    with pytest.raises(BundleError, match=said):
+        _open(name, graph)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.host_device import PACKAGES
 from support.host_tensorrt import CALL, LIBRARY, Plan
-from support.tiny_bundle import SIDE, crops, formula
+from support.tiny_bundle import SIDE, crops, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EnvironmentMismatchError
@@ -73,6 +73,25 @@ def engine():
     assert not any(left[name] for name in KINDS[:8]), left
     assert left["pageable"] == 0
     assert LIBRARY.host_depth() == 0
+
+
+def test_the_guard_of_a_plan_answers_beside_the_logits() -> None:
+    loaded = LoadedPlan(
+        PACKAGES["10"],
+        (),
+        Plan(lambda batch: (formula(batch), novelty_formula(batch))),
+        EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True),
+        Profile(1, 4, MAX_BATCH),
+    )
+    before = alive()
+    made = TensorRtEngine(CudaContext(), loaded)
+    for size in (1, 5, MAX_BATCH, 3, 5):
+        batch = crops(size, seed=size)
+        output = in_thread(lambda batch=batch: made.infer(batch))
+        np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+    made.close()
+    assert {name: alive()[name] for name in KINDS[:8]} == {name: before[name] for name in KINDS[:8]}
 
 
 def in_thread(work):

@@ -165,15 +165,20 @@ class HostExecution:
         return True
 
     def execute_async_v3(self, handle: int) -> bool:
-        shape, source, target = self.shape, self.addresses["crops"], self.addresses["logits"]
+        shape, source = self.shape, self.addresses["crops"]
+        targets = [self.addresses[name] for name in ("logits", "novelty") if name in self.addresses]
         assert not self.wants_memory or (self.memory[0] and self.memory[1] >= self.plan.device_memory_size_v2)
         recording = STREAMS[handle].capture is not None
 
         def run() -> None:
             assert not recording or self.shape == shape, "recorded, and then set to another shape"
             crops = np.frombuffer(ctypes.string_at(source, int(np.prod(shape))), np.uint8).reshape(shape)
-            logits = self.compute(crops).astype(np.float32)
-            ctypes.memmove(target, logits.ctypes.data, logits.nbytes)
+            answers = self.compute(crops)
+            # A plan with a guard computes a pair.
+            pair = answers if isinstance(answers, tuple) else (answers,)
+            for address, answer in zip(targets, pair, strict=True):
+                values = np.ascontiguousarray(answer, np.float32)
+                ctypes.memmove(address, values.ctypes.data, values.nbytes)
 
         if self.fails or self.plan.fails:
             return False

@@ -6,13 +6,13 @@ ONNX Runtime computing: the GPU's own tests then run, all but the package and th
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from support.host_device import PACKAGES
 
-from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.tensorrt.device_buffers import Profile
@@ -49,8 +49,12 @@ class Execution:
 
         def work(_: int) -> None:
             given = np.frombuffer(ctypes.string_at(self.addresses["crops"], int(np.prod(shape))), np.uint8)
-            logits = np.ascontiguousarray(self.compute(given.reshape(shape)), np.float32)
-            ctypes.memmove(self.addresses["logits"], logits.ctypes.data, logits.nbytes)
+            answers = self.compute(given.reshape(shape))
+            # A plan with a guard computes a pair.
+            pair = answers if isinstance(answers, tuple) else (answers,)
+            for name, answer in zip(("logits", "novelty"), pair, strict=False):
+                values = np.ascontiguousarray(answer, np.float32)
+                ctypes.memmove(self.addresses[name], values.ctypes.data, values.nbytes)
 
         self.calls = [*self.calls[-100:], CALL(work)]
         return LIBRARY.host_enqueue(ctypes.c_void_p(stream), self.calls[-1], None) == 0
@@ -80,11 +84,16 @@ class HostTensorRt:
         cpu = BACKENDS.get("onnxruntime")().open(
             engine_file, precision="fp32", max_batch=max_batch, threads=1, content=content
         )
-        spec = EngineSpec(cpu.spec.crop_shape, cpu.spec.classes, max_batch, self.name, precision)
+        spec = replace(cpu.spec, max_batch=max_batch, backend=self.name, precision=precision)
         profile = Profile(1, max_batch, max_batch)
+
+        def compute(crops: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+            output = cpu.infer(crops)
+            return output.logits if output.novelty is None else (output.logits, output.novelty)
+
         return TensorRtEngine(
             CudaContext(),
-            LoadedPlan(PACKAGES["10"], (), Plan(lambda crops: cpu.infer(crops).logits), spec, profile),
+            LoadedPlan(PACKAGES["10"], (), Plan(compute), spec, profile),
         )
 
     def incompatibility(self, precision: str, recorded) -> str:

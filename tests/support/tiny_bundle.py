@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from support.guarded_graph import guard_formula, with_guard
 
 from sji_edge.core.card import LossCard, ModelCard, PreprocessSpec
 from sji_edge.core.verdict import Thresholds
@@ -17,6 +18,7 @@ from sji_edge.runtime.bundle.manifest import BundleFacts
 
 SIDE = 16
 THRESHOLDS = Thresholds(lower=0.4, upper=0.6)
+GUARDED_THRESHOLDS = Thresholds(lower=0.4, upper=0.6, novelty=1.5)
 
 _rng = np.random.default_rng(5)
 KERNEL = _rng.normal(size=(4, 1, 3, 3)).astype(np.float32)
@@ -48,20 +50,36 @@ def crops(n: int, seed: int = 0) -> np.ndarray:
     return (noise * rng.random((n, 1, 1, 1))).astype(np.uint8)
 
 
-def formula(batch: np.ndarray) -> np.ndarray:
-    """The model written out: scale, 3x3 convolution of stride 2, ReLU, global mean, linear."""
+def features(batch: np.ndarray) -> np.ndarray:
+    """The model's feature map written out: scale, 3x3 convolution of stride 2, ReLU."""
     image = np.pad(batch[..., 0].astype(np.float64) / 255.0, ((0, 0), (1, 1), (1, 1)))
     half = SIDE // 2
-    features = np.zeros((len(batch), 4, half, half)) + BIAS[:, None, None]
+    found = np.zeros((len(batch), 4, half, half)) + BIAS[:, None, None]
     for row in range(3):
         for column in range(3):
             patch = image[:, row : row + SIDE : 2, column : column + SIDE : 2]
-            features += KERNEL[None, :, 0, row, column, None, None] * patch[:, None]
-    return np.maximum(features, 0).mean(axis=(2, 3)) @ HEAD.T.astype(np.float64) + HEAD_BIAS
+            found += KERNEL[None, :, 0, row, column, None, None] * patch[:, None]
+    return np.maximum(found, 0)
+
+
+def formula(batch: np.ndarray) -> np.ndarray:
+    """The model written out: its feature map, global mean, linear."""
+    return features(batch).mean(axis=(2, 3)) @ HEAD.T.astype(np.float64) + HEAD_BIAS
+
+
+def novelty_formula(batch: np.ndarray) -> np.ndarray:
+    """The novelty of a model written with ``guard=True``."""
+    return guard_formula(features(batch))
 
 
 def write_graph(
-    path: Path, *, head: np.ndarray = HEAD, name_in: str = "crops", batch: object = "n", side: int = SIDE
+    path: Path,
+    *,
+    head: np.ndarray = HEAD,
+    name_in: str = "crops",
+    batch: object = "n",
+    side: int = SIDE,
+    guard: bool = False,
 ) -> Path:
     weights = {
         "scale": np.float32(1 / 255),
@@ -88,7 +106,10 @@ def write_graph(
         [numpy_helper.from_array(np.asarray(value), key) for key, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {"sji_edge_card": card().model_dump_json()})
+    if guard:
+        model = with_guard(model, "active", 4)
+    made = card(thresholds=GUARDED_THRESHOLDS) if guard else card()
+    helper.set_model_props(model, {"sji_edge_card": made.model_dump_json()})
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path

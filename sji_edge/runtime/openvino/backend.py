@@ -12,7 +12,15 @@ from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageErr
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
-from sji_edge.runtime.onnx_graph import check_names, copy_graph, graph_bytes, spec_of
+from sji_edge.runtime.onnx_graph import (
+    INPUT_NAME,
+    NOVELTY_NAME,
+    OUTPUT_NAME,
+    check_names,
+    copy_graph,
+    graph_bytes,
+    spec_of,
+)
 from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
 
 FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
@@ -57,10 +65,12 @@ class OpenVinoBackend:
             raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
         core = load_openvino().Core()
         model = _read(core, engine_file, content)
+        shapes = {port.any_name: _dimensions(port) for port in (*model.inputs, *model.outputs)}
         spec = spec_of(
             engine_file,
-            _dimensions(model.input(0)),
-            _dimensions(model.output(0)),
+            shapes[INPUT_NAME],
+            shapes[OUTPUT_NAME],
+            shapes.get(NOVELTY_NAME),
             max_batch=max_batch,
             backend=self.name,
             precision=precision,

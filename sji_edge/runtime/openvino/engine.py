@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.text import one_line
-from sji_edge.runtime.onnx_graph import check_crops
+from sji_edge.runtime.onnx_graph import NOVELTY_NAME, OUTPUT_NAME, check_crops
 from sji_edge.runtime.slots import Turns
 
 DEVICE = "CPU"
@@ -101,12 +101,11 @@ class OpenVinoEngine:
         # Not split: run in this thread, since handing over to another one takes 2 % of a single crop's time.
         try:
             requests[0].infer()
-            logits: NDArray[np.float32] = requests[0].get_output_tensor().data.copy()
+            return self._output(requests)
         except RuntimeError as error:
             raise _failed(error) from error
         finally:
             self._turns.give_back(ticket)
-        return EngineOutput(logits)
 
     def submit(self, crops: NDArray[np.uint8]) -> int:
         """Start a batch; see ``core.protocols.PipelinedEngine``."""
@@ -147,8 +146,7 @@ class OpenVinoEngine:
         self._check_open()
         running = self._turns.give_back(ticket).running
         _wait_for(running)
-        logits: NDArray[np.float32] = np.concatenate([each.get_output_tensor().data for each in running])
-        return EngineOutput(logits)
+        return self._output(running)
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight."""
@@ -173,6 +171,13 @@ class OpenVinoEngine:
     def _check_open(self) -> None:
         if self._any_size is None:
             raise EngineInputError("this engine is closed")
+
+    def _output(self, requests: Sequence[Any]) -> EngineOutput:
+        """Copy the answers out of the requests that hold a batch's parts."""
+        logits = np.concatenate([each.get_tensor(OUTPUT_NAME).data for each in requests])
+        if not self.spec.guarded:
+            return EngineOutput(logits)
+        return EngineOutput(logits, np.concatenate([each.get_tensor(NOVELTY_NAME).data for each in requests]))
 
     def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[Any]:
         """Return the requests that hold the crops, each a part of them."""

@@ -11,7 +11,7 @@ from typing import Any
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, OutputError, UsageError
 from sji_edge.core.files import write_atomic
 from sji_edge.core.text import one_line
-from sji_edge.runtime.onnx_graph import INPUT_NAME, check_names, spec_of
+from sji_edge.runtime.onnx_graph import INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME, check_names, spec_of
 from sji_edge.runtime.tensorrt.calls import interruptible, monitor_of, undisturbed
 from sji_edge.runtime.tensorrt.log import BuildLog, logger_of, parser_error
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
@@ -130,10 +130,12 @@ def _check_network(job: Job, network: Any, backend: str) -> None:
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
     check_names(job.graph, _ports(inputs), _ports(outputs))
+    shapes = {port.name: dimensions(port.shape) for port in (*inputs, *outputs)}
     spec_of(
         job.graph,
-        dimensions(inputs[0].shape),
-        dimensions(outputs[0].shape),
+        shapes[INPUT_NAME],
+        shapes[OUTPUT_NAME],
+        shapes.get(NOVELTY_NAME),
         max_batch=job.max_batch,
         backend=backend,
         precision=job.precision,

@@ -44,10 +44,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class BufferSizes:
-    """Bytes of one buffer set, the same on the host and on the device."""
+    """Bytes of one buffer set, the same on the host and on the device; no novelty without a guard."""
 
     crops: int
     logits: int
+    novelty: int
     maps: int
 
     @classmethod
@@ -55,4 +56,9 @@ class BufferSizes:
         """Return the sizes for the largest batch that may run."""
         batch = profile.run_batch(spec.max_batch)
         height, width, channels = spec.crop_shape
-        return cls(batch * height * width * channels, batch * spec.classes * 4, batch * 6 * 8)
+        return cls(
+            crops=batch * height * width * channels,
+            logits=batch * spec.classes * 4,
+            novelty=batch * 4 if spec.guarded else 0,
+            maps=batch * 6 * 8,
+        )

@@ -157,7 +157,9 @@ class TensorRtEngine:
         context = self._open_context()
         one = self._turns.give_back(ticket)
         self.gpu_ms = self._finished_ms(context, one)
-        return EngineOutput(one.logits_host[: one.count].copy())
+        logits = one.logits_host[: one.count].copy()
+        novelty = None if one.novelty_host is None else one.novelty_host[: one.count].copy()
+        return EngineOutput(logits, novelty)
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight; errors are ignored."""
@@ -185,6 +187,8 @@ class TensorRtEngine:
     def _compute(self, context: CudaContext, one: BufferSet, execution: Any) -> None:
         self._execute(one, execution)
         context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
+        if one.novelty_host is not None:
+            context.copy_out(one.novelty_host[: one.count], one.novelty, one.stream)
 
     def _execute(self, one: BufferSet, execution: Any) -> None:
         if not execution.execute_async_v3(one.stream.handle):

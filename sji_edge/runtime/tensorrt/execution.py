@@ -37,7 +37,7 @@ class Executions:
         trt: the package.
         plan: the plan.
         crop_shape: shape of one crop.
-        addresses: device addresses of the input and the output, by name.
+        addresses: device addresses of the input and the outputs, by name.
         scratch: address and bytes of the shared memory; None: each context allocates its own.
         own: number of batch sizes that get a context of their own; 0 if nothing is recorded.
     """

@@ -7,7 +7,14 @@ from typing import Any
 from sji_edge.core.errors import BundleError
 from sji_edge.core.files import read_bounded
 from sji_edge.core.protocols import EngineSpec
-from sji_edge.runtime.onnx_graph import INPUT_NAME, MAX_ENGINE_BYTES, OUTPUT_NAME, check_names, spec_of
+from sji_edge.runtime.onnx_graph import (
+    INPUT_NAME,
+    MAX_ENGINE_BYTES,
+    NOVELTY_NAME,
+    OUTPUT_NAME,
+    check_names,
+    spec_of,
+)
 from sji_edge.runtime.tensorrt.build import dimensions, type_name
 from sji_edge.runtime.tensorrt.device_buffers import Profile
 from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
@@ -75,8 +82,15 @@ def described(
             f"{source} takes at most {profile.greatest} crops, but its manifest says {max_batch}",
             hint="build it again with sji-edge build-engine",
         )
-    crops, logits = (dimensions(plan.get_tensor_shape(name)) for name in (INPUT_NAME, OUTPUT_NAME))
     # A plan for one batch size (DLA) has no dynamic dimension; the host fills smaller batches up.
-    crops[:1], logits[:1] = [None], [None]
-    spec = spec_of(source, crops, logits, max_batch=max_batch, backend=backend, precision=precision)
+    shapes = {name: [None, *dimensions(plan.get_tensor_shape(name))[1:]] for name in names}
+    spec = spec_of(
+        source,
+        shapes[INPUT_NAME],
+        shapes[OUTPUT_NAME],
+        shapes.get(NOVELTY_NAME),
+        max_batch=max_batch,
+        backend=backend,
+        precision=precision,
+    )
     return spec, profile

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
-from support.tiny_bundle import SIDE, crops, formula
+from support.tiny_bundle import SIDE, crops, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
@@ -52,6 +52,27 @@ def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Pro
     if bindings is not None:
         assert bindings.launches > 0
         assert engine.graph_failure == ""
+
+
+@pytest.mark.parametrize("bindings", [None, HostBindings()])
+@pytest.mark.parametrize("profile", [Profile(1, 4, 32), Profile(16, 16, 16)])
+def test_a_plan_with_a_guard_gives_the_novelty_of_each_batch(monkeypatch, bindings, profile) -> None:
+    monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
+    plan = HostPlan(lambda batch: (formula(batch), novelty_formula(batch)))
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True)
+    context = HostContext()
+    engine = TensorRtEngine(context, LoadedPlan(PACKAGES["10"], (), plan, spec, profile))
+    engine.prepare([5])
+    kept = []
+    for size in [1, 5, 3, 12, 2, 5, 5, 12]:
+        batch = crops(size, seed=len(kept))
+        kept.append((engine.infer(batch), batch))
+    for output, batch in kept:
+        np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+    engine.close()
+    assert context.closed
+    assert all(memory.freed for memory in context.memories)
 
 
 @pytest.mark.parametrize("bindings", [None, HostBindings()])

@@ -96,6 +96,9 @@ def test_buffers_hold_the_greatest_batch_that_runs() -> None:
     spec = EngineSpec((84, 80, 3), 2, 16, "tensorrt", "fp32")
     sizes = BufferSizes.of(spec, Profile(1, 16, 128))
     assert (sizes.crops, sizes.logits, sizes.maps) == (16 * 84 * 80 * 3, 16 * 2 * 4, 16 * 48)
+    assert sizes.novelty == 0
+    guarded = EngineSpec((84, 80, 3), 2, 16, "tensorrt", "fp32", guarded=True)
+    assert BufferSizes.of(guarded, Profile(1, 8, 64)).novelty == 16 * 4
     # A plan of one batch size always runs that many, however few crops come.
     assert BufferSizes.of(spec, Profile(32, 32, 32)).logits == 32 * 2 * 4
 

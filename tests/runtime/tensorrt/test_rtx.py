@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from support.real_graphs import SIDE, exported, write_real_graph
-from support.tiny_bundle import crops, write_graph
+from support.tiny_bundle import crops, novelty_formula, write_graph
 
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageError
 from sji_edge.runtime import BACKENDS
@@ -63,6 +63,14 @@ def test_efficientnet_lite0_builds_for_each_card(capability: str, precision: str
     # Beside "layers", which is how many the candidate has.
     assert facts["layer_table"].startswith("not inspected")
     assert "layers" not in facts
+
+
+@pytest.mark.parametrize("capability", ["7.5", "8.6"])
+def test_a_graph_with_a_guard_builds(capability: str, tmp_path: Path) -> None:
+    plan, facts = build(write_graph(tmp_path / "guarded.onnx", guard=True), tmp_path, capability)
+    plain = build(write_graph(tmp_path / "plain.onnx"), tmp_path, capability)[1]
+    assert plan.stat().st_size > 0
+    assert facts["network_layers"] > plain["network_layers"]
 
 
 @pytest.mark.slow
@@ -411,3 +419,41 @@ def test_tensorrt_itself_builds_nothing_without_a_gpu(tmp_path: Path) -> None:
 def test_the_registry_knows_both_kinds() -> None:
     assert BACKENDS.get("tensorrt")().suffix == BACKENDS.get("tensorrt-rtx")().suffix == ".plan"
     assert BACKENDS.get("tensorrt-rtx")().name == "tensorrt-rtx"
+
+
+@pytest.mark.parametrize("rank", [3, 4])
+def test_a_guards_product_as_a_convolution_gives_the_same_novelty(rank: int, tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "guarded.onnx", guard=True)
+    if rank == 3:
+        _with_flat_cells(graph)
+    rewritten = without_gemm(graph, tmp_path / "rewritten.onnx")
+    kinds = [node.op_type for node in onnx.load(rewritten).graph.node]
+    assert kinds.count("Conv") == 3
+    assert not {"Gemm", "MatMul"} & set(kinds)
+    outputs = [_outputs(path, crops(5)) for path in (graph, rewritten)]
+    np.testing.assert_allclose(outputs[0]["novelty"], novelty_formula(crops(5)), atol=2e-5)
+    for name, values in outputs[0].items():
+        np.testing.assert_allclose(outputs[1][name], values, atol=1e-6)
+
+
+def _with_flat_cells(graph: Path) -> None:
+    """Let the guard see its cells in one row, ``(n, cells, channels)``."""
+    model = onnx.load(graph)
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    place = list(model.graph.node).index(product)
+    flat = onnx.helper.make_node("Reshape", [product.input[0], "flat_shape"], ["flat_cells"])
+    square = onnx.helper.make_node("Reshape", ["flat_products", "square_shape"], [product.output[0]])
+    product.input[0], product.output[0] = "flat_cells", "flat_products"
+    model.graph.node.insert(place + 1, square)
+    model.graph.node.insert(place, flat)
+    shapes = {"flat_shape": [0, -1, 4], "square_shape": [0, 8, 8, -1]}
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(shape), name) for name, shape in shapes.items()
+    )
+    onnx.save(model, graph)
+
+
+def _outputs(graph: Path, batch: np.ndarray) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"crops": batch}), strict=True))

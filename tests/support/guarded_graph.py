@@ -1,0 +1,49 @@
+"""Adds a small guard to any test graph: a second output ``novelty``, computed from one of its feature maps."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+PROTOTYPES = 5
+
+
+def prototypes(channels: int) -> np.ndarray:
+    return np.random.default_rng(17).normal(size=(channels, PROTOTYPES)).astype(np.float32)
+
+
+def with_guard(model: onnx.ModelProto, tap: str, channels: int) -> onnx.ModelProto:
+    """Return the graph with a guard on a feature map of so many channels; ``guard_formula`` says what it computes."""
+    guarded = onnx.ModelProto()
+    guarded.CopyFrom(model)
+    constants = {
+        "guard_prototypes": prototypes(channels),
+        "guard_last": np.array([3]),
+        "guard_cells": np.array([1, 2]),
+    }
+    guarded.graph.node.extend(
+        [
+            helper.make_node("Transpose", [tap], ["guard_features"], perm=[0, 2, 3, 1]),
+            helper.make_node("MatMul", ["guard_features", "guard_prototypes"], ["guard_products"]),
+            helper.make_node("Abs", ["guard_products"], ["guard_sizes"]),
+            helper.make_node("ReduceMax", ["guard_sizes", "guard_last"], ["guard_largest"], keepdims=0),
+            helper.make_node("ReduceMean", ["guard_largest", "guard_cells"], ["novelty"], keepdims=0),
+        ]
+    )
+    guarded.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in constants.items()
+    )
+    batch = guarded.graph.output[0].type.tensor_type.shape.dim[0]
+    first = batch.dim_param if batch.HasField("dim_param") else batch.dim_value
+    guarded.graph.output.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, [first]))
+    onnx.checker.check_model(guarded)
+    return guarded
+
+
+def guard_formula(features: np.ndarray) -> np.ndarray:
+    """The guard written out: the largest |product| with a prototype, averaged over the cells.
+
+    Args:
+        features: the feature map, ``(n, channels, height, width)``.
+    """
+    products = np.einsum("nchw,cp->nhwp", features.astype(np.float64), prototypes(features.shape[1]))
+    return np.abs(products).max(axis=3).mean(axis=(1, 2))
