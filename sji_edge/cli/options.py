@@ -24,16 +24,12 @@ Dataset = Annotated[
 GoodClass = Annotated[str, typer.Option("--good-class", help="Name of the class without a defect.")]
 Split = Annotated[str, typer.Option("--split", help="Split of the dataset: train, validation or test.")]
 
+BIT_DEPTH_HELP = (
+    "Bits that the samples of 16-bit images use, such as 12 for Mono12; "
+    "default: 16, and images that leave the upper bits unused are refused."
+)
 BitDepth = Annotated[
-    int | None,
-    typer.Option(
-        "--bit-depth",
-        min=9,
-        max=16,
-        help="Bits that the samples of 16-bit images use, such as 12 for Mono12; "
-        "default: 16, and images that leave the upper bits unused are refused.",
-        show_default=False,
-    ),
+    int | None, typer.Option("--bit-depth", min=9, max=16, help=BIT_DEPTH_HELP, show_default=False)
 ]
 
 RUNS_HELP = "Folder that holds all training runs."

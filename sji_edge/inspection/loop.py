@@ -14,6 +14,7 @@ from typing import Literal
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import EnvironmentMismatchError, GateError, OutputError, SourceError
+from sji_edge.core.left_out import LeftOut
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
 from sji_edge.inspection.channel import Channel
@@ -69,6 +70,7 @@ class Inspection:
         space: ends the run before the disk is full, with the boards in flight on record.
         on_work: called by the infer stage after the engine has judged a frame; it must not wait.
         database: the file in which one of the sinks records boards, for messages that say where to look them up.
+        left_out: returns what the source does not read; called at the start and at the end of the run.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Inspection:
         on_work: OnWork | None = None,
         space: FreeSpace | None = None,
         database: Path | None = None,
+        left_out: Callable[[], tuple[LeftOut, ...]] = tuple,
     ) -> None:
         self._settings = settings or LoopSettings()
         self._source = source
@@ -91,6 +94,8 @@ class Inspection:
         self._clock = clock
         self._stop_asked = stop
         self._on_work = on_work
+        self._find_left_out = left_out
+        self._left_out: tuple[LeftOut, ...] = ()
         self._tally = Tally()
         alarm = ProcessAlarm(self._settings.stop_on, database)
         self._recorder = Recorder(sinks, self._tally, clock, alarm, on_board, space)
@@ -133,6 +138,7 @@ class Inspection:
 
     def _run_stages(self) -> RunSummary:
         """Run to the end; return the counts before the frames that nobody will record are added."""
+        self._left_out = self._find_left_out()
         self._started_ns = self._clock.monotonic_ns()
         stages = self._start()
         try:
@@ -144,6 +150,7 @@ class Inspection:
             for stage in stages:
                 stage.join(JOIN_S)
             self._ended_ns = self._clock.monotonic_ns()
+            self._left_out = self._find_left_out()
             left = self.summary()
             self._tally.add_unrecorded(Cause.ABANDONED, left.in_flight)
         return left
@@ -151,7 +158,7 @@ class Inspection:
     def summary(self) -> RunSummary:
         """Return the counts so far. Any thread may call it, also after an exception."""
         ended = self._ended_ns if self._ended_ns > self._started_ns else self._clock.monotonic_ns()
-        return self._tally.summary((ended - self._started_ns) / 1e9)
+        return replace(self._tally.summary((ended - self._started_ns) / 1e9), left_out=self._left_out)
 
     def _stop(self) -> bool:
         return self._ending or self._stop_asked()

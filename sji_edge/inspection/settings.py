@@ -44,6 +44,7 @@ class RunSettings(FrozenModel):
         low_latency: process one frame at a time in a single thread.
         max_frames: stop after this number of frames; None for no limit.
         shadow: share of the crops that the reference graph judges too; None for none.
+        strict: refuse a source that leaves something out, such as files of other formats.
     """
 
     policy: Policy | None = None
@@ -55,6 +56,7 @@ class RunSettings(FrozenModel):
     low_latency: bool = False
     max_frames: int | None = Field(default=None, ge=1)
     shadow: Share | None = None
+    strict: bool = False
 
     def loop(self, runs_free: bool) -> LoopSettings:
         """Return the loop's settings for a source that is free-running, or that waits for each request."""

@@ -127,8 +127,12 @@ class Recipe:
     sha256: str
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, bit_depth: int | None = None) -> Self:
         """Read a recipe folder.
+
+        Args:
+            folder: holds ``board.json``, ``joints.csv`` and, for some recipes, ``golden.png``.
+            bit_depth: bits that the samples of a 16-bit golden image use; None if nobody declared it.
 
         Raises:
             RoiOutsideFrameError: joints leave the frame, and nothing else is wrong; names them.
@@ -145,7 +149,7 @@ class Recipe:
         if board is not None:
             joint_problems += leaves_frame(joints, board.frame, JOINTS_FILE)
         problems += sorted(joint_problems, key=lambda problem: problem.line)
-        golden, golden_problems = _read_golden(folder / GOLDEN_FILE, board)
+        golden, golden_problems = _read_golden(folder / GOLDEN_FILE, board, bit_depth)
         problems += golden_problems or _golden_uses(board, golden)
         if problems or board is None:
             raise _refusal(folder, problems)
@@ -223,11 +227,13 @@ def _golden_uses(board: Board | None, golden: Image | None) -> list[Problem]:
     return problems
 
 
-def _read_golden(path: Path, board: Board | None) -> tuple[Image | None, list[Problem]]:
+def _read_golden(
+    path: Path, board: Board | None, bit_depth: int | None
+) -> tuple[Image | None, list[Problem]]:
     if not path.exists():
         return None, []
     try:
-        golden = read_image(path, bit_depth=None)
+        golden = read_image(path, bit_depth=bit_depth)
     except DataError as error:
         return None, [Problem(f"{error.message} ({error.hint})" if error.hint else error.message)]
     size = (golden.shape[1], golden.shape[0])

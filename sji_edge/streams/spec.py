@@ -108,6 +108,7 @@ def open_source(
     skip: Collection[Path] = (),
     ignore_existing: bool = False,
     bit_depth: int | None = None,
+    max_pixels: int | None = None,
     config: Path = CONFIG_FILE,
     environ: Mapping[str, str] = os.environ,
 ) -> FrameSource:
@@ -120,6 +121,7 @@ def open_source(
         skip: files among the frames that are not frames, such as a recipe's golden image.
         ignore_existing: for a watched folder, skip the images that it already holds.
         bit_depth: bits of a 16-bit sample that the camera uses, for folders; None when nobody declared it.
+        max_pixels: larger image files are refused before they are decoded; None for the general limit.
         config: the file that names streams; it need not exist.
         environ: variables that the configuration refers to.
 
@@ -127,9 +129,10 @@ def open_source(
         UsageError: an unknown scheme or option, a wrong configuration.
         SourceError: it does not exist or cannot be opened.
     """
+    limits = {"bit-depth": bit_depth, "max-pixels": max_pixels}
     named = load_config(config).streams.get(text)
     if named is None:
-        return _open(SourceSpec.parse(text), clock, colour, skip, ignore_existing, bit_depth)
+        return _open(SourceSpec.parse(text), clock, colour, skip, ignore_existing, limits)
     try:
         spec = SourceSpec.parse(expand(named, environ))
     except (UsageError, SourceError) as error:
@@ -141,7 +144,7 @@ def open_source(
             hint=f"correct its value in {config}",
         ) from None
     try:
-        return _open(spec, clock, colour, skip, ignore_existing, bit_depth)
+        return _open(spec, clock, colour, skip, ignore_existing, limits)
     except SjiError as error:
         hidden = [environ[name] for name in VARIABLE.findall(named) if environ.get(name)]
         raise type(error)(without(error.message, hidden), hint=without(error.hint, hidden)) from None
@@ -153,7 +156,7 @@ def _open(
     colour: bool,
     skip: Collection[Path],
     ignore_existing: bool,
-    bit_depth: int | None,
+    limits: Mapping[str, int | None],
 ) -> FrameSource:
     options = dict(spec.options)
     if ignore_existing:
@@ -162,8 +165,9 @@ def _open(
                 "--ignore-existing is for a watched folder", hint="for example --stream 'frames?watch=1'"
             )
         options["ignore-existing"] = "1"
-    if bit_depth is not None and spec.kind in FOLDERS:
-        options.setdefault("bit-depth", str(bit_depth))
+    if spec.kind in FOLDERS:
+        given = {name: str(value) for name, value in limits.items() if value is not None}
+        options = given | options
     kind = SOURCES.get(spec.kind)
     if not callable(getattr(kind, "open", None)):
         raise EnvironmentMismatchError(

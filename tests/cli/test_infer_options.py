@@ -18,9 +18,11 @@ from sji_edge.cli.render.inference import board_line, cause_lines, interrupted_l
 from sji_edge.cli.render.live import RunScreen
 from sji_edge.cli.run_output import RunOutput
 from sji_edge.core.errors import GateError, UsageError
+from sji_edge.core.left_out import LeftOut
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Thresholds, Verdict
 from sji_edge.inspection.faults import Cause
+from sji_edge.inspection.observe.status_formats import status_line
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.records import SINKS
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
@@ -157,6 +159,13 @@ def test_elsewhere_a_status_line_comes_every_so_often(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2
     assert {json.loads(line)["captured"] for line in lines} == {4}
+
+
+def test_the_status_line_counts_what_the_stream_leaves_out():
+    found = (LeftOut(what=".heic files", count=2, examples=("a.heic", "b.heic")),)
+    assert json.loads(status_line(replace(summary(), left_out=found)))["left_out"] == [
+        {"what": ".heic files", "count": 2, "examples": ["a.heic", "b.heic"]}
+    ]
 
 
 @pytest.mark.parametrize(

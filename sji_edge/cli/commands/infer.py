@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sji_edge.cli.options import ENGINES, ENGINES_HELP, INSPECTIONS, SIGNATURE_HELP, THREADS_HELP
+from sji_edge.cli.options import (
+    BIT_DEPTH_HELP,
+    ENGINES,
+    ENGINES_HELP,
+    INSPECTIONS,
+    SIGNATURE_HELP,
+    THREADS_HELP,
+)
 from sji_edge.workflows.inspect.request import RESERVE_MB
 
 SOURCE = "Source"
@@ -37,6 +44,18 @@ def infer(
         typer.Option(
             "--ignore-existing",
             help="Skip the files that a watched folder already holds.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = False,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(min=9, max=16, help=BIT_DEPTH_HELP, show_default=False, rich_help_panel=SOURCE),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit 3 when the stream leaves something out, such as files of other formats or sub-folders.",
             rich_help_panel=SOURCE,
         ),
     ] = False,
@@ -225,6 +244,7 @@ def infer(
         low_latency=low_latency,
         max_frames=max_frames,
         shadow=shadow,
+        strict=strict,
     )
     request = RunRequest(
         stream=stream,
@@ -236,6 +256,7 @@ def infer(
         require_signature=require_signature,
         replay_golden=replay_golden,
         ignore_existing=ignore_existing,
+        bit_depth=bit_depth,
         threads=threads,
         metrics_port=metrics_port,
         save_images=save_images,

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sji_edge.core.left_out import in_one_line
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
 from sji_edge.core.verdict import VERDICTS
@@ -45,6 +46,8 @@ def print_result(terminal: Console, result: RunResult) -> None:
     terminal.print(verdict_table(summary))
     for line in cause_lines(summary):
         terminal.print(line)
+    if summary.left_out:
+        terminal.print(in_one_line(summary.left_out), markup=False)
     _print_fails(terminal, summary)
     if summary.latency:
         terminal.print(latency_table(summary))

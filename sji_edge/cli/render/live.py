@@ -20,6 +20,7 @@ from sji_edge.cli.render.inference import (
     verdict_table,
 )
 from sji_edge.cli.run_output import RunOutput
+from sji_edge.core.left_out import LeftOut, in_one_line
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
 from sji_edge.inspection.observe.shadow import ShadowReport
@@ -63,6 +64,11 @@ class RunScreen(RunListener):
         self._engine = engine
         for line in engine_lines(engine):
             self._output.console.print(line, markup=False)
+
+    def stream_opened(self, left_out: tuple[LeftOut, ...]) -> None:
+        """Say what the stream does not read."""
+        if left_out:
+            self._output.line(in_one_line(left_out))
 
     def golden_replayed(self, replay: GoldenReplay) -> None:
         """Say that the engine still decides as PyTorch did."""

@@ -26,6 +26,7 @@ def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
         "joints": {verdict.value: count for verdict, count in summary.joints.items()},
         "errors": {cause.value: count for cause, count in summary.errors.items()},
         "unrecorded": {cause.value: count for cause, count in summary.unrecorded.items()},
+        "left_out": [one.model_dump(mode="json") for one in summary.left_out],
         "latency_ms": {
             stage: {
                 "mean": latency.mean_ms,

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+from sji_edge.core.left_out import LeftOut
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.inspection.faults import Cause
@@ -43,6 +44,7 @@ class RunSummary:
         first_fails: the first joints that failed.
         examples: the first finding of each cause on record.
         unrecorded: those of ``errors`` that have no record.
+        left_out: what the source found beside its frames and did not read, such as files of other formats.
     """
 
     captured: int
@@ -56,6 +58,7 @@ class RunSummary:
     first_fails: tuple[FailedJoint, ...]
     examples: dict[Cause, str]
     unrecorded: dict[Cause, int]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def in_flight(self) -> int:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
-from sji_edge.core.images.read import IMAGE_SUFFIXES, read_image
+from sji_edge.core.images.read import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 from sji_edge.core.left_out import LeftOut, in_one_line
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.preprocess import Image
@@ -26,14 +26,18 @@ READERS = 2
 BitDepth = Annotated[int, Field(ge=8, le=16)] | None
 """Bits of a 16-bit sample that the camera uses; None when nobody declared it."""
 
+PixelLimit = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+"""A file that announces more pixels is refused before it is decoded."""
+
 Read = tuple[Image | None, str]
 
 
 class FolderOptions(Options):
-    """Whether to wait for more images (``SourceSpec`` then opens a watched folder), and the depth of 16-bit files."""
+    """Whether to wait for more images (``SourceSpec`` then opens a watched folder), and what its files may be."""
 
     watch: bool = False
     bit_depth: BitDepth = None
+    max_pixels: PixelLimit = MAX_PIXELS
 
 
 class FolderSource:
@@ -46,6 +50,7 @@ class FolderSource:
         root: frames are named by their path from here; by their file name without it.
         bit_depth: bits of a 16-bit sample that the camera uses; None when nobody declared it.
         left_out: what lies in the folder and is not read.
+        max_pixels: a larger image is refused before it is decoded.
 
     Attributes:
         left_out: as given.
@@ -61,6 +66,7 @@ class FolderSource:
         root: Path | None = None,
         bit_depth: int | None = None,
         left_out: tuple[LeftOut, ...] = (),
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.left_out = left_out
         self._paths = paths
@@ -68,6 +74,7 @@ class FolderSource:
         self._colour = colour
         self._root = root
         self._bit_depth = bit_depth
+        self._max_pixels = max_pixels
         self._closed = threading.Event()
 
     @classmethod
@@ -102,7 +109,9 @@ class FolderSource:
                 hint=f"images end in {', '.join(IMAGE_SUFFIXES)}; sub-folders are read with a pattern such as "
                 "'FOLDER/*/*.png'",
             )
-        return cls(paths, clock, colour, base if pattern else None, settings.bit_depth, left_out)
+        return cls(
+            paths, clock, colour, base if pattern else None, settings.bit_depth, left_out, settings.max_pixels
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield one frame an image."""
@@ -128,7 +137,7 @@ class FolderSource:
         if self._closed.is_set():
             return None, "closed"
         try:
-            return read_image(path, self._colour, self._bit_depth), ""
+            return read_image(path, self._colour, self._bit_depth, max_pixels=self._max_pixels), ""
         except DataError as error:
             return None, readable(error.message)
 

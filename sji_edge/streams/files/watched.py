@@ -11,12 +11,12 @@ from pydantic import Field
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import DataError, SourceError
-from sji_edge.core.images.read import read_image
+from sji_edge.core.images.read import MAX_PIXELS, read_image
 from sji_edge.core.left_out import LeftOut
 from sji_edge.core.options import Options, read_options
 from sji_edge.core.protocols import Frame
 from sji_edge.core.text import readable
-from sji_edge.streams.files.folder import BitDepth
+from sji_edge.streams.files.folder import BitDepth, PixelLimit
 from sji_edge.streams.files.listing import is_frame_file, left_out_of_folder
 
 SCAN_SHARE = 4
@@ -34,6 +34,7 @@ class WatchOptions(Options):
     settle: float = Field(default=0.2, ge=0.02, le=60)
     patience: float = Field(default=5.0, ge=0, le=600)
     bit_depth: BitDepth = None
+    max_pixels: PixelLimit = MAX_PIXELS
 
 
 Signature = tuple[int, int, int]
@@ -169,7 +170,9 @@ class WatchedFolderSource:
         path, known = self._root / name, self._candidates[name]
         pixels, fault = None, ""
         try:
-            pixels = read_image(path, self._colour, self._options.bit_depth)
+            pixels = read_image(
+                path, self._colour, self._options.bit_depth, max_pixels=self._options.max_pixels
+            )
         except DataError as error:
             fault = readable(error.message)
         now_ns = self._clock.monotonic_ns()

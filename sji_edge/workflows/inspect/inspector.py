@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock, SystemClock
-from sji_edge.core.errors import DataError
+from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.core.findings import parse_settings
+from sji_edge.core.images.read import MAX_PIXELS
+from sji_edge.core.left_out import LeftOut, in_one_line
 from sji_edge.core.protocols import BoardRecord, Engine, Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
@@ -28,10 +30,13 @@ from sji_edge.inspection.outputs.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_engine
-from sji_edge.streams.spec import is_stored, open_source, runs_free
+from sji_edge.streams.spec import is_stored, left_out_of, open_source, runs_free
 from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
 from sji_edge.workflows.inspect.request import EngineFacts
+
+FRAMES_DECODED = 4
+"""A file with more pixels than this number of frames is refused before it is decoded; a smaller one is `wrong-size`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class OpenStream:
     recipe: Recipe | None
     clock: Clock
     settings: RunSettings
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the source finds beside its frames and does not read."""
+        return left_out_of(self.source)
 
     def inspection(
         self,
@@ -67,6 +77,7 @@ class OpenStream:
             on_work=on_work,
             space=space,
             database=database,
+            left_out=lambda: self.left_out,
         )
 
 
@@ -84,9 +95,11 @@ class Inspector:
         threads: CPU threads of the engine; 0 lets the backend choose.
         require_signature: public key (PEM) that must have signed the engine; None accepts an unsigned one.
         clock: for captures, latencies and records; None for the machine's own.
+        bit_depth: bits that the samples of 16-bit images use, 9 to 16; None: all 16, and images that leave the upper
+            ones unused are refused. For image files and the golden image.
 
     Raises:
-        UsageError: no engine is released, or the recipe cannot be used.
+        UsageError: no engine is released, the recipe cannot be used, or the bit depth is wrong.
         BundleError: the engine is altered, not signed by that key, or cannot run here.
         GateError: the engine failed its parity gate.
         RecipeError: a signature is required, and the recipe has limits looser than the signed engine's.
@@ -105,7 +118,10 @@ class Inspector:
         threads: int = 0,
         require_signature: StrPath | None = None,
         clock: Clock | None = None,
+        bit_depth: int | None = None,
     ) -> None:
+        if bit_depth is not None and not 9 <= bit_depth <= 16:
+            raise UsageError(f"the bit depth must be 9 to 16 (got {bit_depth})")
         chosen = engine
         if not isinstance(chosen, ChosenBundle):
             chosen = choose_bundle(
@@ -115,10 +131,13 @@ class Inspector:
             )
         self._chosen, self._bundle = chosen, chosen.bundle
         self._facts = _facts(chosen)
-        loaded = Recipe.load(Path(recipe)) if isinstance(recipe, str | PathLike) else recipe
-        self._judge_with(open_engine(self._bundle, threads), loaded, clock or SystemClock())
+        loaded = Recipe.load(Path(recipe), bit_depth) if isinstance(recipe, str | PathLike) else recipe
+        self._judge_with(open_engine(self._bundle, threads), loaded, clock or SystemClock(), bit_depth)
 
-    def _judge_with(self, engine: Engine, recipe: Recipe | None, clock: Clock) -> None:
+    def _judge_with(
+        self, engine: Engine, recipe: Recipe | None, clock: Clock, bit_depth: int | None = None
+    ) -> None:
+        self._bit_depth = bit_depth
         self._engine, self._recipe, self._clock = engine, recipe, clock
         self._numbers = count()
         self._single: BoardJudge | None = None
@@ -178,6 +197,7 @@ class Inspector:
         takt_ms: float | None = None,
         stop_on: int = 0,
         low_latency: bool = False,
+        strict: bool = False,
         on_board: Callable[[BoardRecord], object] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> RunSummary:
@@ -194,6 +214,8 @@ class Inspector:
             takt_ms: a verdict later than this after the capture is ERROR.
             stop_on: stop when one joint fails on this number of boards in a row; 0 for never.
             low_latency: process one frame at a time, without handing it from thread to thread.
+            strict: refuse a source that leaves something out, such as files of other formats or sub-folders; without
+                it, the summary's ``left_out`` says what was left out.
             on_board: called with every board that is on record; it must not wait.
             stop: polled throughout the run; once it returns True, the run ends when the frames in flight are on record.
 
@@ -204,7 +226,7 @@ class Inspector:
             UsageError: a setting or the source's name is wrong.
             SourceError: the source cannot be opened, was lost, or gave no frame.
             OutputError: a sink failed.
-            GateError: ``stop_on`` was reached, or no joint got a verdict.
+            GateError: ``stop_on`` was reached, no joint got a verdict, or ``strict`` is set and something is left out.
         """
         settings = parse_settings(
             RunSettings,
@@ -215,13 +237,16 @@ class Inspector:
                 "takt_ms": takt_ms,
                 "stop_on": stop_on,
                 "low_latency": low_latency,
+                "strict": strict,
             },
         )
         with self.open_stream(source, settings) as stream:
             call: list[OnBoard] = []
             if on_board is not None:
                 call.append(lambda _, judgement: on_board(judgement.record))
-            return stream.inspection(sinks, stop=stop, on_board=call).run()
+            summary = stream.inspection(sinks, stop=stop, on_board=call).run()
+            require_complete(stream.source, settings.strict)
+            return summary
 
     @contextmanager
     def open_stream(
@@ -239,12 +264,22 @@ class Inspector:
             settings: how the loop will treat its frames.
             run: name of the run, with which every board's name begins; empty takes the time.
             ignore_existing: skip the files that a watched folder already holds.
+
+        Raises:
+            GateError: the settings are strict, and the source leaves something out.
         """
         if not isinstance(source, str | PathLike):
             yield self._stream(source, settings, run)
             return
         skip = [self._recipe.golden_path] if self._recipe else []
-        opened = open_source(fspath(source), self._clock, skip=skip, ignore_existing=ignore_existing)
+        opened = open_source(
+            fspath(source),
+            self._clock,
+            skip=skip,
+            ignore_existing=ignore_existing,
+            bit_depth=self._bit_depth,
+            max_pixels=self._max_pixels(),
+        )
         with closing(opened):
             yield self._stream(opened, settings, run)
 
@@ -266,6 +301,7 @@ class Inspector:
         return self._layout(recipe, reference=True)
 
     def _stream(self, source: FrameSource, settings: RunSettings, run: str) -> OpenStream:
+        require_complete(source, settings.strict)
         recipe = self._recipe
         if recipe is None and isinstance(source, OwnRecipe):
             recipe = _own_recipe(source)
@@ -281,6 +317,13 @@ class Inspector:
             on_device=settings.shadow is None,
         )
         return OpenStream(source, judge, layout, recipe, self._clock, settings)
+
+    def _max_pixels(self) -> int | None:
+        """Return the size limit of an image file; None for the general one."""
+        if self._recipe is None:
+            return None
+        width, height = self._recipe.board.frame
+        return min(FRAMES_DECODED * width * height, MAX_PIXELS)
 
     def _warm_judge(
         self,
@@ -336,6 +379,15 @@ def _checked(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"the frame is {frame.dtype} {frame.shape}; it must be uint8, (height, width) or (height, width, 3) in BGR"
         )
     return np.ascontiguousarray(frame)
+
+
+def require_complete(source: FrameSource, strict: bool) -> None:
+    """Raise ``GateError`` if ``strict`` is set and the source leaves something out."""
+    if strict and (left_out := left_out_of(source)):
+        raise GateError(
+            f"the stream is not read completely; {in_one_line(left_out)}",
+            hint="move or convert what is named, or run without strict",
+        )
 
 
 def _own_recipe(source: OwnRecipe) -> Recipe:

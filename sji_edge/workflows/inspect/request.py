@@ -11,6 +11,7 @@ from sji_edge.core import run_files
 
 if TYPE_CHECKING:
     # The command reads the defaults below before anything heavy is imported.
+    from sji_edge.core.left_out import LeftOut
     from sji_edge.core.protocols import BoardRecord
     from sji_edge.core.verdict import Thresholds
     from sji_edge.inspection.observe.shadow import ShadowReport
@@ -39,6 +40,7 @@ class RunRequest:
         require_signature: public key that must have signed the engine; None accepts an unsigned one.
         replay_golden: check the engine against its golden crops before the first board.
         ignore_existing: skip the files that a watched folder already holds.
+        bit_depth: bits that the samples of 16-bit images use, 9 to 16; None if nobody declared it.
         threads: CPU threads of the engine; 0 lets the backend choose.
         metrics_port: port for Prometheus metrics; 0 for any free port, None for no metrics.
         save_images: folder for a picture of each judged board; None for no pictures.
@@ -59,6 +61,7 @@ class RunRequest:
     require_signature: Path | None = None
     replay_golden: bool = False
     ignore_existing: bool = False
+    bit_depth: int | None = None
     threads: int = 0
     metrics_port: int | None = None
     save_images: Path | None = None
@@ -148,6 +151,9 @@ class RunListener:
 
     def engine_opened(self, engine: EngineFacts) -> None:
         """The engine is loaded."""
+
+    def stream_opened(self, left_out: tuple[LeftOut, ...]) -> None:
+        """The source is open; it does not read what ``left_out`` counts."""
 
     def golden_replayed(self, replay: GoldenReplay) -> None:
         """The engine decided as PyTorch did on its golden crops."""

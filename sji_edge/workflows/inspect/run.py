@@ -11,7 +11,7 @@ from sji_edge.inspection.observe.shadow import Shadow, ShadowReport
 from sji_edge.inspection.observe.status_formats import prometheus_text
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.runtime.bundle.bundle import open_reference
-from sji_edge.workflows.inspect.inspector import Inspector, OpenStream, run_name
+from sji_edge.workflows.inspect.inspector import Inspector, OpenStream, require_complete, run_name
 from sji_edge.workflows.inspect.outputs import (
     check_quota,
     free_space,
@@ -53,6 +53,7 @@ def run_inference(
                 request.stream, request.settings, run=paths.run, ignore_existing=request.ignore_existing
             )
         )
+        heard.stream_opened(stream.left_out)
         if request.replay_golden:
             heard.golden_replayed(inspector.replay_golden(stream.judge))
         make_folder(request.output)
@@ -81,6 +82,7 @@ def run_inference(
             replayed = shadow.close() if shadow else None
             result = RunResult(inspection.summary(), replayed, inspector.engine, paths, stop())
             heard.ended(result)
+        require_complete(stream.source, request.settings.strict)
     return result
 
 
@@ -92,6 +94,7 @@ def _inspector(request: RunRequest, clock: Clock) -> Inspector:
         threads=request.threads,
         require_signature=request.require_signature,
         clock=clock,
+        bit_depth=request.bit_depth,
     )
 
 

@@ -286,3 +286,38 @@ def test_a_picture_larger_than_the_quota_is_said_once(tmp_path, boards, bundle):
     assert f"{pictures}/" in warning
     assert "_board0.png.jpg is not kept: " in warning
     assert "exceed the folder's quota of 0.002 MB; raise the picture quota" in warning
+
+
+def test_what_the_stream_leaves_out_is_said_at_the_start_and_in_the_closing_summary(tmp_path, boards, bundle):
+    (boards / "more").mkdir()
+    (boards / "board9.jp2").write_bytes(b"x")
+    words = ("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
+    said = "left out: 1 .jp2 files (board9.jp2), 1 sub-folders (more)"
+    done = run(*words)
+    assert done.output.count(said) == 2
+    assert done.output.index(said) < done.output.index("board0.png")
+    with pytest.raises(GateError, match=r"1 \.jp2 files \(board9\.jp2\), 1 sub-folders \(more\)"):
+        run(*words[:-1], tmp_path / "strict", "--strict")
+    assert not (tmp_path / "strict").exists()
+
+
+def test_frames_and_golden_image_of_a_12_bit_camera_need_the_bit_depth(tmp_path, boards, bundle):
+    for path in boards.glob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16)
+    words = ("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
+    with pytest.raises(RecipeError, match="set the bit depth to 12"):
+        run(*words)
+    done = run(*words, "--bit-depth", 12)
+    assert "3 frames, 3 judged" in done.output
+
+
+def test_a_file_far_larger_than_the_recipes_frame_is_not_decoded(tmp_path, boards, bundle):
+    height, width = cv2.imread(str(boards / "golden.png"), cv2.IMREAD_UNCHANGED).shape[:2]
+    cv2.imwrite(str(boards / "board1.png"), np.full((2 * height, 2 * width), 99, np.uint8))
+    cv2.imwrite(str(boards / "board2.png"), np.full((2 * height + 1, 2 * width), 99, np.uint8))
+    done = run("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
+    assert "ERROR  board1.png  wrong-size" in done.output
+    assert (
+        f"ERROR  board2.png  unreadable: {boards / 'board2.png'} has {2 * width}x{2 * height + 1} pixels"
+        in (done.output)
+    )

@@ -6,7 +6,7 @@ import pytest
 from support import tiny_bundle
 from support.bright_model import PLACES, board_image, write_recipe
 
-from sji_edge.core.errors import DataError, SourceError, UsageError
+from sji_edge.core.errors import DataError, GateError, SourceError, UsageError
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.records.write.jsonl import JsonlSink
@@ -118,3 +118,31 @@ def test_a_folder_and_a_sink_are_named_by_path_or_by_text(engines, recipe, tmp_p
             with closing(JsonlSink(str(tmp_path / name))) as sink:
                 assert inspector.run(source, sinks=[sink]).captured == 1
             assert '"a.png"' in (tmp_path / name).read_text()
+
+
+def test_what_a_folder_leaves_out_is_in_the_summary_and_strict_refuses_it(engines, recipe, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), board_image(dict.fromkeys(PLACES, 120)))
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        assert inspector.run(tmp_path, strict=True).left_out == ()
+        (tmp_path / "b.heic").write_bytes(b"x")
+        assert [str(one) for one in inspector.run(tmp_path).left_out] == ["1 .heic files (b.heic)"]
+        with pytest.raises(GateError, match=r"left out: 1 \.heic files"):
+            inspector.run(tmp_path, strict=True)
+
+
+def test_sub_folders_that_appear_in_a_watched_folder_are_left_out_of_the_summary(engines, recipe, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), board_image(dict.fromkeys(PLACES, 120)))
+
+    def add_folder(_board):
+        (tmp_path / "later").mkdir()
+
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        source = f"{tmp_path}?watch=1&settle=0.02"
+        summary = inspector.run(source, max_frames=1, on_board=add_folder)
+    assert [str(one) for one in summary.left_out] == ["1 sub-folders (later)"]
+
+
+@pytest.mark.parametrize("depth", [8, 17])
+def test_a_bit_depth_that_16_bit_samples_cannot_have_is_refused(engines, depth):
+    with pytest.raises(UsageError, match=f"must be 9 to 16 .got {depth}."):
+        Inspector(engines / "tiny", bit_depth=depth)
