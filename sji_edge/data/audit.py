@@ -121,7 +121,7 @@ def _left_out(dataset: FolderDataset) -> list[Finding]:
 def _mixed_colour(samples: Sequence[Sample], images: dict[Path, Image]) -> list[Finding]:
     paths = [sample.path for sample in samples]
     text = mixed_colour(paths, [images[path] for path in paths])
-    return [Finding(kind="mixed colour", serious=False, text=text)] if text else []
+    return [Finding(kind="mixed colour", serious=True, text=text)] if text else []
 
 
 def _read(dataset: FolderDataset) -> tuple[dict[Path, Image], list[Finding]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
+from sji_edge.core.left_out import LeftOut
 from sji_edge.data.folder import FolderDataset, check_split_name
 from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.runtime.bundle.golden import read_golden
@@ -21,11 +22,13 @@ class Joints:
         crops: uint8 ``(n, h, w, c)``.
         labels: class indices, int64 ``(n,)``; -1 where the class is not known.
         pytorch: the logits that PyTorch gave, float32 ``(n, classes)``; None where they are not known.
+        left_out: what lies in the dataset folder and was not used.
     """
 
     crops: NDArray[np.uint8]
     labels: NDArray[np.int64]
     pytorch: NDArray[np.float32] | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def golden_joints(bundle: Bundle) -> Joints:
@@ -64,4 +67,8 @@ def folder_joints(root: Path, split: str, card: ModelCard, bit_depth: int | None
     """
     check_split_name(split)
     dataset = FolderDataset.open_split(root, split, card.classes, card.good_class, bit_depth=bit_depth)
-    return Joints(crops=dataset.crops(split, card.preprocess), labels=dataset.labels(split))
+    return Joints(
+        crops=dataset.crops(split, card.preprocess),
+        labels=dataset.labels(split),
+        left_out=dataset.left_out,
+    )

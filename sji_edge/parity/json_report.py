@@ -7,6 +7,7 @@ from typing import Literal, Self
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.files import output_errors, write_json
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.left_out import LeftOut
 from sji_edge.parity.bisect import Bisection
 from sji_edge.parity.run import ParityReport
 from sji_edge.runtime.host_cpu import cpu_facts
@@ -40,6 +41,7 @@ class Proof(FrozenModel):
         report: every comparison, and the gate's answer.
         bisection: where the two graphs differ; None where that was not asked for.
         picture: the picture of the worst crops; None where none was written.
+        left_out: what lies in the dataset folder and was not compared on.
     """
 
     candidate: Predictor
@@ -48,6 +50,7 @@ class Proof(FrozenModel):
     report: ParityReport
     bisection: Bisection | None = None
     picture: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.report)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 
 from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
-from sji_edge.core.errors import DataError, UsageError
+from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
@@ -66,7 +66,12 @@ class Run:
 
 @quiet()
 def train(
-    settings: TrainSettings, dataset: FolderDataset, *, progress: Say = nothing, steps: Steps = nothing
+    settings: TrainSettings,
+    dataset: FolderDataset,
+    *,
+    strict: bool = False,
+    progress: Say = nothing,
+    steps: Steps = nothing,
 ) -> Run:
     """Train a classifier and write ``runs/NAME/``.
 
@@ -76,12 +81,14 @@ def train(
     Args:
         settings: everything but the data.
         dataset: opened with train, validation and, where it exists, test.
+        strict: refuse a training split that mixes grey and colour images, if the model takes colour.
         progress: given one line an epoch.
         steps: given the batches done and their number over all epochs.
 
     Raises:
         UsageError: settings that contradict each other, the data or the run to resume; or training diverged.
         DataError: the validation split lacks good or defective joints, or an image cannot be read.
+        GateError: ``strict``, and grey and colour images are mixed.
         OutputError: the run exists already, finished or interrupted, or ``runs`` cannot be written.
         TrainingInterruptedError: the user interrupted; the last complete epoch is kept.
     """
@@ -97,7 +104,10 @@ def train(
     sha256 = dataset.sha256()
     images = {split: dataset.read(split) for split in dataset.splits}
     channels = channels_of(images["train"]) if settings.channels == "auto" else int(settings.channels)
-    if mixed := mixed_colour([sample.path for sample in dataset.split("train")], images["train"]):
+    mixed = mixed_colour([sample.path for sample in dataset.split("train")], images["train"])
+    if mixed and channels == 3:
+        if strict:
+            raise GateError(f"the dataset {settings.data} has mixed colour: {mixed}")
         progress(f"mixed colour: {mixed}")
     spec = PreprocessSpec(height=settings.image_size, width=settings.image_size, channels=channels)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sji_edge.core.extras import require
 from sji_edge.core.files import StrPath, check_new_folder, fresh_name
+from sji_edge.core.left_out import in_one_line
 from sji_edge.data.folder import FolderDataset
 from sji_edge.data.listing import splits_present
 from sji_edge.quantization.calibration.manifest import CalibrationManifest
@@ -56,7 +57,7 @@ def calibrate(
         count: number of crops, at least one for each class.
         name: name of the set; empty: the run's name.
         seed: seed of the random half of the choice.
-        bit_depth: how many bits of their 16-bit samples the images use.
+        bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
         force: write the set in spite of what the audit finds.
         progress: receives each step in words.
 
@@ -87,6 +88,8 @@ def calibrate(
     warnings = []
     if manifest.dataset_sha256 != card.dataset_sha256:
         warnings.append(f"{data} is not the dataset that {card.name} was trained on")
+    if dataset.left_out:
+        warnings.append(in_one_line(dataset.left_out))
     return CalibrationResult(folder, manifest, tuple(warnings))
 
 

@@ -201,7 +201,7 @@ def run_training(
     serious = [finding.text for finding in findings if finding.serious]
     if strict and serious:
         raise GateError(f"the dataset {settings.data} has faults: {'; '.join(serious)}")
-    return fit(settings, dataset, progress=progress or _ignore, steps=steps or _ignore)
+    return fit(settings, dataset, strict=strict, progress=progress or _ignore, steps=steps or _ignore)
 
 
 def _ignore(*_: object) -> None:

@@ -134,6 +134,12 @@ def test_what_is_left_out_is_shown_and_fails_a_strict_audit(root, capsys):
     assert "left out: 5 images in sub-folders" in capsys.readouterr().out
 
 
+def test_colour_among_grey_images_fails_a_strict_audit(root):
+    path = root / "train" / "normal" / "000.png"
+    cv2.imwrite(str(path), cv2.applyColorMap(cv2.imread(str(path)), cv2.COLORMAP_JET))
+    assert "mixed colour" in kinds(root, serious=True)
+
+
 def test_a_declared_bit_depth_is_no_finding(root):
     path = root / "train" / "normal" / "000.png"
     cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import cv2
 import pytest
 from support.tiny_dataset import write_dataset
 
@@ -99,3 +100,16 @@ def test_strict_refuses_a_dataset_with_a_leak_before_training(tmp_path, capsys):
     assert exit_code("train", root, "--no-test", "--strict", "--runs", tmp_path / "runs") == 3
     assert "two splits" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_strict_refuses_grey_and_colour_images_in_one_training_split(tmp_path, capsys):
+    root = write_dataset(tmp_path / "data")
+    image = root / "train" / "normal" / "000.png"
+    grey = cv2.imread(str(image), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(image), cv2.applyColorMap(grey, cv2.COLORMAP_JET))
+    words = ("train", root, "--no-test", "--strict", "--runs", tmp_path / "runs", "--epochs", 1)
+    assert exit_code(*words, *TINY) == 3
+    assert "1 of 24 images are in colour (000.png)" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    # A grey model does not see the difference.
+    assert exit_code(*words, "--channels", 1, *TINY) == 0

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sji_edge.cli.options import CALIBRATIONS, RUNS, Calibrations, Dataset, Runs
+from sji_edge.cli.options import CALIBRATIONS, RUNS, BitDepth, Calibrations, Dataset, Runs
 
 
 def calibrate(
@@ -19,9 +19,7 @@ def calibrate(
     seed: Annotated[
         int, typer.Option(min=0, help="Seed for the half of the crops that is chosen at random.")
     ] = 0,
-    bit_depth: Annotated[
-        int | None, typer.Option(help="Number of bits that 16-bit images use, such as 12; default: all 16.")
-    ] = None,
+    bit_depth: BitDepth = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write the set even if the audit finds it unfit.")
     ] = False,

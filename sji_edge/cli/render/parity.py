@@ -4,6 +4,7 @@ from rich.table import Table
 
 from sji_edge.cli.render.bisect import print_bisection
 from sji_edge.cli.render.console import console, plain
+from sji_edge.core.left_out import in_one_line
 from sji_edge.parity.comparison import Comparison, Difference
 from sji_edge.parity.json_report import Predictor, Proof
 from sji_edge.parity.pair import PAIR
@@ -21,6 +22,8 @@ TITLES = {
 def print_proof(proof: Proof) -> None:
     """Print everything that was found about one candidate on one set of crops."""
     what = f"{proof.candidate.name} on {proof.crops}"
+    if proof.left_out:
+        console().print(in_one_line(proof.left_out), markup=False)
     print_parity(proof.report, what, f"{_side(proof.reference, proof)} → {_side(proof.candidate, proof)}")
     if proof.picture is not None:
         console().print(f"worst crops: {proof.picture}", markup=False)

@@ -31,7 +31,10 @@ class QatSettings(FrozenModel):
 
 @dataclass(frozen=True)
 class QatJob:
-    """What the fine-tuning starts from; the first ranges are taken from ``crops``, the calibration crops."""
+    """What the fine-tuning starts from; the first ranges are taken from ``crops``, the calibration crops.
+
+    ``bit_depth`` is the one that the calibration crops were read with; None where nobody declared it.
+    """
 
     settings: QatSettings
     model: Path
@@ -40,6 +43,7 @@ class QatJob:
     scheme: Scheme
     folder: Path
     step: Step
+    bit_depth: int | None = None
 
 
 def with_fine_tuning(job: QatJob, ladder: Ladder) -> Ladder:
@@ -74,7 +78,9 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
 
     timer = clock or SystemClock()
     job.step(f"{LABEL}: reading the training split, equalizing channels, taking ranges")
-    dataset = FolderDataset.open(job.settings.data, job.card.good_class, splits=["train"])
+    dataset = FolderDataset.open(
+        job.settings.data, job.card.good_class, splits=["train"], bit_depth=job.bit_depth
+    )
     images = dataset.read("train", colour=job.card.preprocess.channels == 3)
     model = onnx.load(job.model)
     settings = FineTuneSettings(epochs=job.settings.epochs)

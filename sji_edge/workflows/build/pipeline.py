@@ -162,6 +162,7 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
             scheme=scheme,
             folder=bench.folder,
             step=bench.step,
+            bit_depth=calibration.get("bit_depth"),
         )
         ladder = with_fine_tuning(job, ladder)
     return calibration, ladder
@@ -181,6 +182,7 @@ def _calibration_crops(settings: BuildSettings, bench: Workbench) -> tuple[NDArr
     return crops, {
         **forced,
         **({"does_not_fit": reason} if reason else {}),
+        **({"bit_depth": manifest.bit_depth} if manifest.bit_depth else {}),
         "set": chosen.name,
         "crops": len(manifest.crops),
         "method": manifest.method,

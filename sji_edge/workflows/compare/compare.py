@@ -169,6 +169,7 @@ def _prove(subject: Path, settings: CompareSettings, progress: Callable[[str], N
                 report=report,
                 bisection=case.part(joints) if settings.bisect else None,
                 picture=picture,
+                left_out=joints.left_out,
             )
 
 

@@ -260,6 +260,22 @@ def test_a_fine_tuned_graph_says_what_it_was_tuned_on_and_how_far_it_came(worksh
     assert bool(tuned.note) == (told["best_epoch"] is None)
 
 
+def test_fine_tuning_reads_12_bit_images_as_the_calibration_set_did(workshop, capsys):
+    for path in (workshop / "data").rglob("*.png"):
+        eight = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), eight.astype(np.uint16) * 16)
+    (workshop / "data" / "train" / "normal" / "list.xyz").write_text("x")
+    assert command("calibrate", "data", "--count", 32) == 2
+    assert "set the bit depth to 12" in capsys.readouterr().err
+    assert command("calibrate", "data", "--count", 32, "--bit-depth", 12) == 0
+    assert "left out: 1 .xyz files (train/normal/list.xyz)" in " ".join(capsys.readouterr().out.split())
+    words = ("--precision", "int8", "--calibration", "calibration/tiny", "--qat", "data", "--qat-epochs", 1)
+    assert command("build-engine", *words, "--name", "e") in (0, 3)
+    built = manifest(workshop / "engines" / "e")
+    assert built["calibration"]["bit_depth"] == 12
+    assert "int8, QAT" in [attempt["label"] for attempt in built["tried"]]
+
+
 def test_a_set_of_another_dataset_is_refused_unless_it_is_named(workshop, capsys):
     assert command("calibrate", "data", "--count", 32) == 0
     path = workshop / "calibration" / "tiny" / "manifest.json"

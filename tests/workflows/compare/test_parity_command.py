@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 from support.tiny_bundle import HEAD, make_bundle
+from support.tiny_dataset import write_dataset
 from typer.testing import CliRunner, Result
 
 from sji_edge.cli.commands.parity import parity
@@ -109,6 +110,17 @@ def test_a_name_is_shown_as_it_is_and_never_as_markup(tmp_path: Path) -> None:
     result = _run(folder, "--bisect")
     assert result.exit_code == 0
     assert "parity of [red]x[/red] on golden crops" in result.stdout
+
+
+def test_what_a_dataset_leaves_out_is_said_and_in_the_document(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path).folder
+    data = write_dataset(tmp_path / "data", {"test": {"normal": 4, "defective": 4}})
+    (data / "test" / "normal" / "a.heic").write_bytes(b"x")
+    result = _run(folder, "--data", data, "--json-file", tmp_path / "parity.json")
+    assert "left out: 1 .heic files (test/normal/a.heic)" in result.stdout
+    [proof] = ParityResult.model_validate_json((tmp_path / "parity.json").read_text()).proofs
+    assert [str(one) for one in proof.left_out] == ["1 .heic files (test/normal/a.heic)"]
+    assert compare(folder).proofs[0].left_out == ()
 
 
 @pytest.mark.parametrize("text", ["Example", "sji-edge parity engines/demo"])
