@@ -7,6 +7,7 @@ and with backslashes in paths: all of these are read.
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +60,8 @@ def rows_left_out(root: Path) -> tuple[LeftOut, ...]:
 def read_table(root: Path) -> LabelTable:
     """Read ``labels.csv``; raises as ``read_groups``."""
     table = root / TABLE
-    if not table.is_file():
-        return LabelTable()
+    if not os.path.lexists(table):
+        return LabelTable(left_out=_other_tables(root))
     text = _decode(table)
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
@@ -91,6 +92,17 @@ def groups_of(root: Path, samples: Sequence["Sample"]) -> list[str]:
     """
     known = read_groups(root)
     return [known.get(sample.path.relative_to(root).as_posix(), NO_GROUP) for sample in samples]
+
+
+def _other_tables(root: Path) -> tuple[LeftOut, ...]:
+    """Name files such as ``Labels.csv`` or ``labels.xlsx``, which are not read."""
+    stem = Path(TABLE).stem
+    entries = sorted(root.iterdir()) if root.is_dir() else []
+    names = [readable(path.name) for path in entries if path.stem.casefold() == stem and path.is_file()]
+    if not names:
+        return ()
+    what = f"tables of groups that are not named {TABLE}"
+    return (LeftOut(what=what, count=len(names), examples=tuple(names[:MAX_EXAMPLES])),)
 
 
 def _decode(table: Path) -> str:

@@ -48,7 +48,8 @@ def shortcut_auc(
         seed: seed of the folds.
 
     Returns:
-        In [0, 1]; None with fewer than ``FOLDS`` good joints, defective joints or groups.
+        In [0, 1]; None with fewer than ``FOLDS`` good joints, defective joints or groups, or when one class lies in
+        so few groups that a fold cannot learn it.
     """
     fewest = min(int(is_defect.sum()), int((~is_defect).sum()), len(set(groups)))
     if fewest < FOLDS:
@@ -62,7 +63,8 @@ def shortcut_auc(
         preprocessing.StandardScaler(), linear.LogisticRegression(class_weight="balanced", max_iter=1000)
     )
     folds = selection.StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    scores = selection.cross_val_predict(
-        model, features, is_defect, groups=np.array(groups), cv=folds, method="decision_function"
-    )
+    splits = list(folds.split(features, is_defect, np.array(groups)))
+    if any(is_defect[learnt].all() or not is_defect[learnt].any() for learnt, _ in splits):
+        return None
+    scores = selection.cross_val_predict(model, features, is_defect, cv=splits, method="decision_function")
     return float(metrics.roc_auc_score(is_defect, scores))

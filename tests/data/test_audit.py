@@ -97,6 +97,19 @@ def test_random_labels_cannot_be_told():
     assert 0.35 < auc < 0.65
 
 
+def test_defects_of_a_single_board_give_no_auc():
+    is_defect = np.arange(40) < 10
+    groups = ["board-1" if defect else str(number) for number, defect in enumerate(is_defect)]
+    assert shortcut_auc(np.random.default_rng(0).normal(size=(40, 3)), is_defect, groups) is None
+
+
+def test_a_file_name_cannot_forge_a_line_of_the_audit(root, capsys):
+    (root / "train" / "defective" / "a\nno faults found.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit):
+        run(["audit", str(root), "--strict"])
+    assert not any(line.startswith("no faults found") for line in capsys.readouterr().out.splitlines())
+
+
 def test_too_few_joints_give_no_auc():
     assert shortcut_auc(np.zeros((6, 1)), np.arange(6) < 3, list("abcdef")) is None
 

@@ -80,3 +80,20 @@ def test_a_table_in_another_coding_is_refused(tmp_path):
 
 def test_a_row_that_is_cut_short_has_no_group(tmp_path):
     assert read_groups(table(tmp_path, "file,group\na.png\nb.png,one\n")) == {"b.png": "one"}
+
+
+def test_a_table_that_is_a_folder_or_a_dead_link_is_refused(tmp_path):
+    (tmp_path / "labels.csv").mkdir()
+    with pytest.raises(DataError, match="not a regular file"):
+        read_groups(tmp_path)
+    (tmp_path / "labels.csv").rmdir()
+    (tmp_path / "labels.csv").symlink_to("nowhere")
+    with pytest.raises(DataError, match="No such file"):
+        read_groups(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Labels.csv", "labels.xlsx", "LABELS.CSV"])
+def test_a_table_of_another_name_is_reported(tmp_path, name):
+    (tmp_path / name).write_text("file,group\n")
+    (left,) = rows_left_out(tmp_path)
+    assert str(left) == f"1 tables of groups that are not named labels.csv ({name})"

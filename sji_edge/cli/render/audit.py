@@ -20,7 +20,7 @@ def print_finding(finding: "Finding") -> None:
     more = len(finding.files) - LISTED
     files = ", ".join(map(readable, finding.files[:LISTED])) + (f" and {more} more" if more > 0 else "")
     listed = f" ({files})" if finding.files else ""
-    console().print(f"[{colour}]{finding.kind}[/]: {escape(finding.text + listed)}")
+    console().print(f"[{colour}]{finding.kind}[/]: {escape(readable(finding.text) + listed)}")
 
 
 def print_audit(found: "Audit") -> None:

@@ -19,7 +19,7 @@ from sji_edge.core.images.quiet import quiet_opencv
 from sji_edge.core.images.tiff_header import BIG_TIFF
 from sji_edge.core.images.tiff_header import MAGIC as TIFF_MAGIC
 from sji_edge.core.preprocess import Image, to_channels
-from sji_edge.core.text import one_line
+from sji_edge.core.text import one_line, readable
 
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
@@ -63,24 +63,25 @@ def read_image(
     Raises:
         DataError: not there, empty, truncated, damaged, too large, several pages, or no image.
     """
-    return decode_image(_content(path), str(path), colour, bit_depth=bit_depth, max_pixels=max_pixels)
+    name = readable(str(path))
+    return decode_image(_content(path, name), name, colour, bit_depth=bit_depth, max_pixels=max_pixels)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, name: str) -> bytes:
     try:
         with open(path, "rb", opener=_open_at_once) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"{path} is not a regular file", hint="remove it")
+                raise DataError(f"{name} is not a regular file", hint="remove it")
             if status.st_size > MAX_FILE_BYTES:
-                raise DataError(f"{path} has {status.st_size} bytes; at most {MAX_FILE_BYTES} are read")
+                raise DataError(f"{name} has {status.st_size} bytes; at most {MAX_FILE_BYTES} are read")
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {name}: {error.strerror}") from error
     except MemoryError as error:
-        raise DataError(f"{path} needs more memory than this machine has free") from error
+        raise DataError(f"{name} needs more memory than this machine has free") from error
     if not data:
-        raise DataError(f"{path} is empty (0 bytes)", hint="remove it or copy it again")
+        raise DataError(f"{name} is empty (0 bytes)", hint="remove it or copy it again")
     return data
 
 

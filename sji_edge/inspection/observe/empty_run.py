@@ -6,7 +6,8 @@ from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.observe.tally import RunSummary
 
 NEXT_STEP = {
-    Cause.UNREADABLE: "check the stream's files: they are damaged, or are not images",
+    Cause.UNREADABLE: "check the stream's files: they are damaged, are not images, hold several pages, or use fewer "
+    "than 16 bits (give the camera's bit depth: --bit-depth 12)",
     Cause.SOURCE_AWAY: "check the camera and its cable, then run it again",
     Cause.WRONG_SIZE: "pass the recipe of these frames with --recipe",
     Cause.BLACK: "check the lamp, the lens cap and the exposure",

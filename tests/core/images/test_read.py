@@ -259,3 +259,13 @@ def test_an_image_that_needs_more_memory_than_there_is_is_an_error_of_that_image
     monkeypatch.setattr("sji_edge.core.images.read.upright", fail)
     with pytest.raises(DataError, match="x needs more memory than this machine has free"):
         decode_image(encoded(".png", picture()), "x")
+
+
+def test_an_error_names_a_file_on_one_line(tmp_path):
+    path = tmp_path / "a\nPASS board99\x1b[2J.png"
+    for content in (b"", b"no image"):
+        path.write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            read_image(path)
+        assert r"a\x0aPASS board99\x1b[2J.png" in caught.value.message
+        assert caught.value.message.isprintable()
