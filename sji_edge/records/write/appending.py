@@ -39,9 +39,15 @@ class AppendedFile:
 
         Raises:
             OSError: it could not be written; none of it was.
-            OutputError: the file was moved or deleted during the run.
+            OutputError: the file was moved, deleted or truncated during the run, or somebody else wrote to it.
         """
         start = self._file.tell()
+        found = os.fstat(self._file.fileno()).st_size
+        if found != start:
+            raise OutputError(
+                f"{self.path} has {found} bytes instead of {start}: it was changed while this run writes to it",
+                hint="end the run before archiving or editing its records",
+            )
         try:
             view = memoryview(data)
             while view:

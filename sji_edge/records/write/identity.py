@@ -16,23 +16,29 @@ class FileIdentity:
         # The working directory may change during a run.
         self._path = path.absolute()
         self._name = path
-        self._known = self._now()
+        self._known, self._size = self._now()
 
-    def _now(self) -> tuple[int, int] | None:
+    def _now(self) -> tuple[tuple[int, int] | None, int]:
         try:
             status = self._path.stat()
         except OSError:
-            return None
-        return status.st_dev, status.st_ino
+            return None, 0
+        return (status.st_dev, status.st_ino), status.st_size
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """Compare the file that the name leads to now with the one that was opened.
+
+        Returns:
+            Whether it is smaller than at the last check: somebody else wrote to it.
 
         Raises:
             OutputError: it was moved, deleted or replaced.
         """
-        if self._now() != self._known:
+        found, size = self._now()
+        if found != self._known:
             raise OutputError(
                 f"{self._name} was moved, deleted or replaced while this run writes to it",
                 hint="end the run before archiving its records; for SQLite, move the -wal file along with the database",
             )
+        shrunk, self._size = size < self._size, size
+        return shrunk

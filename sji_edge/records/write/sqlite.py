@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -88,13 +88,17 @@ class SqliteSink:
         self._path = Path(path)
         self._waits_s = busy_timeout_s
         self._open = True
+        self._last = ""
         try:
             self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
         except sqlite3.Error as error:
             raise OutputError(f"cannot open {path}: {error}") from error
         try:
             self._prepare()
-            self._identity = FileIdentity(Path(path))
+            # SQLite keeps its log and the log's index as long as anybody has the database open.
+            self._files = [
+                FileIdentity(self._path.with_name(self._path.name + end)) for end in ("", "-wal", "-shm")
+            ]
         except sqlite3.Error as error:
             self._connection.close()
             raise self._refusal(f"into {path}", error) from error
@@ -135,20 +139,45 @@ class SqliteSink:
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it.
 
-        Also raises it where the database was moved or deleted: the board may then be in the file that is gone.
+        Also raises it where the database or its log was moved, deleted or damaged: the board may then be lost.
         """
         record = fit(record)
         try:
+            self._check_files()
             self._connection.execute("BEGIN IMMEDIATE")
             self._insert(record)
             self._connection.execute("COMMIT")
-            self._identity.check()
+            self._last = record.board
+            self._check_files()
         except sqlite3.Error as error:
             self._roll_back()
             raise self._refusal(f"board {record.board} into {self._path}", error) from error
         except BaseException:
             self._roll_back()
             raise
+
+    def _check_files(self) -> None:
+        """Check that the database and its log are still the ones that were opened, and whole.
+
+        SQLite goes on with what it has in memory when somebody truncates them. They shrink when another program
+        compacts them, too, so a file that shrank is read again from the disk, by a connection of its own.
+        """
+        shrunk = [file.check() for file in self._files]
+        if not any(shrunk):
+            return
+        try:
+            with closing(sqlite3.connect(self._path, timeout=self._waits_s)) as fresh:
+                fault = fresh.execute("PRAGMA quick_check(1)").fetchone()[0]
+                kept = fresh.execute("SELECT count(*) FROM boards WHERE board = ?", (self._last,)).fetchone()[
+                    0
+                ]
+        except sqlite3.DatabaseError as error:
+            fault, kept = str(error), 0
+        if fault != "ok" or (self._last and not kept):
+            raise OutputError(
+                f"{self._path} was truncated or overwritten while this run writes to it",
+                hint="choose another --output; the JSONL file of this run has its boards",
+            )
 
     def keep_packages(self, recipe_sha256: str, packages: Mapping[str, str]) -> None:
         """Store which package each joint of a recipe has; boards refer to the recipe by its hash.

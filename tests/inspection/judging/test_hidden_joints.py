@@ -86,6 +86,35 @@ def test_cover_that_a_camera_has_photographed_hides_the_joint_below(noise):
     assert hidden([np.clip(np.round(cover), 0, 255).astype(np.uint8)]) == [True]
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("angle", [0.0, 0.5, 0.8, 2.2])
+@pytest.mark.parametrize("noise", [0.0, 1.5])
+def test_cover_under_slanted_or_curved_light_hides_the_joint_below(size, angle, noise):
+    y, x = np.mgrid[-50:50, -50:50] / 50.0
+    light = np.cos(angle) * x + np.sin(angle) * y
+    random = np.random.default_rng(5)
+    covers = [
+        128 + slope * light + curve * light**2 + random.normal(0, noise, light.shape)
+        for slope in (10, 40, 60)
+        for curve in (0, 20)
+    ]
+    assert all(hidden([np.clip(np.round(cover), 0, 255).astype(np.uint8) for cover in covers], size))
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("noise", [20, 50, 120])
+def test_pixels_that_are_nothing_but_noise_hide_the_joint(size, noise):
+    random = np.random.default_rng(7)
+    static = [level + random.normal(0, noise, (100, 100)) for level in (60, 128, 200)]
+    assert all(hidden([np.clip(np.round(image), 0, 255).astype(np.uint8) for image in static], size))
+
+
+@pytest.mark.parametrize("period", [3, 4, 6])
+def test_fine_pattern_hides_the_joint(period):
+    y, x = np.mgrid[:100, :100] // period
+    assert hidden([((x + y) % 2 * 254).astype(np.uint8)]) == [True]
+
+
 def test_contrast_is_compared_with_golden():
     faint = np.clip(np.round(100 + (photograph(1).astype(float) - 70) * 0.07), 0, 255).astype(np.uint8)
     assert hidden([faint]) == [False]

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from support.bright_model import (
@@ -160,7 +161,9 @@ def test_a_judge_does_not_carry_one_board_over_into_the_next(tmp_path):
 
 @pytest.mark.parametrize("shape", [(50, 70), (16, 16), (33, 21, 3)])
 def test_without_a_recipe_an_image_is_one_joint_cut_as_in_training(tmp_path, shape):
-    image = np.random.default_rng(0).integers(30, 90, shape, np.uint8)
+    random = np.random.default_rng(0)
+    coarse = random.integers(30, 90, (6, 6, *shape[2:]), np.uint8)
+    image = cv2.resize(coarse, shape[1::-1]) + random.integers(0, 9, shape, np.uint8)
     record = image_judge(tmp_path).judge(frame_of(image, name="pad7.png")).record
     grey = crop_of_image(image, SPEC).mean(dtype=np.float64)
     assert [joint.refdes for joint in record.joints] == ["pad7.png"]

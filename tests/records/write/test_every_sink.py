@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -121,6 +122,18 @@ def test_a_file_that_is_moved_away_during_a_run_ends_it_with_an_error(kind, tmp_
                 sink.write(record(1))
         for left in tmp_path.glob("file*"):
             left.unlink()
+
+
+def test_a_file_that_is_truncated_during_a_run_ends_it_with_an_error(kind, tmp_path):
+    path = tmp_path / "file"
+    cut = path.with_name("file-wal") if kind == "sqlite" else path
+    with closing(SINKS.get(kind)(path)) as sink:
+        for number in range(20):
+            sink.write(record(number))
+        os.truncate(cut, 0)
+        with pytest.raises(OutputError, match="while this run writes to it"):
+            sink.write(record(20))
+    assert b"\0" not in path.read_bytes() or kind == "sqlite"
 
 
 def test_a_sink_that_is_closed_twice_loses_nothing(kind, tmp_path):

@@ -302,3 +302,24 @@ def test_killed_at_any_moment_what_was_reported_is_in_the_database(tmp_path, boa
     assert {line["frame_index"] for line in shown if line["type"] == "board"} <= set(kept)
     assert rows(database, "SELECT count(*) FROM joints") == [(3 * len(kept),)]
     assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_log_that_is_deleted_ends_the_run_because_what_is_written_into_it_would_be_lost(tmp_path, end):
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path)) as sink:
+        sink.write(record(0))
+        path.with_name(path.name + end).unlink()
+        with pytest.raises(OutputError, match=f"inspections.db{end} was moved, deleted or replaced"):
+            sink.write(record(1))
+
+
+def test_a_database_that_another_program_compacts_stays_in_use(tmp_path):
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path)) as sink, closing(sqlite3.connect(path)) as other:
+        for number in range(50):
+            sink.write(record(number))
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        assert path.with_name("inspections.db-wal").stat().st_size == 0
+        sink.write(record(50))
+    assert rows(path, "SELECT count(*) FROM boards") == [(51,)]
