@@ -35,6 +35,11 @@ class Thresholds(FrozenModel):
     upper: float = Field(gt=0.0, le=1.0)
     novelty: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
+    @property
+    def without_guard(self) -> "Thresholds":
+        """The same limits without the guard's: what the score alone decides."""
+        return self.model_copy(update={"novelty": None})
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.lower > self.upper:

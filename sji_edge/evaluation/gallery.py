@@ -60,7 +60,7 @@ def show(
         thresholds: the PASS and FAIL limits.
         look: turns crops into activation maps, or None.
     """
-    codes = decide(scores, thresholds)
+    codes = decide(scores, thresholds.without_guard)
     maps = None if look is None or not chosen.size else look(np.ascontiguousarray(crops[chosen]))
     return tuple(
         Shown(

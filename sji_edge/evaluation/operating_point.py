@@ -61,7 +61,7 @@ def solve_operating_point(scores: Scores, is_defect: Truth, max_escape: float) -
         DataError: the split holds no defect, or no good joint.
     """
     thresholds = thresholds_for_escape(scores, is_defect, max_escape)
-    rates = defect_rates(decide(scores, thresholds), is_defect)
+    rates = defect_rates(decide(scores, thresholds.without_guard), is_defect)
     words = tuple(_words(thresholds, rates, max_escape))
     return OperatingPoint(
         max_escape=max_escape, thresholds=thresholds, validation=rates.as_dict(), words=words

@@ -145,7 +145,7 @@ def measure(
     judged = judge(
         answers.logits, answers.labels, good_index, limit=thresholds.upper, temperature=temperature or 1.0
     )
-    codes = decide(judged.scores, thresholds)
+    codes = decide(judged.scores, thresholds.without_guard)
     reasons = _reasons(judged, classes, good_index, temperature)
     groups = np.arange(judged.labels.size) if answers.groups is None else answers.groups
     return Evaluation(

@@ -78,7 +78,9 @@ def stress_points(
     maps = None if look is None else look(clean)
 
     def point(kind: str, unit: str, strength: float, crops: NDArray[np.uint8]) -> StressPoint:
-        rates = defect_rates(decide(defect_scores(predict(crops), good_index), thresholds), is_defect)
+        rates = defect_rates(
+            decide(defect_scores(predict(crops), good_index), thresholds.without_guard), is_defect
+        )
         likeness = (None, None) if look is None or maps is None else _likeness(maps, look(crops))
         return StressPoint(
             kind=kind,

@@ -30,7 +30,7 @@ def summary(
     Returns:
         Figures by name, ready for JSON: ranking figures, and all of ``DefectRates.as_dict``.
     """
-    rates = defect_rates(decide(scores, thresholds), is_defect)
+    rates = defect_rates(decide(scores, thresholds.without_guard), is_defect)
     return {
         "joints": int(scores.size),
         "average_precision": average_precision(scores, is_defect),

@@ -19,6 +19,7 @@ from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.parity.comparison import NO_CROPS
+from sji_edge.runtime.guard_nodes import guard_nodes
 from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
 from sji_edge.runtime.onnxruntime import PROVIDER, load_onnxruntime
 
@@ -172,10 +173,12 @@ def tolerance_of(precision: str) -> float:
 
 
 def _nodes(model: Any) -> list[_Node]:
+    """Return the nodes that lead to the logits; those of a guard are left out."""
+    guard = {node.output[0] for node in guard_nodes(model.graph)}
     return [
         _Node(tuple(filter(None, node.output)), tuple(filter(None, node.input)), str(node.op_type))
         for node in model.graph.node
-        if node.op_type != "Constant"
+        if node.op_type != "Constant" and node.output[0] not in guard
     ]
 
 

@@ -1,16 +1,18 @@
-"""Makes an FP16 graph: every layer in half precision, input and logits unchanged."""
+"""Makes an FP16 graph: every layer in half precision; input, logits and the guard stay as they are."""
 
 import onnx
 
 from sji_edge.core.errors import BundleError
 from sji_edge.core.text import one_line
+from sji_edge.quantization.guard import split_guard, with_guard
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with FP16 weights and layers; ``model`` is not modified.
 
     ONNX Runtime's converter clips values that FP16 cannot hold to its range. The nodes are sorted again, because the
-    converter appends its casts at the end, and a graph must list each node after its inputs.
+    converter appends its casts at the end, and a graph must list each node after its inputs. The guard, whose distances
+    are small differences, computes in float32 on the FP16 features.
 
     Raises:
         BundleError: the graph is not valid afterwards.
@@ -18,9 +20,16 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     # Part of the base install, but slow to import.
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
-    half: onnx.ModelProto = convert_float_to_float16(copied, keep_io_types=True)
+    plain, guard = split_guard(model)
+    # As outputs, the tensors that the guard reads are cast back to float32.
+    taps = () if guard is None else guard.taps
+    logits = len(plain.graph.output)
+    plain.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in taps
+    )
+    half: onnx.ModelProto = convert_float_to_float16(plain, keep_io_types=True)
+    del half.graph.output[logits:]
+    half = with_guard(half, guard)
     _sort(half.graph)
     try:
         onnx.checker.check_model(half)

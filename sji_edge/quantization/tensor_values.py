@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from sji_edge.runtime.guard_nodes import guard_nodes
 from sji_edge.runtime.onnx_graph import INPUT_NAME, OUTPUT_NAME
 
 BATCH = 32
@@ -51,8 +52,13 @@ def tensors_on(
 
 
 def features_on(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the input of the last layer, float32 ``(n, features)``."""
-    last = next(node for node in reversed(model.graph.node) if node.op_type in ("Gemm", "MatMul", "Conv"))
+    """Return the input of the classifier's last layer, float32 ``(n, features)``."""
+    guard = {node.output[0] for node in guard_nodes(model.graph)}
+    last = next(
+        node
+        for node in reversed(model.graph.node)
+        if node.op_type in ("Gemm", "MatMul", "Conv") and node.output[0] not in guard
+    )
     name = last.input[0]
     return np.concatenate(
         [values[name].reshape(len(values[name]), -1) for values in tensors_on(model, [name], crops)]

@@ -60,10 +60,11 @@ def score_methods(
 def decision_error(
     reference: NDArray[np.float32], candidate: NDArray[np.float32], card: ModelCard
 ) -> DecisionError:
-    """Compare two graphs' logits, float32 ``(n, classes)``, at the card's thresholds."""
+    """Compare two graphs' logits, float32 ``(n, classes)``, at the card's thresholds for scores."""
+    limits = card.thresholds.without_guard
     wanted, found = (defect_scores(logits, card.good_index) for logits in (reference, candidate))
     return DecisionError(
-        flips=int((decide(wanted, card.thresholds) != decide(found, card.thresholds)).sum()),
+        flips=int((decide(wanted, limits) != decide(found, limits)).sum()),
         score_error=float(np.sqrt(np.mean((wanted - found) ** 2))),
         logit_error=float(np.sqrt(np.mean((reference - candidate) ** 2))),
     )

@@ -15,6 +15,7 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.extras import require
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import FolderDataset
+from sji_edge.quantization.guard import split_guard, with_guard
 from sji_edge.quantization.int8.quantizer import Quantizer, Scheme
 from sji_edge.quantization.ladder import Candidate, Ladder
 
@@ -87,10 +88,12 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     quantizer = Quantizer(model, job.crops, job.scheme, str(plain.measured["ranges"]))
     start = timer.monotonic_ns()
     try:
+        # The guard is not trained; it reads the features of the fine-tuned graph.
+        plain_graph, guard = split_guard(quantizer.quantize())
         tuned = fine_tune(
-            quantizer.quantize(),
-            quantizer.model,
-            model,
+            plain_graph,
+            split_guard(quantizer.model)[0],
+            split_guard(model)[0],
             images,
             job.card.preprocess,
             settings,
@@ -112,6 +115,6 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
         "torch": tuned.torch_version,
     }
     graph = job.folder / "int8-qat.onnx"
-    onnx.save(tuned.graph, graph)
+    onnx.save(with_guard(tuned.graph, guard), graph)
     note = "" if nearer else "no epoch came closer to the float model, so nothing was changed"
     return Candidate(LABEL, "int8", graph, {**plain.facts, "qat": facts}, note=note)
