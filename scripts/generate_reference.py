@@ -68,7 +68,7 @@ def parameter_row(parameter: Any) -> str:
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return ""
     if parameter.param_type_name == "argument":
-        spelled = f"`{parameter.name.upper()}`"
+        spelled = f"`{(parameter.metavar or parameter.name.upper()).strip('[].')}`"
     else:
         spelled = ", ".join(f"`{text}`" for text in [*parameter.opts, *parameter.secondary_opts])
     return f"| {spelled} | {default_of(parameter)} | {cell(getattr(parameter, 'help', '') or '')} |"

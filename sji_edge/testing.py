@@ -42,7 +42,7 @@ class FakeClock:
     Safe to use from several threads.
 
     Args:
-        step_s: seconds that pass at each look at ``monotonic_ns``; 0 for none.
+        step_s: seconds that pass at each call of ``monotonic_ns``; 0 for none.
         start_utc: wall-clock time at the start, ISO 8601.
 
     Attributes:
@@ -58,13 +58,13 @@ class FakeClock:
         self._lock = threading.Lock()
 
     def monotonic_ns(self) -> int:
-        """The monotonic time in nanoseconds, after the step of this look."""
+        """The monotonic time in nanoseconds, after the step of this call."""
         with self._lock:
             self.now_ns += self._step_ns
             return self.now_ns
 
     def utc(self) -> str:
-        """The start time plus what has passed since, ISO 8601 with microseconds."""
+        """The start time plus the time passed since, ISO 8601 with microseconds."""
         passed = timedelta(microseconds=self.now_ns // 1000)
         return (self._start + passed).isoformat(timespec="microseconds")
 
@@ -98,7 +98,7 @@ class FakeEngine:
         spec: as a real engine's, with the backend ``fake``.
         calls: number of calls of ``infer`` with crops that fit.
         batches: number of crops in each of them.
-        prepared: batch sizes that ``prepare`` was told.
+        prepared: batch sizes that ``prepare`` was called with.
         closed: whether ``close`` was called.
 
     Raises:
@@ -192,18 +192,18 @@ class FakeEngine:
 
 
 class FakeSource:
-    """A stream of frames from arrays; a real source is lost and misses frames, and so can this one.
+    """A stream of frames from arrays; like a real source, it can be lost and miss frames.
 
     Args:
-        frames: uint8 arrays, grey ``(h, w)`` or BGR ``(h, w, 3)``; None for a frame that could not be read; or
-            whole ``Frame`` objects, which are given as they are (with ``repeat``, numbered anew).
+        frames: uint8 arrays, grey ``(h, w)`` or BGR ``(h, w, 3)``; None for a frame that could not be read; or whole
+            ``Frame`` objects, which are yielded unchanged (with ``repeat``, renumbered).
         clock: stamps each frame as it is asked for.
         lost_after: number of frames after which the source is lost (``SourceError``); None for never.
-        missed: frames that the device took and did not deliver before the frame of an index.
+        missed: number of frames that the device took but did not deliver, by the index of the frame that follows them.
         repeat: start again at the end; give the frames as a list then.
-        free_running: frames come whether they are taken or not, as a camera's; ``Inspector`` then skips frames
-            when it falls behind.
-        stored: frames lie ready as files do, so that reading one is no moment of capture.
+        free_running: frames arrive at their own pace, as from a camera; ``Inspector`` then drops frames when it falls
+            behind.
+        stored: frames come from storage, as files do, so they have no capture time.
 
     Attributes:
         closed: whether ``close`` was called.
@@ -293,7 +293,9 @@ class FakeInspector(Inspector):
         clock: Clock | None = None,
     ) -> None:
         if len(classes) != engine.spec.classes:
-            raise UsageError(f"the engine has {engine.spec.classes} classes; {len(classes)} names were given")
+            raise UsageError(
+                f"the engine has {engine.spec.classes} classes, but {len(classes)} names were given"
+            )
         height, width, channels = engine.spec.crop_shape
         self._preprocess = PreprocessSpec(height=height, width=width, channels=channels)
         self._names, self._good_index = classes, good_index
@@ -305,7 +307,7 @@ class FakeInspector(Inspector):
         )
 
     def model(self) -> Model:
-        """What a judge must know of the model; its hash is 64 zeros."""
+        """What a judge must know about the model; its hash is 64 zeros."""
         return Model(self._names, self._good_index, self._preprocess, "0" * 64)
 
     def _layout(self, recipe: Recipe | None, *, reference: bool = False) -> Layout:

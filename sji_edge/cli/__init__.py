@@ -1,1 +1,1 @@
-"""Floor 4: the command line: parse, run one workflow, render its result, exit code."""
+"""Floor 4, the command line: each command parses its options, runs one workflow and renders the result."""

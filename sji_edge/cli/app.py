@@ -1,4 +1,4 @@
-"""The application: every command, by its name."""
+"""The application: the table of all commands."""
 
 from importlib.metadata import version
 from typing import Annotated

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 MAX_CHUNKS = 2000
-"""Pieces of text, a line or a table each, that may wait for the reader."""
+"""Maximum number of queued pieces of text, each a line or a table."""
 GATHER_S = 0.02
 """How long the thread collects lines before it writes them together, so that it does not wake for each board."""
 CLOSE_S = 2.0
@@ -18,13 +18,13 @@ CLOSE_S = 2.0
 class BackgroundOutput:
     """A text stream whose ``write`` neither waits nor raises.
 
-    If the reader is too slow, the text that finds the queue full is dropped and its lines are counted; a line in the
-    output says how many. If the reader is gone, everything is dropped.
+    If the reader is too slow and the queue is full, new text is dropped and its lines are counted; a line in the output
+    says how many. If the reader is gone, everything is dropped.
 
     Args:
-        stream: where the text goes in the end, such as ``sys.stdout``.
+        stream: the stream to write to, such as ``sys.stdout``.
         on_failure: called once, from the thread, with the reason why nothing more can be written.
-        max_chunks: pieces of text that may wait.
+        max_chunks: maximum number of queued pieces of text.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BackgroundOutput:
         return self._dropped
 
     def drain(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait until everything is written; False if the reader did not take it in time. Waits in vain only once."""
+        """Wait until everything is written; False if the reader is too slow. After a timeout, it never waits again."""
         with self._condition:
             written = self._condition.wait_for(
                 lambda: self._failed or not (self._waiting or self._busy), 0 if self._stalled else timeout_s
@@ -83,7 +83,7 @@ class BackgroundOutput:
             return written
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Write what is queued, then take nothing more; what the reader does not take in time is dropped."""
+        """Write the queued text and stop; text that the reader does not take in time is dropped."""
         self.drain(timeout_s)
         with self._condition:
             self._closed = True
@@ -126,13 +126,13 @@ class BackgroundOutput:
             self._stream.write(text)
             self._stream.flush()
             return
-        # Not through the stream: its lock, held by a write that hangs, would stop the interpreter's exit.
+        # Bypasses the stream: its lock, held by a write that hangs, would stop the interpreter's exit.
         data = text.encode(self.encoding, self._stream.errors or "strict")
         while data:
             try:
                 data = data[os.write(descriptor, data) :]
             except BlockingIOError:
-                # Somebody who shares the pipe made it non-blocking.
+                # Another process that shares the pipe made it non-blocking.
                 select.select([], [descriptor], [])
 
     def _fail(self, error: Exception) -> None:

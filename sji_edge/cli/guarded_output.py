@@ -1,4 +1,4 @@
-"""Standard output and standard error for every command: no character, no reader that leaves, is an internal error."""
+"""Guards standard output and error: a character that cannot be encoded or a reader that left is no internal error."""
 
 import codecs
 import io
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 ERRORS = "sji-edge"
-"""Name of the error handler that writes a character which the terminal's encoding lacks in another way."""
+"""Name of the error handler that replaces characters which the terminal's encoding lacks."""
 SPELT = {
     "…": "...",
     "–": "-",
@@ -31,7 +31,7 @@ SPELT = {
     "”": '"',
 }
 WAIT_S = 2.0
-"""How long a message waits for a standard error that nobody reads."""
+"""Seconds that a message waits if nobody reads standard error."""
 
 
 def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -51,7 +51,7 @@ codecs.register_error(ERRORS, _spell)
 
 
 class GuardedOutput:
-    """A text stream that goes on without its reader. Everything that is not named here is the stream's own.
+    """A text stream that survives the loss of its reader. Other attributes are those of the wrapped stream.
 
     Args:
         stream: ``sys.stdout`` or ``sys.stderr``.
@@ -65,7 +65,7 @@ class GuardedOutput:
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":
-            # Whoever writes to it would be unguarded.
+            # Writing to it directly would bypass the guard.
             raise AttributeError(name)
         return getattr(self._stream, name)
 
@@ -99,7 +99,7 @@ class GuardedOutput:
         except (OSError, ValueError):
             # Not a file of the system, such as a test's buffer.
             return True
-        # A reader that let one message wait in vain is not waited for again.
+        # After one timeout, the reader is not waited for again.
         if not ready:
             self._wait_s = 0.0
         return ready
@@ -117,7 +117,7 @@ class GuardedOutput:
 
 @contextmanager
 def guarded_output() -> Iterator[GuardedOutput]:
-    """Guard standard output and standard error within the block; gives the guard of standard output."""
+    """Guard standard output and standard error within the block; yield the guard of standard output."""
     before = sys.stdout, sys.stderr
     out = GuardedOutput(_prepared(before[0]))
     err = GuardedOutput(_prepared(before[1]), wait_s=WAIT_S)

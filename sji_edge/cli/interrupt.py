@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: they end a command, or ask a run to finish what is in flight."""
+"""Handles SIGINT, SIGTERM and SIGHUP: they end a command, or ask a run to finish the frames in flight."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ class RunInterruptedError(Exception):
 
 
 class Interrupt:
-    """Within its block, a signal raises ``KeyboardInterrupt``. After ``defer``, the first one only sets a flag.
+    """A context manager in which a signal raises ``KeyboardInterrupt``; after ``defer``, the first only sets a flag.
 
     A hangup that the parent process ignores, as ``nohup`` does, stays ignored. Outside the main thread, where no
     handler can be installed, signals keep their meaning.
@@ -40,7 +40,7 @@ class Interrupt:
         self._deferred = True
 
     def asked(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal was received."""
         return self._asked
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

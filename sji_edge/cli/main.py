@@ -77,7 +77,7 @@ def _call(words: list[str]) -> int:
     # Typer 0.29 carries its own copy of click, older ones use the package: take the class from Typer itself.
     usage_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
-        # A command called from another one returns what it made; only an exit code is one.
+        # A command's function may return its result; only a number is an exit code.
         answer = app.app(words, standalone_mode=False)
     except usage_error as error:
         error.show()
@@ -114,7 +114,7 @@ def _report_internal(error: Exception, debug: bool) -> int:
 
 
 def _output_code(out: GuardedOutput) -> int:
-    """Return 0, or an error's code if something went wrong with standard output that its reader did not want."""
+    """Return 0, or the exit code of a failure to write standard output; a reader that left is no failure."""
     if out.failure is None or out.failure.errno == errno.EPIPE:
         return 0
     return _report(OutputError(f"cannot write to standard output: {out.failure.strerror}"), debug=False)

@@ -12,7 +12,7 @@ from sji_edge.core.text import amount, readable
 
 
 class RunOutput:
-    """A console and a place for warnings that never wait; says how much was dropped when it is closed."""
+    """A console and a warning channel that never block; closing it reports how many lines were dropped."""
 
     def __init__(self) -> None:
         self.err = BackgroundOutput(sys.stderr, on_failure=lambda _: None)
@@ -36,7 +36,7 @@ class RunOutput:
         self.err.write(f"warning: {readable(text)}\n")
 
     def close(self) -> None:
-        """Give the readers a moment to take the rest, and say what they did not take."""
+        """Give the readers a moment to take the rest, and report the lines that they did not take."""
         self.out.close()
         if self.out.dropped:
             self.warn(

@@ -68,13 +68,13 @@ class ModelCard(FrozenModel):
         loss: the loss that it was trained with.
         training: training settings that differ from their defaults, such as class weights, sampler, views.
         seed: seed of the training.
-        weights: where the training started from.
+        weights: the initial weights.
         dataset_sha256: hash of the dataset.
         thresholds: the PASS and FAIL limits.
         metrics: figures of each held-out split.
         gates: the parity gate for each precision.
         versions: versions of the packages that trained it.
-        created_utc: when, ISO 8601.
+        created_utc: time of creation, ISO 8601.
     """
 
     schema_version: Literal[1] = 1

@@ -9,7 +9,7 @@
     │       └── RoiOutsideFrameError
     ├── GateError                 3   a quality or parity gate failed, or a run judged nothing
     ├── LatencyGateError          4   a latency gate failed
-    ├── EnvironmentMismatchError  5   this machine cannot do what was asked
+    ├── EnvironmentMismatchError  5   this machine cannot do what was requested
     │   ├── MissingExtraError         an optional package is not installed
     │   ├── BundleError               an engine bundle is altered or incompatible
     │   └── EngineInputError          crops do not have the engine's shape or dtype
@@ -46,11 +46,11 @@ class UsageError(SjiError):
 
 
 class DataError(UsageError):
-    """A dataset or an image cannot be used as it is."""
+    """A dataset or an image cannot be used."""
 
 
 class RecipeError(UsageError):
-    """A board description cannot be used as it is."""
+    """A board description cannot be used."""
 
 
 class RoiOutsideFrameError(RecipeError):
@@ -70,7 +70,7 @@ class LatencyGateError(SjiError):
 
 
 class EnvironmentMismatchError(SjiError):
-    """This machine, or what is installed on it, cannot do what was asked."""
+    """This machine, or what is installed on it, cannot do what was requested."""
 
     exit_code = 5
 

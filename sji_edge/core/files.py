@@ -25,7 +25,7 @@ MAX_TEXT_BYTES = 16 << 20
 
 PARTIAL = ".partial-"
 STALE_AFTER_S = 60.0
-"""A partial folder gets its lock just after it is made; younger ones are never taken for stale."""
+"""Minimum age of a stale partial folder, because a new folder is locked only after it is created."""
 
 
 def sha256_of(path: Path) -> str:
@@ -202,7 +202,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _locked(folder: Path) -> int:
     """Open a folder and lock it; the lock ends with this process, however it ends."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    # A file system without locks: such a folder is never taken for stale there.
+    # A file system without locks: its partial folders never count as stale.
     with suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return handle
@@ -272,7 +272,7 @@ def check_new_folder(path: Path) -> None:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise OutputError(f"{path} exists already and is never overwritten", hint="choose another name")
+        raise OutputError(f"{path} already exists and is never overwritten", hint="choose another name")
 
 
 def check_writable_file(path: Path) -> None:

@@ -63,7 +63,7 @@ class Engine(Protocol):
         """
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Warm up for these batch sizes, so that no later ``infer`` of one of them pays for it.
+        """Warm up for these batch sizes, so that later calls of ``infer`` with them are not slower.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
@@ -182,8 +182,8 @@ class FrameSource(Protocol):
     """A stream of frames: iterate over it, then close it.
 
     Two optional attributes change how frames are judged: ``free_running`` (True for a camera that delivers frames
-    whether or not they are taken: the default policy is then ``latest``) and ``stored`` (True for files: reading
-    one is no moment of capture, so its age is not checked).
+    whether or not they are taken: the default policy is then ``latest``) and ``stored`` (True for files: they have no
+    capture time, so their age is not checked).
     """
 
     def __iter__(self) -> Iterator[Frame]:
@@ -197,7 +197,7 @@ class SourceKind(Protocol):
     """What a name of ``SOURCES`` or of the entry-point group ``sji_edge.sources`` refers to: opens one kind of source.
 
     The name is the scheme of the stream: ``acme://line1?gain=2`` calls ``open("line1", {"gain": "2"}, ...)`` of
-    the entry ``acme``. A class with a class method ``open`` will do.
+    the entry ``acme``. A class with a class method ``open`` qualifies.
     """
 
     def open(

@@ -58,7 +58,7 @@ class Registry:
             UsageError: the name is taken.
         """
         if name in self._entries:
-            raise UsageError(f"{self.kind} {name!r} exists already", hint="choose another name")
+            raise UsageError(f"{self.kind} {name!r} already exists", hint="choose another name")
         self._entries[name] = implementation
 
     def get(self, name: str) -> Any:

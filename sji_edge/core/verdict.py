@@ -114,7 +114,7 @@ def decide_each(
     novelty: NDArray[np.floating] | None = None,
     novelty_limit: NDArray[np.float64] | np.float64 | None = None,
 ) -> NDArray[np.int8]:
-    """Do as ``decide``, with thresholds for each joint (arrays of ``(n,)``, or scalars)."""
+    """Like ``decide``, with thresholds for each joint (arrays of ``(n,)``, or scalars)."""
     codes = np.full(scores.shape, ERROR, dtype=np.int8)
     codes[scores < lower] = PASS
     codes[scores >= lower] = REVIEW

@@ -166,7 +166,7 @@ def _exact_copies(dataset: FolderDataset, readable: dict[str, list[Sample]]) -> 
             "duplicate",
             [found for found in copies if len({split for split, _ in found}) == 1],
             False,
-            "images are in one split twice, and count twice",
+            "images are in one split twice and are counted twice",
         ),
     ):
         if chosen:
@@ -199,7 +199,7 @@ def _near_copies(
         text = f"{len(across)} pairs of nearly identical images are in two splits"
         findings.append(Finding(kind="near leak", serious=True, text=text, files=files))
     if within:
-        text = f"{within} pairs of nearly identical images are in one split, and count twice"
+        text = f"{within} pairs of nearly identical images are in one split and are counted twice"
         findings.append(Finding(kind="near duplicate", serious=False, text=text))
     return findings
 

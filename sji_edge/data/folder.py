@@ -102,7 +102,7 @@ class FolderDataset:
         if good_class not in names:
             raise DataError(
                 f"no class is called {good_class!r} in {root}; found: {', '.join(names) or 'none'}",
-                hint=f"name the class without a defect with --good-class ({nearest(good_class, names)})"
+                hint=f"set the good class to the class without a defect ({nearest(good_class, names)})"
                 if names
                 else "put one folder per class into each split",
             )
@@ -270,7 +270,7 @@ def _left_out(
     if strict and left_out:
         raise DataError(
             f"{root}: {in_one_line(left_out)}",
-            hint="move or convert what is named, or allow it to be left out",
+            hint="move or convert these files, or switch off strict checking",
         )
     return left_out
 

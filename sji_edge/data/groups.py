@@ -145,7 +145,8 @@ def _parse(rows: "_csv.Reader", root: Path, table: Path, file_at: int, group_at:
             missing.append(f"line {rows.line_num}: {readable(file)}")
         if group and groups.setdefault(file, group) != group:
             raise DataError(
-                f"{table}, line {rows.line_num}: {readable(file)} is in group {group}, and before in {groups[file]}",
+                f"{table}, line {rows.line_num}: {readable(file)} is in group {group}, but an earlier "
+                f"row says {groups[file]}",
                 hint="keep one line per file",
             )
     left_out = LeftOut(

@@ -18,7 +18,7 @@ SPLIT_FOLDERS = {
 """Names of each split's folder, in any case; the first that exists is used."""
 
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", ".ds_store", ".gitkeep", ".gitignore", run_files.LABELS}
-"""Files that nobody takes for an image of a joint; they are not counted."""
+"""Files that nobody would mistake for an image of a joint; they are not counted."""
 
 OTHER_SPLIT = "images in folders that are not read as a split"
 OUTSIDE = "images outside a class folder"
@@ -135,7 +135,7 @@ def check_spelling(names: Sequence[str], root: Path) -> None:
 
 
 def folded(name: str) -> str:
-    """Return a name without its spelling: case, blanks, invisible characters and Unicode form."""
+    """Return a name in a form that ignores case, blanks, invisible characters and Unicode form."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(
         char for char in plain if not char.isspace() and unicodedata.category(char) not in ("Cf", "Cc")

@@ -28,7 +28,7 @@ class EvaluationDocument(FrozenModel):
     Attributes:
         facts: what was evaluated, on which data and when, as text.
         evaluation: every figure with its interval, the class table and the curve.
-        operating_point: the limits chosen for the wanted escape rate; None where none was given.
+        operating_point: the limits chosen for the target escape rate; None if no target was given.
         stress: for each model, by name, one point for each disturbance and strength; the first is the clean one.
     """
 

@@ -73,7 +73,7 @@ def _words(thresholds: Thresholds, rates: DefectRates, max_escape: float) -> lis
     words = [
         f"A joint passes below {thresholds.lower:.4f} and fails from {thresholds.upper:.4f}; between the two, a "
         "person decides.",
-        f"On the validation split {rates.escapes} of {rates.defects} defects pass: an escape rate of "
+        f"On the validation split, {rates.escapes} of {rates.defects} defects pass: an escape rate of "
         f"{rates.escapes / rates.defects:.1%}, upper limit {at_most:.1%} at 95 % confidence.",
         f"Of its {rates.goods} good joints, FAIL is given to {rates.false_calls} and REVIEW to {rates.good_reviews}.",
     ]

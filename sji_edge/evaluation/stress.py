@@ -68,11 +68,10 @@ def stress_points(
         spec: size and channels of the model's crop.
         predict: turns crops into logits.
         good_index: column of the good class.
-        good_index: the good class's column.
         thresholds: PASS and FAIL limits; the same for all disturbances.
         look: turns crops into activation maps, which are compared with those of the clean crops; None skips that.
         seed: of the disturbances; the same seed shows every model the same pictures.
-        step: called with the disturbance that is next.
+        step: called with the next disturbance.
     """
     clean = crops_of(images, spec)
     maps = None if look is None else look(clean)

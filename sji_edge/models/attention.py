@@ -1,4 +1,4 @@
-"""Attention behind the stages of a ResNet: CBAM and squeeze-and-excitation.
+"""Attention modules after the stages of a ResNet: CBAM and squeeze-and-excitation.
 
 The seed paper compares with attention networks without saying where the module is placed; here it follows each of
 the four stages.

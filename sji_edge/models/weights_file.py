@@ -1,4 +1,4 @@
-"""Read the weights in a file without running any code in it, or say what kind of file it is instead."""
+"""Read the weights in a file without running any code in it, or say what kind of file it really is."""
 
 import pickletools
 import zipfile
@@ -115,8 +115,8 @@ def _load(source: Path) -> object:
             else f"a checkpoint that holds Python objects ({first}) beside its weights"
         )
         raise UsageError(
-            f"{source} is {what}; loading it would run the code of whoever wrote it",
-            hint="where you trust it, save its weights alone: torch.save(model.state_dict(), …)",
+            f"{source} is {what}; loading it would run code from whoever wrote it",
+            hint="if you trust it, save only its weights: torch.save(model.state_dict(), …)",
         ) from error
     return loaded
 
@@ -138,7 +138,7 @@ def _state_in(loaded: object, source: Path) -> dict[str, torch.Tensor]:
 
 
 def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Take the wrappers' prefixes off, which every name then has."""
+    """Remove the wrappers' prefixes, if every name has them."""
     while prefix := next(
         (one for one in WRAPPERS if state and all(name.startswith(one) for name in state)), ""
     ):

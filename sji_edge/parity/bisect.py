@@ -206,7 +206,7 @@ def _tapped(model: Any, names: list[str], crops: NDArray[np.uint8]) -> dict[str,
 def _layers(
     nodes: list[_Node], ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]
 ) -> list[Layer]:
-    """Compare tensor by tensor; a tensor that is not in both hands on the error that reached it."""
+    """Compare tensor by tensor; a tensor that is missing from one graph passes on the error that reached it."""
     reached: dict[str, float] = {}
     layers: list[Layer] = []
     for node in nodes:

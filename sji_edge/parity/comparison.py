@@ -14,7 +14,7 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 
 WORST = 8
 UNLABELLED = "(unlabelled)"
-NO_CROPS = "there is no crop to compare: no evidence is a failure"
+NO_CROPS = "there is no crop to compare, and a comparison without evidence fails"
 
 Logits = NDArray[np.float32]
 

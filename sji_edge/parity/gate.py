@@ -44,9 +44,9 @@ def _failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
         yield "no joint was compared"
     elif comparison.escape_flips_of == 0:
         yield (
-            f"the reference gives PASS to every joint ({comparison.joints} of {comparison.joints}), so no verdict "
-            "can change to PASS: this does not show that no escape is added; compare on joints with defects that "
-            "the reference catches"
+            f"the reference gives PASS to every joint ({comparison.joints} of {comparison.joints}), so "
+            "no verdict can change to PASS and the comparison cannot rule out new escapes; compare on "
+            "joints with defects that the reference catches"
         )
     if comparison.reference_nonfinite:
         yield f"the reference returned non-finite logits for {amount(comparison.reference_nonfinite, 'joint')}"
@@ -76,7 +76,7 @@ def _f1_failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
     before, after = comparison.reference_rates["f1"], comparison.candidate_rates["f1"]
     if (before is None) != (after is None):
         yield (
-            "F1 (defect) is undefined on one side: that side never says FAIL, and the labels hold no defect"
+            "F1 (defect) is undefined on one side: that side never gives FAIL, and there is no defect among the labels"
         )
     elif comparison.f1_change is not None and abs(comparison.f1_change) > limits.max_f1_change:
         yield (

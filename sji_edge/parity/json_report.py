@@ -39,7 +39,7 @@ class Proof(FrozenModel):
         reference: the predictor that is taken as correct.
         crops: which crops: ``golden crops``, or the dataset and its split.
         report: every comparison, and the gate's answer.
-        bisection: where the two graphs differ; None where that was not asked for.
+        bisection: where the two graphs differ; None if no bisection was requested.
         picture: the picture of the worst crops; None where none was written.
         left_out: what lies in the dataset folder and was not compared on.
     """
@@ -67,7 +67,7 @@ class ParityResult(FrozenModel):
     """All comparisons of one call; true when there is at least one and every gate passed.
 
     Attributes:
-        created_utc: when, ISO 8601.
+        created_utc: time of creation, ISO 8601.
         environment: the machine that the result holds for.
         passed: whether every gate passed.
         proofs: one entry for each candidate and set of crops.

@@ -95,7 +95,7 @@ class _Int8:
         self._folder, self._step = folder, step
         kept_out = held_out(len(crops))
         self._judged_on = crops[kept_out]
-        step("int8: equalizing channels, taking ranges, correcting biases")
+        step("int8: equalizing channels, computing ranges, correcting biases")
         first = next(iter(METHODS)) if method == AUTO else method
         self._quantizer = Quantizer(onnx.load(model), crops[~kept_out], scheme, first)
         self._measured: dict[str, Any] = {}

@@ -252,5 +252,5 @@ def _refusal(folder: Path, problems: list[Problem]) -> RecipeError:
     kind = RoiOutsideFrameError if all(problem.outside for problem in problems) else RecipeError
     return kind(
         f"recipe {readable(str(folder))} has {amount(len(problems), 'fault')}: {listed}{more}",
-        hint="correct the lines named and run it again",
+        hint="correct these lines and run the command again",
     )

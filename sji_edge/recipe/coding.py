@@ -1,8 +1,8 @@
-"""From a table's bytes to its text: the codings that spreadsheets and layout programs write."""
+"""Decodes a table in the codings that spreadsheets and layout programs write."""
 
 BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 FOREIGN = "windows-1252"
-"""What bytes that are not UTF-8 are read as; whoever uses such a cell must refuse it, see ``is_sure``."""
+"""The coding used for bytes that are not UTF-8; code that uses such a cell must refuse it, see ``is_sure``."""
 
 
 def decode_table(data: bytes) -> tuple[str, bool]:
@@ -26,7 +26,7 @@ def decode_table(data: bytes) -> tuple[str, bool]:
 
 
 def coding_fault(data: bytes) -> str:
-    """Say in which coding a table is that is not UTF-8, and where that shows; empty for UTF-8."""
+    """Say which coding a table that is not UTF-8 seems to have, and where that shows; empty for UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; save it as CSV in UTF-8"
     try:

@@ -20,5 +20,5 @@ OptionalName = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
 
 def folded(name: str) -> str:
-    """Return a name without its spelling: case, blanks and Unicode form."""
+    """Return a name in a form that ignores case, blanks and Unicode form."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())

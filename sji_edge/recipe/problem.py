@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in one line."""
+"""One fault of a recipe."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Floor 1: inspection records: written by sinks, one name a line here, and read back."""
+"""Floor 1, inspection records: sinks write them (one name a line here), and readers read them back."""
 
 from sji_edge.core.registry import Registry
 

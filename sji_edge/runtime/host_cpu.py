@@ -34,8 +34,8 @@ def saturates_int8(facts: Mapping[str, str] | None = None) -> bool:
     """Return whether a CPU's 8-bit multiply-add can overflow.
 
     x86 without VNNI adds two 8-bit products in 16 bits and saturates. With full-range weights, the kernels of both
-    OpenVINO and ONNX Runtime then compute something else than the Q/DQ graph says, and verdicts flip by the hundred.
-    7-bit weights cannot overflow.
+    OpenVINO and ONNX Runtime then compute different results from those of the Q/DQ graph, and verdicts flip by the
+    hundred. 7-bit weights cannot overflow.
 
     Args:
         facts: ``cpu_facts()`` of another machine; None: this one's.

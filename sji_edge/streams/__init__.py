@@ -14,7 +14,7 @@ SOURCES = Registry(
         "https": "sji_edge.streams.cameras.network:NetworkSource",
         "genicam": "sji_edge.streams.genicam.gentl:GenicamSource",
         "aravis": "sji_edge.streams.genicam.aravis:AravisSource",
-        # Made by the room beside; a name is no import.
+        # Defined in another package on this floor; a registered name is not an import.
         "synthetic": "sji_edge.data.synthetic.stream:SyntheticStream",
     },
     group="sji_edge.sources",

@@ -1,7 +1,7 @@
-"""What FFmpeg's decoders complain about.
+"""Counts the complaints of FFmpeg's decoders.
 
-OpenCV hands out a frame that FFmpeg repaired like any other, and offers no way to ask. FFmpeg does say it, in its
-log; this module receives that log instead of letting it go to standard error.
+OpenCV delivers a frame that FFmpeg repaired like any other, and offers no way to detect it. FFmpeg does report it in
+its log; this module receives that log instead of letting it go to standard error.
 """
 
 import atexit
@@ -83,14 +83,14 @@ def _loaded_library() -> str | None:
 FFMPEG_LOG = FfmpegLog()
 
 REORDERED_FRAMES = 16
-"""The most frames by which a video may be reordered: a complaint may belong to one of that many before or after."""
+"""Maximum number of frames by which a video is reordered: a complaint may belong to any frame this near."""
 KEY_FRAME = ord("I")
 
 
 class Trust:
     """Tells for each frame of one capture whether its decoder complained about it or about what it builds on.
 
-    From a complaint on no frame is trusted until a key frame comes that was decoded after the last complaint.
+    After a complaint, no frame is trusted until the first key frame that was decoded after the last complaint.
     """
 
     def __init__(self, log: FfmpegLog = FFMPEG_LOG) -> None:
@@ -99,7 +99,7 @@ class Trust:
         self._since_complaint: int | None = None
 
     def in_next_frame(self, capture: cv2.VideoCapture) -> bool:
-        """Tell whether the frame that was just read is what the camera saw."""
+        """Tell whether the frame that was just read is undamaged."""
         complaints = self._log.complaints
         if complaints != self._seen:
             self._seen, self._since_complaint = complaints, 0
@@ -114,6 +114,4 @@ class Trust:
         return False
 
 
-DAMAGED = (
-    "the video decoder reported damaged data: this frame, or one that it is built on, is not as it was sent"
-)
+DAMAGED = "the video decoder reported damaged data in this frame, or in one that it builds on"

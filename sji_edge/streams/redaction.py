@@ -16,8 +16,8 @@ def redact(text: str) -> str:
 
     A URL keeps its scheme, host and path. User and password, the query, the fragment and whatever follows an
     equals sign in the path are hidden, since cameras take passwords in all of these places. If an unescaped
-    password makes it unclear which part is the host, everything after the scheme is hidden. A folder or a device
-    is shown as it is.
+    password makes it unclear which part is the host, everything after the scheme is hidden. A folder or a device is
+    shown unchanged.
 
     >>> redact("rtsp://admin:secret@10.0.0.7/live?channel=1")
     'rtsp://***@10.0.0.7/live?***'
@@ -26,7 +26,7 @@ def redact(text: str) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """Replace each secret in a text, as it is and as a URL spells it."""
+    """Replace each secret in a text, plain or as a URL spells it."""
     for secret in sorted(set(secrets), key=len, reverse=True):
         for spelt in (secret, quote(secret, safe="")):
             text = text.replace(spelt, HIDDEN)

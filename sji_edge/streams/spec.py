@@ -49,7 +49,7 @@ class SourceSpec:
             SourceError: neither a device nor an existing path.
         """
         if not text.strip():
-            raise UsageError("the stream is empty", hint="for example --stream camera0")
+            raise UsageError("the stream is empty", hint="name one, for example camera0")
         if _exists(text) and not text.startswith("/dev/"):
             return cls(_kind_of_path(text), text)
         url = SCHEME.fullmatch(text)
@@ -162,7 +162,8 @@ def _open(
     if ignore_existing:
         if spec.kind != "watch":
             raise UsageError(
-                "--ignore-existing is for a watched folder", hint="for example --stream 'frames?watch=1'"
+                "only a watched folder can ignore existing files",
+                hint="watch the folder, for example 'frames?watch=1'",
             )
         options["ignore-existing"] = "1"
     if spec.kind in FOLDERS:
@@ -184,7 +185,7 @@ def runs_free(source: FrameSource) -> bool:
 
 
 def left_out_of(source: FrameSource) -> tuple[LeftOut, ...]:
-    """Return what a source found beside its frames and does not give, such as files of other formats."""
+    """Return what a source found beside its frames and skips, such as files of other formats."""
     return tuple(getattr(source, "left_out", ()))
 
 

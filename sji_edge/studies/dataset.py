@@ -13,7 +13,7 @@ from sji_edge.data.groups import TABLE, read_groups
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a comparison needs of the data.
+    """The part of the data that a comparison needs.
 
     Attributes:
         labels: class indices of the validation and the test split.

@@ -149,7 +149,7 @@ def _split(backbone: str, classes: int, channels: int, budget: Budget) -> tuple[
     assert budget.trained_blocks is not None
     if not has_local_imagenet(backbone):
         raise EnvironmentMismatchError(
-            f"the ImageNet weights of {backbone} are not on this machine, and its frozen trunk would be random",
+            f"the ImageNet weights of {backbone} are not on this machine, so its frozen trunk would be random",
             hint="choose efficientnet_lite0, 1 or 2, whose weights are packaged, or the preset full",
         )
     torch.manual_seed(TRUNK_SEED)

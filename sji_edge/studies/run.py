@@ -90,7 +90,7 @@ def _check_names(settings: StudySettings) -> None:
         build_loss(wanted.loss, wanted.options)
     for name in settings.backbones:
         if not is_known(name):
-            raise UsageError(f"unknown backbone {name!r}", hint="the help of sji-edge train lists models")
+            raise UsageError(f"unknown backbone {name!r}", hint="see sji-edge train --help for models")
 
 
 def _prepare(task: tuple[StudySettings, str, str]) -> str:

@@ -12,7 +12,7 @@ from sji_edge.studies.methods import METHODS, method
 
 
 class Budget(FrozenModel):
-    """What every trial of a study may spend, the same for all.
+    """The budget of each trial of a study, the same for all.
 
     Attributes:
         image_size: side of the crop, in pixels.
@@ -39,7 +39,7 @@ class StudySettings(FrozenModel):
 
     Attributes:
         data: dataset folder with train, validation and test.
-        out: folder of the study.
+        out: folder for the study.
         good_class: class that means *no defect*.
         budget: what every trial may spend.
         methods: names of ``studies.methods.METHODS``.
@@ -50,7 +50,7 @@ class StudySettings(FrozenModel):
         replicates: number of bootstrap resamples.
         workers: number of processes.
         threads: CPU threads of each process.
-        storage: Optuna's storage; may hold a password, and is never written or shown as it is.
+        storage: Optuna's storage; may hold a password, so it is never written or shown unredacted.
     """
 
     data: Path

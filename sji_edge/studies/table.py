@@ -49,7 +49,7 @@ def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) ->
         f"Test split: {data.labels['test'].size} joints, {defects} defective. {_trained(budget)}, on "
         f"{budget.image_size} × {budget.image_size} crops. Each method had {_count(settings.tries, 'try', 'tries')} on "
         f"validation for {_searched(settings)}; the one with the lowest cross-entropy after temperature scaling was "
-        f"repeated with {_count(settings.seeds, 'seed')}. The trials shown took {seconds:.0f} s in all.",
+        f"repeated with {_count(settings.seeds, 'seed')}. The trials shown took {seconds:.0f} s in total.",
         "A cell is the mean ± standard deviation over seeds [95 % bootstrap interval of the mean: "
         f"{settings.replicates} replicates, resampling {drawn} of the test split and the seeds]. **Bold**: the "
         "reference, the best on validation. †: differs from it at 5 % (paired bootstrap over the same replicates, "

@@ -61,7 +61,7 @@ def _executor(workers: int, threads: int) -> ProcessPoolExecutor:
 
 def _start(numbers: "Queue[int]", threads: int) -> None:
     """Set up a worker process."""
-    # What other libraries warn of is not for the log.
+    # Warnings of other libraries do not belong in the log.
     warnings.simplefilter("ignore")
     # Ctrl-C reaches every process: a worker ends silently, and its parent reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Make the golden crops: validation joints as they are, and as a line would show them."""
+"""Make the golden crops: plain views of validation joints, and views as a line would show them."""
 
 import numpy as np
 

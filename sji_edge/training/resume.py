@@ -14,8 +14,8 @@ from sji_edge.training.settings import TrainSettings
 RECORD = "started.json"
 
 FREE = frozenset({"data", "runs", "name", "resume", "workers", "accelerator", "devices", "nodes", "strategy"})
-"""Settings that may differ when a run is resumed: where it runs, not what it learns. The dataset may have moved;
-its hash may not differ."""
+"""Settings that may differ when a run is resumed: they determine where it runs, not what it learns. The dataset may
+have moved; its hash may not differ."""
 
 
 class Started(FrozenModel):
@@ -25,7 +25,7 @@ class Started(FrozenModel):
         settings: the complete settings.
         classes: class names in the order of the logits.
         dataset_sha256: hash of the dataset.
-        weights: where the initial weights came from, as the card says it.
+        weights: origin of the initial weights, as recorded in the card.
     """
 
     settings: TrainSettings
@@ -60,7 +60,7 @@ def read_started(work: Path) -> Started:
 
 
 def resumed(settings: TrainSettings, work: Path) -> TrainSettings:
-    """Return the settings that an interrupted run goes on with: its own, on the hardware asked for now.
+    """Return the settings with which an interrupted run continues: its own, on the hardware requested now.
 
     Args:
         settings: as given now; ``model_fields_set`` holds what the user gave.

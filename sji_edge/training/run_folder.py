@@ -1,4 +1,4 @@
-"""Where an unfinished run keeps its checkpoints, and which run names are taken."""
+"""Manages the folder of an unfinished run's checkpoints, and checks which run names are taken."""
 
 import shutil
 from collections.abc import Iterator
@@ -54,12 +54,12 @@ def check_names(settings: TrainSettings, work: Path, target: Path) -> None:
     """Refuse to overwrite a run, or to resume one that was not interrupted.
 
     Raises:
-        OutputError: the run exists already, finished or interrupted.
+        OutputError: the run already exists, finished or interrupted.
         UsageError: there is nothing to resume.
     """
     if target.exists():
         raise OutputError(
-            f"run {target} exists already, and runs are never overwritten", hint="choose another name"
+            f"run {target} already exists; runs are never overwritten", hint="choose another name"
         )
     if settings.resume and not (work / LAST_CHECKPOINT).is_file():
         raise UsageError(

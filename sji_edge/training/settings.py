@@ -12,7 +12,7 @@ Views = Literal["none", "attention-crop", "jigsaw"]
 
 
 class TrainSettings(FrozenModel):
-    """Everything that decides how a run is trained and where it is written.
+    """Everything that determines how a run is trained and where it is written.
 
     ``model_fields_set`` tells which of them the user gave; a resumed run takes the others from its record.
 
@@ -26,7 +26,7 @@ class TrainSettings(FrozenModel):
         weights: initial weights: ``imagenet``, ``none``, ``auto``, a weights file or a run's folder.
         image_size: side of the square crop, in pixels.
         channels: ``1`` (grey), ``3`` (BGR), or ``auto`` to follow the images.
-        attention: module behind each stage of a ResNet.
+        attention: module after each stage of a ResNet.
         loss: criterion and its settings.
         class_weights: ``none``, ``balanced``, or one number per class, separated by commas.
         sampler: ``balanced`` draws every class equally often.

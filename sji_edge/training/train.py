@@ -89,7 +89,7 @@ def train(
         UsageError: settings that contradict each other, the data or the run to resume; or training diverged.
         DataError: the validation split lacks good or defective joints, or an image cannot be read.
         GateError: ``strict``, and grey and colour images are mixed.
-        OutputError: the run exists already, finished or interrupted, or ``runs`` cannot be written.
+        OutputError: the run already exists, finished or interrupted, or ``runs`` cannot be written.
         TrainingInterruptedError: the user interrupted; the last complete epoch is kept.
     """
     name = run_name(settings)
@@ -263,7 +263,7 @@ def _card(
 
 
 def _not_default(settings: TrainSettings) -> dict[str, str]:
-    """Return the settings that change what is learnt and have no field of their own in the card."""
+    """Return the settings that affect the result and have no field of their own in the card."""
     options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
     depth = {} if settings.bit_depth is None else {"bit_depth": str(settings.bit_depth)}
     return {name: value for name, value in options.items() if value != "none"} | depth

@@ -1,4 +1,4 @@
-"""Which run, exported model, calibration set and engine are meant when none is named: one rule for each."""
+"""Chooses the run, exported model, calibration set or engine when none is named, by one rule for each."""
 
 import difflib
 from pathlib import Path
@@ -15,7 +15,7 @@ AS_NAMED = "as named"
 
 
 def newest_run(runs: Path) -> Path:
-    """Return the run in a folder that was finished last.
+    """Return the newest finished run in a folder.
 
     Args:
         runs: folder of all runs.
@@ -33,7 +33,7 @@ def newest_run(runs: Path) -> Path:
 
 
 def newest_model(runs: Path) -> Path:
-    """Return the ``model.onnx`` of the run in a folder that was exported last.
+    """Return the newest ``model.onnx`` of the runs in a folder.
 
     Args:
         runs: folder of all runs.
@@ -51,7 +51,7 @@ def newest_model(runs: Path) -> Path:
 
 
 def exported_model(named: Path | None, runs: Path) -> Path:
-    """Return the ONNX file that is meant.
+    """Return the named ONNX file, or the default one.
 
     Args:
         named: a run, or an ONNX file; None: ``newest_model``.
@@ -79,7 +79,7 @@ def exported_model(named: Path | None, runs: Path) -> Path:
 
 
 def released_engine(named: Path | None, engines: Path) -> Choice:
-    """Return the engine bundle that is meant, and why.
+    """Return the named engine bundle or the default one, and why it was chosen.
 
     Args:
         named: a bundle's folder; None: of the released bundles in ``engines`` that can run on this machine,
@@ -103,7 +103,7 @@ def fitting_calibration(calibrations: Path, card: ModelCard) -> Path:
         card: the model's card.
 
     Raises:
-        UsageError: there is no set, or none fits; says of each why it does not.
+        UsageError: there is no set, or none fits; the message says why, for each.
     """
     # Quantizing needs packages that an edge box, which opens engines through this module, does not have.
     from sji_edge.quantization.calibration.manifest import read_calibration_manifest
@@ -120,7 +120,7 @@ def fitting_calibration(calibrations: Path, card: ModelCard) -> Path:
         reasons.append(f"{mark.parent.name}: {reason}")
     if not reasons:
         raise UsageError(
-            f"INT8 needs a calibration set, and there is none in {calibrations}",
+            f"INT8 needs a calibration set, but {calibrations} holds none",
             hint="make one with sji-edge calibrate DATA, or build with precision fp32",
         )
     raise UsageError(

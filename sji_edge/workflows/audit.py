@@ -1,4 +1,4 @@
-"""Audit a dataset: what would spoil training, or the proof that it worked."""
+"""Audits a dataset for faults that spoil training or its evaluation."""
 
 from pathlib import Path
 

@@ -69,17 +69,17 @@ def bench(
     engines: str | Path = "engines",
     progress: Callable[[str], None] | None = None,
 ) -> BenchResult:
-    """Measure engines in alternating blocks in one process; no call is left out.
+    """Measure engines in alternating blocks in one process; every call counts.
 
     Args:
         bundles: engine folders; empty: the newest released engine that can run here.
-        against: ``torch`` also measures PyTorch FP32 of the same run, as the baseline.
-        run: the run for ``against``; None: the model's name in ``runs``.
+        against: ``torch``: also measure PyTorch FP32 of the same run, as the baseline.
+        run: the run for ``against``; None: the run in ``runs`` that has the model's name.
         batches: batch sizes.
         threads: CPU thread counts; 0 leaves the choice to the backend.
         seconds: minimum time in timed calls for each point.
         min_calls: minimum number of timed calls for each point.
-        memory: also measure peak memory, each subject in a process of its own.
+        memory: also measure peak memory, each subject in its own process.
         fail_if: conditions such as ``p99_ms@1>8`` that must not hold.
         json_file: file for the report; replaced if it exists.
         plot: picture of the report (png, svg or pdf).

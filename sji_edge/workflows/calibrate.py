@@ -1,4 +1,4 @@
-"""Chooses and writes the calibration crops that INT8 ranges are taken from."""
+"""Chooses and writes the calibration crops from which INT8 ranges are computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class CalibrationResult:
     Attributes:
         folder: ``calibration/SET``.
         manifest: where its crops come from, and what the audit found.
-        warnings: what a person should know before building from it, a sentence each.
+        warnings: sentences to read before building from it.
     """
 
     folder: Path
@@ -51,20 +51,20 @@ def calibrate(
 
     Args:
         data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``.
-        run: the run whose model is quantized, or its ``model.onnx``; None: the one exported last.
+        run: the run whose model is quantized, or its ``model.onnx``; None: the most recently exported.
         runs: folder of all runs.
         calibration: folder of all calibration sets.
         count: number of crops, at least one for each class.
         name: name of the set; empty: the run's name.
         seed: seed of the random half of the choice.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
-        force: write the set in spite of what the audit finds.
+        force: write the set despite the audit's findings.
         progress: receives each step in words.
 
     Raises:
         UsageError: no such run, or it is not exported.
         DataError: the dataset cannot be used, or ``count`` is too small.
-        GateError: the audit finds the set unfit; nothing is written.
+        GateError: the audit finds the set unsuitable; nothing is written.
         OutputError: the set exists, or its folder cannot be written.
         MissingExtraError: the ``onnx`` package is not installed.
     """

@@ -1,4 +1,4 @@
-"""Check a recipe against its own golden image, and draw it."""
+"""Checks a recipe against its own golden image, and draws it."""
 
 from dataclasses import dataclass
 from pathlib import Path

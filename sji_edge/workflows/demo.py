@@ -53,7 +53,7 @@ class DemoStep:
     Attributes:
         title: the command's name.
         values: what its workflow is called with.
-        command: the command line that does exactly the same, ready for a shell.
+        command: the equivalent command line, ready for a shell.
     """
 
     title: str
@@ -74,7 +74,7 @@ class DemoPlan:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo made.
+    """The result of a demo.
 
     Attributes:
         folder: holds everything.
@@ -94,37 +94,37 @@ class DemoResult:
 
 
 class DemoListener:
-    """Hears what happens during a demo; every method does nothing until it is overridden."""
+    """Is notified of the events of a demo; every method does nothing unless it is overridden."""
 
     def data_written(self, folder: Path, boards: Path) -> None:
-        """Synthetic joints and boards are written."""
+        """Synthetic joints and boards were written."""
 
     def began(self, step: DemoStep) -> None:
         """A step begins."""
 
     def progressed(self, text: str) -> None:
-        """A step says what it is doing."""
+        """A step reports its progress."""
 
     def found(self, finding: Finding) -> None:
-        """The dataset has a fault."""
+        """A fault of the dataset was found."""
 
     def epoch(self, line: str) -> None:
-        """An epoch of the training has ended."""
+        """An epoch of the training ended."""
 
     def trained(self, run: "Run") -> None:
-        """The run is written."""
+        """The run was written."""
 
     def exported(self, model: Path) -> None:
-        """The ONNX file is written, and agrees with PyTorch."""
+        """The ONNX file was written, and agrees with PyTorch."""
 
     def calibrated(self, made: CalibrationResult) -> None:
-        """The calibration set is written."""
+        """The calibration set was written."""
 
     def built(self, built: Built) -> None:
-        """The engine is written, released or not."""
+        """The engine was written, released or not."""
 
     def judging(self) -> AbstractContextManager[RunListener]:
-        """Return what hears the run over the frames."""
+        """Return the listener for the run over the frames."""
         return nullcontext(RunListener())
 
 
@@ -141,14 +141,14 @@ def demo(
     """Train, export, calibrate, build an engine and judge frames, in a new folder.
 
     Args:
-        output: the folder; a number is added when it exists.
+        output: the folder; a number is appended if it exists.
         data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``; None for synthetic joints and boards.
         boards: folder of frames that is also their recipe, for ``data``; None to judge the good joints of its test
             split, one per image.
         good_class: class that means *no defect*.
         epochs: maximum number of epochs.
         seed: seed of the synthetic images and the training.
-        listener: hears what happens.
+        listener: is notified of each event.
 
     Raises:
         UsageError: a setting is wrong, or the dataset cannot be used.

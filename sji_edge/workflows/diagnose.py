@@ -49,7 +49,7 @@ class Check(FrozenModel):
         name: what was examined.
         state: ``ok``; ``note`` where something deserves attention; ``missing`` where it is absent or unusable.
         value: what was found.
-        hint: what would help; empty where nothing is wrong.
+        hint: the next step; empty if nothing is wrong.
     """
 
     area: str
@@ -65,7 +65,7 @@ def examine(folder: Path = Path()) -> tuple[Check, ...]:
     Never raises: a probe that fails gives a line that says so, and the others go on.
 
     Args:
-        folder: where records would be written; its disk is examined.
+        folder: folder planned for records; its disk is examined.
     """
     return tuple(check for probe in _probes(folder) for check in _examined(*probe))
 
@@ -91,13 +91,13 @@ def _probes(folder: Path) -> Iterator[Probe]:
 
 
 def _examined(area: str, name: str, probe: Callable[[], Iterable[Check]]) -> list[Check]:
-    """Run a probe; what it found before it failed is kept."""
+    """Run a probe; its results before a failure are kept."""
     found: list[Check] = []
     try:
         found.extend(probe())
     except SjiError as error:
         found.append(Check(area=area, name=name, state="missing", value=error.message, hint=error.hint))
-    # A machine that needs diagnosis is one on which anything may fail.
+    # Anything may fail on a machine that needs diagnosis.
     except Exception as error:  # noqa: BLE001
         kind, text = type(error).__name__, one_line(error)
         value = f"cannot be examined: {kind}" + (f": {text}" if text != kind else "")
@@ -148,7 +148,7 @@ def _cpu_features() -> Iterator[Check]:
         name="instruction sets",
         state="note" if saturates else "ok",
         value=cpu_facts()["isa"] or "none known",
-        hint="no VNNI: INT8 engines built here use 7 bits for their weights" if saturates else "",
+        hint="no VNNI: INT8 engines built here use 7-bit weights" if saturates else "",
     )
 
 

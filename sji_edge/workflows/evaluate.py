@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 REPORTS = Path("reports")
 PAGE = "report.html"
 NO_MAPS_OF_ENGINES = (
-    "No activation maps: they need the gradients of the trained run, and this is an engine or a graph. Name its run "
-    "to get them."
+    "No activation maps: they need the gradients of the trained run, and this is an engine or a graph. "
+    "Name its run to add them."
 )
 
 Step = Callable[[str], None]
@@ -144,7 +144,7 @@ def evaluate(
             exported again.
         attention: ``grad`` (Grad-CAM), ``eigen`` (Eigen-CAM) or ``none``.
         explain: the run that makes the activation maps where ``subject`` is an engine or a graph.
-        stress: also judge every joint noisy, blurred, dimmed, shifted and rotated.
+        stress: also judge every joint with added noise, blur, dimming, shift and rotation.
         against: further models for the stress plot.
         shown: joints in each gallery.
         threads: CPU threads; 0 lets the backend choose.
@@ -190,11 +190,12 @@ def evaluate(
 
 
 def _check(settings: EvaluationSettings) -> None:
-    """Refuse what contradicts itself before any work."""
+    """Refuse contradictory settings before any work."""
     check_split_name(settings.split)
     if settings.against and not settings.stress:
         raise UsageError(
-            "models to compare with need the stress test", hint="add --stress, or use sji-edge parity"
+            "models can only be compared under the stress test",
+            hint="switch on the stress test, or use sji-edge parity",
         )
     models = [path.resolve() for path in (settings.subject, *settings.against)]
     twice = next((path for path in models if models.count(path) > 1), None)
@@ -202,7 +203,8 @@ def _check(settings: EvaluationSettings) -> None:
         raise UsageError(f"{twice} is listed more than once", hint="name each model once")
     if settings.apply and settings.max_escape is None:
         raise UsageError(
-            "there are no limits to apply: no escape rate is given", hint="add an escape rate such as 0.5%"
+            "no limits can be applied, because no target escape rate is given",
+            hint="add an escape rate such as 0.5%",
         )
     for path, why in (
         (settings.subject if settings.apply else None, "only a run's limits can be changed"),
@@ -285,7 +287,7 @@ def _operating_point(
         return None
     if validation is None:
         raise DataError(
-            "limits for an escape rate are chosen on a validation split, and there is none",
+            "limits for an escape rate are chosen on a validation split, but the dataset has none",
             hint="add a validation folder to the dataset, or keep the limits by giving no escape rate",
         )
     good = side.card.good_index

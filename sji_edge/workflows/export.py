@@ -21,7 +21,7 @@ def export(
     card is in its metadata.
 
     Args:
-        run: the run; None: the one finished last.
+        run: the run; None: the newest.
         runs: folder of all runs.
         progress: receives each step in words.
 

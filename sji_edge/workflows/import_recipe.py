@@ -58,7 +58,7 @@ def import_recipe(
         output: folder to make; must not exist yet.
         fiducials: two to four known points that become the recipe's fiducials: ``FID1=24,2024`` or
             ``X,Y=24,2024``, without the pixels where there is an ``origin``.
-        points: further known points, which only prove the import.
+        points: further known points, used only to verify the import.
         golden: image of a faultless board; its size is the frame's.
         frame: ``WIDTHxHEIGHT`` in pixels, where there is no golden image.
         scale: px/mm; fitted to the fiducials by default.
@@ -73,11 +73,11 @@ def import_recipe(
         strict: raise an error for parts of this side that are not inspected.
 
     Raises:
-        UsageError: an argument or a file is wrong, or the evidence speaks against the import.
-        OutputError: the folder exists already, or cannot be written.
+        UsageError: an argument or a file is wrong, or the evidence contradicts the import.
+        OutputError: the folder already exists, or cannot be written.
     """
     if output.exists():
-        raise OutputError(f"{output} exists already; nothing is overwritten", hint="choose another folder")
+        raise OutputError(f"{output} already exists and is never overwritten", hint="choose another folder")
     image = None if golden is None else read_image(golden, bit_depth=bit_depth)
     view = CameraView(
         frame=_frame(frame, image),

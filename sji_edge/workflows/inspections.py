@@ -27,7 +27,7 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True)
 class Candidates:
-    """What may be a false call.
+    """Possible false calls.
 
     Attributes:
         standing_out: joints or packages called far more often than their peers, the clearest first.
@@ -89,7 +89,7 @@ def rank_failures(
 def find_candidates(
     database: StrPath, wanted: Filter = EVERYTHING, *, by: By = "refdes", limit: int = 50
 ) -> Candidates:
-    """Find what may be a false call; see ``Candidates`` and ``outliers.outlying_joints``.
+    """Find possible false calls; see ``Candidates`` and ``outliers.outlying_joints``.
 
     Args:
         database: ``inspections.db``.

@@ -11,7 +11,7 @@ from sji_edge.records.read.history import Filter, History
 from sji_edge.records.read.ranking import JointCounts
 
 SIGNIFICANCE = 0.05
-"""Probability that anything is listed although all joints are alike, for the whole list."""
+"""Probability that the list contains any joint although all joints are equal."""
 FEW_PEERS = 2
 """A joint with fewer peers in its own package is compared with all other joints of its recipe."""
 

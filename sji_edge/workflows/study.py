@@ -1,4 +1,4 @@
-"""Compare ways to train on one dataset with the same budget for each."""
+"""Compares training methods on one dataset with the same budget for each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,16 +47,16 @@ def study(
     workers: int = 0,
     threads: int = 1,
     storage: str = "",
-    out: Path | str = "studies/study",
+    output: Path | str = "studies/study",
     progress: Callable[[str], None] | None = None,
 ) -> StudyResult:
     """Search the settings of each method on validation, train the best with several seeds, and compare on test.
 
-    An interrupted study continues where it stopped, and machines that share ``out`` share the work.
+    An interrupted study continues where it stopped, and machines that share ``output`` share the work.
 
     Args:
         data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``.
-        preset: ``quick`` (last blocks only) or ``full`` (whole networks); it gives every value that is left out.
+        preset: ``quick`` (last blocks only) or ``full`` (whole networks); it supplies every value that is not given.
         methods: names of methods, such as ``ce`` and ``alpha-js-0.5``.
         backbones: names of models; ``resnet18+cbam`` adds attention.
         seeds: number of trainings of each method's best settings.
@@ -69,14 +69,14 @@ def study(
         threads: CPU threads of each process.
         storage: Optuna's storage, for several machines: a journal file or the URL of a database. Its credentials are
             never written or shown.
-        out: folder of the study.
+        output: folder for the study.
         progress: given one line at a time.
 
     Raises:
         UsageError: an unknown name, a setting out of range, a storage that cannot be opened, or every try of a method
             diverged.
         DataError: the dataset cannot be used; see ``studies.dataset.open_dataset``.
-        OutputError: ``out`` cannot be written; checked first.
+        OutputError: ``output`` cannot be written; checked first.
         EnvironmentMismatchError: a frozen backbone's ImageNet weights are not on this machine.
         MissingExtraError: PyTorch or another package of the train extra is not installed.
     """
@@ -97,7 +97,7 @@ def study(
             **_given(**own),
             "budget": budget,
             "data": Path(data),
-            "out": Path(out),
+            "out": Path(output),
             "good_class": good_class,
             "workers": workers or default_workers(threads),
             "threads": threads,

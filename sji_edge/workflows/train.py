@@ -1,4 +1,4 @@
-"""Train a classifier: check the dataset, fit, and write the run."""
+"""Trains a classifier: checks the dataset, fits the model, and writes the run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,18 +63,18 @@ def train(
     """Train a classifier on labelled crops and write ``runs/NAME/``.
 
     Args:
-        data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``; may be left out to resume.
+        data: dataset folder, ``DATA/{train,validation,test}/CLASS/IMAGE``; optional when a run is resumed.
         runs: folder of all runs.
         name: folder of this run inside ``runs``; empty for a name made of model and loss.
         good_class: class that means *no defect*; every other class is a defect.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None: all 16, and images that leave the upper
             ones unused are refused.
         model: ``efficientnet_lite0`` to 2, or any torchvision classifier.
-        weights: initial weights: ``imagenet``, ``none``, ``auto`` (ImageNet's where they are on this machine), a
+        weights: initial weights: ``imagenet``, ``none``, ``auto`` (ImageNet's if they are on this machine), a
             weights file or a run's folder.
         image_size: side of the square crop, 16 to 1024 pixels.
         channels: ``1`` (grey), ``3`` (BGR), or ``auto`` to follow the images.
-        attention: ``none``, ``cbam`` or ``se`` behind each stage of a ResNet.
+        attention: attention after each stage of a ResNet: ``none``, ``cbam`` or ``se``.
         loss: registered loss.
         alpha: skew of J_α in [0, 1], for ``alpha-js``.
         beta: weight of J_α, at least 0, for ``alpha-js``.
@@ -97,7 +97,7 @@ def train(
         strategy: Lightning's strategy: ``auto``, ``ddp``, …
         resume: continue an interrupted run with its own settings. A setting that is not at its default must
             equal the run's own.
-        strict: raise when the dataset has a serious fault, or files that are left out, instead of only reporting it.
+        strict: raise an error if the dataset has a serious fault or unused files, instead of only reporting them.
         progress: given one line an epoch.
         steps: given the batches done and their number over all epochs.
         on_finding: given each fault that a quick look at the dataset finds, before training.
@@ -109,7 +109,7 @@ def train(
         UsageError: a setting is wrong, contradicts the data, or differs from the run to resume.
         DataError: the dataset or one of its images cannot be used.
         GateError: ``strict``, and the dataset has a serious fault.
-        OutputError: the run exists already, or ``runs`` cannot be written.
+        OutputError: the run already exists, or ``runs`` cannot be written.
         EnvironmentMismatchError: the ImageNet weights are not on this machine and cannot be downloaded.
         MissingExtraError: PyTorch or another package of the train extra is not installed.
     """
@@ -192,7 +192,10 @@ def run_training(
     if settings.resume:
         settings = resumed(settings.model_copy(update={"name": name}), work)
     if settings.data is None:
-        raise UsageError("no dataset is given", hint="name the folder that holds train/ and validation/")
+        raise UsageError(
+            "a dataset is required unless a run is resumed",
+            hint="name the folder that holds train/ and validation/",
+        )
     splits = ("train", "validation") if settings.no_test else ("train", "validation", "test")
     dataset = FolderDataset.open(settings.data, settings.good_class, splits, bit_depth=settings.bit_depth)
     findings = short_audit(dataset)

@@ -63,7 +63,7 @@ def test_engine_that_decides_otherwise_here_does_not_judge(tmp_path, engines):
     bundle = open_bundle(engines / "tiny")
     backend = tiny_bundle.BACKENDS.get("onnxruntime")()
     engine = backend.open(other, precision="fp32", max_batch=16, threads=1)
-    with pytest.raises(GateError, match="does not decide as PyTorch does") as caught:
+    with pytest.raises(GateError, match="does not decide like PyTorch") as caught:
         replay_golden(bundle, engine, batch=7)
     assert caught.value.exit_code == 3
     assert replay_golden(bundle, open_engine(bundle, 1), batch=7) == GoldenReplay(crops=40, flips=0)
@@ -100,7 +100,7 @@ def test_late_verdicts_are_errors_on_record_and_a_run_of_them_fails(tmp_path, cr
     shown = capsys.readouterr()
     assert "ERROR late: 6 boards" in shown.out
     assert "no joint was judged: 6 of 6 boards are ERROR late; the first: pad0.png: " in shown.err
-    assert "hint: raise --takt-ms" in shown.err
+    assert "hint: raise the takt" in shown.err
     lines = next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines()
     assert {json.loads(line)["verdict"] for line in lines} == {"ERROR"}
 

@@ -50,7 +50,7 @@ def test_nothing_is_left_after_any_failure(tmp_path, failure):
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a").write_text("old")
-    with pytest.raises(OutputError, match="exists already"), new_folder(tmp_path / "one"):
+    with pytest.raises(OutputError, match="already exists"), new_folder(tmp_path / "one"):
         raise AssertionError("the block must not run")
     assert (tmp_path / "one" / "a").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
@@ -221,7 +221,7 @@ def test_the_next_folder_made_removes_what_was_left_behind(tmp_path):
 
 def test_a_new_folder_that_cannot_be_made_is_found_before_the_work(tmp_path):
     (tmp_path / "there").mkdir()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         check_new_folder(tmp_path / "there")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):

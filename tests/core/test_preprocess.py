@@ -274,7 +274,7 @@ def test_twelve_bits_in_sixteen_are_scaled_to_eight_when_declared():
 
 
 def test_a_sample_above_the_declared_depth_is_refused():
-    with pytest.raises(DataError, match="holds a sample of 4096; 12 bits end at 4095"):
+    with pytest.raises(DataError, match="holds a sample of 4096; the maximum for 12 bits is 4095"):
         as_uint8(np.uint16([[0, 4096]]), "x", bit_depth=12)
 
 

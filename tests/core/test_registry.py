@@ -111,7 +111,7 @@ def test_a_script_registers_an_implementation_under_a_free_name():
     thing = object()
     registry.add("mine", thing)
     assert registry.get("mine") is thing
-    with pytest.raises(UsageError, match="thing 'good' exists already"):
+    with pytest.raises(UsageError, match="thing 'good' already exists"):
         registry.add("good", thing)
 
 

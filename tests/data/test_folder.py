@@ -113,7 +113,7 @@ def test_one_class_alone_is_refused(tmp_path):
 def test_an_unknown_good_class_lists_the_classes_and_the_nearest(root):
     with pytest.raises(DataError, match=r"no class is called 'norma' .*found: defective, normal") as caught:
         FolderDataset.open(root, "norma", TWO)
-    assert "--good-class" in caught.value.hint
+    assert "good class" in caught.value.hint
     assert "'normal'" in caught.value.hint
 
 

@@ -64,7 +64,10 @@ def test_without_a_table_or_column_nothing_is_known(tmp_path, text):
     ("text", "match"),
     [
         ("name,group\na.png,one\n", "none called file"),
-        ("file,group\na.png,one\na.png,two\n", r"line 3: a\.png is in group two, and before in one"),
+        (
+            "file,group\na.png,one\na.png,two\n",
+            r"line 3: a\.png is in group two, but an earlier row says one",
+        ),
     ],
 )
 def test_a_contradictory_table_is_refused(tmp_path, text, match):

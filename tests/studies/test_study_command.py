@@ -103,7 +103,7 @@ def test_what_cannot_be_compared_is_one_clear_line_and_writes_nothing(
     joints_folder, tmp_path, capsys, words, said
 ):
     out = tmp_path / "out"
-    assert exit_code("study", joints_folder, "--out", out, *words) == 2
+    assert exit_code("study", joints_folder, "--output", out, *words) == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
 
@@ -144,5 +144,5 @@ def test_the_record_of_a_study_holds_no_password_of_its_storage(settings, tmp_pa
 
 def test_a_study_folder_that_cannot_be_written_is_exit_7_before_the_work(joints_folder, tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert exit_code("study", joints_folder, "--out", tmp_path / "file" / "out") == 7
+    assert exit_code("study", joints_folder, "--output", tmp_path / "file" / "out") == 7
     assert "cannot write to" in capsys.readouterr().err

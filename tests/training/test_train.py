@@ -151,7 +151,7 @@ def test_a_run_starts_from_another_runs_weights(finished, settings, joints):
 def test_a_run_is_never_overwritten_and_default_names_count_up(finished, settings, joints):
     first = train(settings(), joints)
     before = (first.folder / "weights.safetensors").read_bytes()
-    with pytest.raises(OutputError, match="exists already") as caught:
+    with pytest.raises(OutputError, match="already exists") as caught:
         train(settings(), joints)
     assert "another name" in caught.value.hint
     assert (first.folder / "weights.safetensors").read_bytes() == before

@@ -70,7 +70,7 @@ def test_a_split_without_defects_says_what_cannot_be_computed(bundle, data, tmp_
 def test_without_validation_no_limits_can_be_chosen_and_nothing_is_left(bundle, data, tmp_path, capsys):
     shutil.rmtree(data / "validation")
     assert evaluate(data, "--of", bundle, "--max-escape", "1%", "--output", tmp_path / "report") == 2
-    assert "there is none" in capsys.readouterr().err
+    assert "but the dataset has none" in capsys.readouterr().err
     assert not [path for path in tmp_path.iterdir() if "report" in path.name]
 
 
@@ -90,7 +90,7 @@ def test_a_file_name_cannot_write_into_the_page(bundle, data, tmp_path):
 def test_a_report_is_never_overwritten(bundle, data, tmp_path, capsys):
     assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 0
     assert evaluate(data, "--of", bundle, "--output", tmp_path / "report") == 7
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_the_gallery_shows_the_worst_first(bundle, data, tmp_path):
@@ -161,8 +161,8 @@ def test_wrong_settings_are_named(bundle, data, tmp_path):
         ({"attention": "grda"}, "attention must be grad, eigen or none (got 'grda')"),
         ({"replicates": 9}, "replicates must be at least 100 (got 9)"),
         ({"max_escape": 1.5}, "max escape must be less than 1 (got 1.5)"),
-        ({"apply": True}, "no escape rate is given"),
-        ({"against": [tmp_path]}, "need the stress test"),
+        ({"apply": True}, "no target escape rate is given"),
+        ({"against": [tmp_path]}, "under the stress test"),
     ):
         with pytest.raises(UsageError) as caught:
             workflow.evaluate(data, bundle, output=tmp_path / "report", **wrong)

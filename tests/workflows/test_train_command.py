@@ -90,7 +90,7 @@ def test_runs_that_cannot_be_written_are_exit_7_before_the_dataset_is_read(data,
 
 def test_training_without_a_dataset_is_a_usage_error(capsys):
     assert exit_code("train") == 2
-    assert "no dataset is given" in capsys.readouterr().err
+    assert "a dataset is required" in capsys.readouterr().err
 
 
 def test_strict_refuses_a_dataset_with_a_leak_before_training(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Build one engine of a given precision; it is released only if it decides as PyTorch does."""
+"""Build one engine of a given precision; it is released only if it decides like PyTorch."""
 
 import sji_edge as sji
 

@@ -7,7 +7,7 @@ import typer
 
 from sji_edge.cli.options import ENGINES, ENGINES_HELP, RUNS, RUNS_HELP
 
-MEASURED, RESULT, FOLDERS = "What is measured", "Result", "Folders"
+MEASURED, RESULT, FOLDERS = "Measurement", "Result", "Folders"
 
 
 def bench(
@@ -25,23 +25,26 @@ def bench(
     run: Annotated[
         Path | None,
         typer.Option(
-            rich_help_panel=MEASURED, help="Run for --against torch; default: the model's name under --runs."
+            rich_help_panel=MEASURED,
+            help="Run for --against torch; default: the run in --runs that has the model's name.",
         ),
     ] = None,
     batches: Annotated[
-        str, typer.Option(rich_help_panel=MEASURED, help="Batch sizes, with commas between.")
+        str, typer.Option(rich_help_panel=MEASURED, help="Batch sizes, separated by commas.")
     ] = "1,8,32,64,100",
     threads: Annotated[
         str,
         typer.Option(
             rich_help_panel=MEASURED,
-            help="Numbers of CPU threads, with commas between; 0 lets the backend choose.",
+            help="Numbers of CPU threads, separated by commas; 0 lets the backend choose.",
         ),
     ] = "1,2",
     seconds: Annotated[
         float,
         typer.Option(
-            rich_help_panel=MEASURED, min=0.01, help="Minimum time in timed calls for each point, s."
+            rich_help_panel=MEASURED,
+            min=0.01,
+            help="Minimum total time of the timed calls for each point, in s.",
         ),
     ] = 2.0,
     min_calls: Annotated[
@@ -50,9 +53,7 @@ def bench(
     ] = 20,
     memory: Annotated[
         bool,
-        typer.Option(
-            rich_help_panel=MEASURED, help="Measure peak memory, each engine in a process of its own."
-        ),
+        typer.Option(rich_help_panel=MEASURED, help="Measure peak memory, each engine in its own process."),
     ] = True,
     json_file: Annotated[
         Path | None,
@@ -64,7 +65,7 @@ def bench(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(rich_help_panel=RESULT, help="Picture of the result to write (png, svg or pdf)."),
+        typer.Option(rich_help_panel=RESULT, help="File to draw the results to (.png, .svg or .pdf)."),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
@@ -78,7 +79,7 @@ def bench(
 ) -> None:
     """Measure latency and throughput of engines, and of PyTorch, alternating in one process.
 
-    No call is left out. A condition of --fail-if without a batch size applies to every batch size.
+    Every call counts, outliers included. A condition of --fail-if without a batch size applies to every batch size.
 
     Example: `sji-edge bench engines/demo --against torch --fail-if "p99_ms@1>8"`
     """
@@ -112,5 +113,5 @@ def _numbers(text: str, option: str) -> list[int]:
 
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and len(word) < 7 for word in words):
-        raise UsageError(f"{option} must be whole numbers with commas between (got {text!r})")
+        raise UsageError(f"{option} must be whole numbers separated by commas (got {text!r})")
     return [int(word) for word in words]

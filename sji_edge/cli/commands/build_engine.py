@@ -21,7 +21,9 @@ FOLDERS, INT8, TENSORRT = "Folders", "INT8", "TensorRT"
 def build_engine(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN", help="Run folder, or its model.onnx; default: the run exported last."),
+        typer.Argument(
+            metavar="RUN", help="Run folder, or its model.onnx; default: the most recently exported run."
+        ),
     ] = None,
     precision: Annotated[
         str,
@@ -49,7 +51,8 @@ def build_engine(
         str,
         typer.Option(
             rich_help_panel=INT8,
-            help="How ranges are taken: minmax, percentile, entropy, mse, or auto (the one with the fewest flips).",
+            help="How INT8 ranges are chosen: minmax, percentile, entropy, mse, or auto (the one with "
+            "the fewest flips).",
         ),
     ] = "auto",
     weight_bits: Annotated[
@@ -89,13 +92,18 @@ def build_engine(
     optimization_level: Annotated[
         int | None,
         typer.Option(
-            rich_help_panel=TENSORRT, min=0, max=5, help="How long TensorRT searches for fast kernels."
+            rich_help_panel=TENSORRT,
+            min=0,
+            max=5,
+            help="How long TensorRT searches for fast kernels: 0 is shortest, 5 longest.",
         ),
     ] = None,
     workspace_mb: Annotated[
         int | None,
         typer.Option(
-            rich_help_panel=TENSORRT, min=1, help="Device memory limit for the layers' scratch, MB."
+            rich_help_panel=TENSORRT,
+            min=1,
+            help="Limit in MB of the device memory that layers use as scratch space.",
         ),
     ] = None,
     version_compatible: Annotated[
@@ -117,7 +125,9 @@ def build_engine(
     dla: Annotated[
         int | None,
         typer.Option(
-            rich_help_panel=TENSORRT, min=0, help="DLA core on a Jetson; layers that fall back are listed."
+            rich_help_panel=TENSORRT,
+            min=0,
+            help="DLA core to use on a Jetson; layers that fall back to the GPU are listed.",
         ),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", rich_help_panel=FOLDERS, help=RUNS_HELP)] = RUNS,
@@ -126,7 +136,7 @@ def build_engine(
         Path, typer.Option("--calibrations", rich_help_panel=FOLDERS, help=CALIBRATIONS_HELP)
     ] = CALIBRATIONS,
 ) -> None:
-    """Build an engine, prove that it decides as PyTorch does, and release it; exit 3 if it does not.
+    """Build an engine, prove that it decides like PyTorch, and release it; exit 3 if it does not.
 
     An engine for a card that is not in this machine is kept but not released: run sji-edge engine release on the
     machine with the card.

@@ -12,7 +12,9 @@ def calibrate(
     data: Dataset,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run whose model is quantized, or its model.onnx; default: the run exported last."),
+        typer.Option(
+            help="Run whose model is quantized, or its model.onnx; default: the most recently exported run."
+        ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of crops; at least one for each class.")] = 256,
     name: Annotated[str, typer.Option(help="Name of the calibration set; default: the run's name.")] = "",
@@ -21,16 +23,16 @@ def calibrate(
     ] = 0,
     bit_depth: BitDepth = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write the set even if the audit finds it unfit.")
+        bool, typer.Option("--force", help="Write the set even if the audit finds it unsuitable.")
     ] = False,
     runs: Runs = RUNS,
     calibrations: Calibrations = CALIBRATIONS,
 ) -> None:
-    """Choose the calibration crops that INT8 ranges are taken from, out of the training split.
+    """Choose calibration crops from the training split; INT8 ranges are computed from them.
 
     The crops cover every class, every group and the model's feature space. Groups (photographs that belong together)
     are read from the columns file and group of DATA/labels.csv, if it exists. Exit 3 if the audit finds the crops
-    unfit.
+    unsuitable.
 
     Example: `sji-edge calibrate data/solder-joints --count 256`
     """

@@ -14,17 +14,17 @@ def demo(
     ] = None,
     good_class: GoodClass = GOOD_CLASS,
     boards: Annotated[
-        Path | None, typer.Option(help="Folder of frames with their recipe, to be judged; with --data.")
+        Path | None, typer.Option(help="Folder of frames to judge, with their recipe; only with --data.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 12,
     output: Annotated[
-        Path, typer.Option(help="Folder for everything that the demo makes; a number is added if it exists.")
+        Path, typer.Option(help="Folder for the demo's results; a number is appended if it exists.")
     ] = Path("demo"),
     seed: Seed = 0,
 ) -> None:
     """Run every step once: data, train, export, calibrate, build-engine and infer, with one closing table.
 
-    Each step shows the command that does the same.
+    Each step prints the equivalent command.
 
     Example: `sji-edge demo --data data/solder-joints`
     """

@@ -11,7 +11,7 @@ from sji_edge.cli.options import PrintJson
 def doctor(
     as_json: PrintJson = False,
     output: Annotated[
-        Path, typer.Option(help="Folder that records would be written to; its disk is examined.")
+        Path, typer.Option(help="Folder that you plan to write records to; its disk is examined.")
     ] = Path(),
 ) -> None:
     """Examine this machine: CPU, GPU, driver, backends, cameras, disk and clocks. Changes nothing.

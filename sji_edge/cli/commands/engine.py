@@ -1,4 +1,4 @@
-"""``sji-edge engine``: lists, shows, verifies, releases, packs and signs engine bundles."""
+"""``sji-edge engine``: lists, shows, verifies, releases, packs, unpacks and signs engines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,7 @@ def list_engines(engines: Engines = ENGINES) -> None:
 
 @engine.command()
 def show(bundle: EngineBundle = None, engines: Engines = ENGINES) -> None:
-    """Show an engine's manifest: model, thresholds, parity, files, and what was tried.
+    """Show an engine's manifest: model, limits, parity, files, and every attempt of the build.
 
     Example: `sji-edge engine show engines/demo`
     """
@@ -48,7 +48,7 @@ def verify(
     threads: Threads = 0,
     engines: Engines = ENGINES,
 ) -> None:
-    """Verify an engine on this machine: hashes, signature, compatibility, and its golden crops judged again.
+    """Verify an engine on this machine: hashes, signature, compatibility, and a replay of its golden crops.
 
     Needs no PyTorch: the golden crops carry its logits. Exit 3 if a verdict differs or the engine is not released, 5
     if it is altered, not signed by the key, or cannot run here.
@@ -74,10 +74,10 @@ def release(
     require_signature: PublicKey = None,
     threads: Threads = 0,
 ) -> None:
-    """Prove an engine on this machine and release it here, in a folder of its own; exit 3 if it fails its gate.
+    """Prove an engine on this machine and release it into its own folder; exit 3 if it fails its gate.
 
-    An engine that was built ahead of time for a card waits for this on the machine with the card. Needs no PyTorch:
-    the golden crops carry its logits. The thresholds are carried over to this engine's own scores.
+    Use it on the machine with the card for an engine that was built ahead of time. Needs no PyTorch: the golden crops
+    carry its logits. The limits are adapted to the new engine's own scores.
 
     Example: `sji-edge engine release engines/demo-tensorrt-rtx-int8`
     """
@@ -127,14 +127,14 @@ def pack(
 
 @engine.command()
 def unpack(
-    archive: Annotated[Path, typer.Argument(help="Archive that sji-edge engine pack wrote.")],
+    archive: Annotated[Path, typer.Argument(help="Archive written by sji-edge engine pack.")],
     name: Annotated[
         str, typer.Option(help="Name of the new engine's folder; default: the archive's name.")
     ] = "",
     require_signature: PublicKey = None,
     engines: Engines = ENGINES,
 ) -> None:
-    """Unpack an engine into engines/; the folder appears there only after it is verified.
+    """Unpack an engine into engines/; its folder appears only after the engine is verified.
 
     Example: `sji-edge engine unpack demo.tar.zst --require-signature line.pub.pem`
     """
@@ -152,7 +152,7 @@ def unpack(
 def sign(
     bundle: NamedBundle,
     key: Annotated[
-        Path, typer.Option(help="Private key (PEM file) that sji-edge engine keygen wrote; Ed25519.")
+        Path, typer.Option(help="Private Ed25519 key (PEM file) written by sji-edge engine keygen.")
     ],
     passphrase: Passphrase = False,
 ) -> None:

@@ -33,7 +33,7 @@ def evaluate(
         bool,
         typer.Option(
             "--apply",
-            help="Write the chosen limits into the run; export and build it again afterwards.",
+            help="Write the chosen limits into the run; then export it and build its engine again.",
             rich_help_panel=LIMITS,
         ),
     ] = False,
@@ -59,14 +59,14 @@ def evaluate(
     explain: Annotated[
         Path | None,
         typer.Option(
-            help="Run to compute the maps from, where an engine is evaluated.", rich_help_panel=REPORT
+            help="Run to compute the maps from when an engine is evaluated.", rich_help_panel=REPORT
         ),
     ] = None,
     stress: Annotated[
         bool,
         typer.Option(
             "--stress",
-            help="Also judge every joint noisy, blurred, dimmed, shifted and rotated.",
+            help="Also judge every joint with added noise, blur, dimming, shift and rotation.",
             rich_help_panel=STRESS,
         ),
     ] = False,

@@ -11,13 +11,13 @@ from sji_edge.cli.options import RUNS, Runs
 def export(
     run: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN", help="Run folder to export; default: the run finished last."),
+        typer.Argument(metavar="RUN", help="Run folder to export; default: the newest run."),
     ] = None,
     runs: Runs = RUNS,
 ) -> None:
     """Export a run to ONNX: uint8 crops in, logits out, the model card inside.
 
-    Exit 3 if the ONNX graph gives other logits than PyTorch did on the golden crops.
+    Exit 3 if the ONNX graph's logits differ from PyTorch's on the golden crops.
 
     Example: `sji-edge export runs/efficientnet_lite0-alpha-js`
     """

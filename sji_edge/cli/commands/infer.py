@@ -170,14 +170,14 @@ def infer(
     save_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for a picture of each judged frame with its verdicts painted in.",
+            help="Folder for a picture of each judged frame with its verdicts painted on it.",
             rich_help_panel=PICTURES,
         ),
     ] = None,
     save_crops: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the crops of REVIEW, FAIL and ERROR joints, to be labelled for training.",
+            help="Folder for the crops of REVIEW, FAIL and ERROR joints, to label for training.",
             rich_help_panel=PICTURES,
         ),
     ] = None,
@@ -211,7 +211,7 @@ def infer(
         typer.Option(
             min=0,
             max=65535,
-            help="Port on 127.0.0.1 for Prometheus metrics; 0 takes a free one.",
+            help="Port on 127.0.0.1 for Prometheus metrics; 0 picks a free one.",
             rich_help_panel=MONITORING,
         ),
     ] = None,
@@ -277,7 +277,7 @@ def infer(
 
 
 def _rebuilt(engine: Path | None, engines: Path, require_signature: Path | None) -> Any:
-    """Return an engine that runs on this machine, built from its graph if need be."""
+    """Return an engine that runs on this machine, rebuilt from its graph if necessary."""
     from sji_edge.cli.render.console import console
     from sji_edge.workflows.engines.rebuild import rebuilt_here
 

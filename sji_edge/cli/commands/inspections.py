@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 inspections = typer.Typer(
     name="inspections",
     no_args_is_help=True,
-    help="List, rank and export what infer recorded, and find what may be false calls.",
+    help="List, rank and export what infer recorded, and find possible false calls.",
 )
 
 Verdict = Annotated[str, typer.Option(help="Only this verdict: PASS, REVIEW, FAIL or ERROR.")]
@@ -24,7 +24,7 @@ Board = Annotated[str, typer.Option(help="Only this board.")]
 Since = Annotated[
     str,
     typer.Option(
-        help="Only from this UTC time on: 2025-01-31, 2025-01-31T08:00, or a time as the tables print it."
+        help="Only at or after this UTC time: 2025-01-31, 2025-01-31T08:00, or a time as the tables print it."
     ),
 ]
 Until = Annotated[str, typer.Option(help="Only before this UTC time.")]
@@ -125,13 +125,13 @@ def candidates(
     database: Database = DATABASE,
     as_json: PrintJson = False,
 ) -> None:
-    """List what may be false calls: joints called far more often than their peers, then single close calls.
+    """List possible false calls: joints called far more often than their peers, then single close calls.
 
     The first table lists each joint (or package, with --by package) that gets FAIL or REVIEW more often than the
-    other joints of its package, by Fisher's exact test with Holm's correction at 5 % for the whole list. "at least"
-    is how many times as often, from the 95 % limits of both rates. A small margin (in logits above the FAIL limit)
-    points to false calls, a large one to a process fault. The second table lists single joints: those at REVIEW, and
-    those that FAIL by less than one logit, the nearest to PASS first.
+    other joints of its package, by Fisher's exact test with Holm's correction at 5 % for the whole list. "at least" is
+    how many times as often, computed from the 95 % limits of both rates. A small margin (in logits above the FAIL
+    limit) points to false calls, a large one to a process fault. The second table lists single joints: those at REVIEW,
+    and those that FAIL by less than one logit, the nearest to PASS first.
 
     Example: `sji-edge inspections candidates --run 20250131`
     """

@@ -64,10 +64,10 @@ def parity(
         ),
     ] = None,
 ) -> None:
-    """Check that an engine decides as the trained model does, on this machine; exit 3 where it does not.
+    """Check that an engine decides like the trained model on this machine; exit 3 if it does not.
 
-    The golden crops carry PyTorch's own logits, so PyTorch is needed only where a run is named. The gate is the
-    model card's for the coarser of the two precisions.
+    The golden crops carry PyTorch's own logits, so PyTorch is needed only if you name a run. The gate's limits come
+    from the model card, for the coarser of the two precisions.
 
     Example: `sji-edge parity engines/demo --data data/solder-joints --split test --worst worst/ --bisect`
 

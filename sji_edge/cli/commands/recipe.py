@@ -13,15 +13,15 @@ recipe = typer.Typer(
     help="Check and draw board descriptions, or make them from pick-and-place data.",
 )
 
-WHERE, LOOK, TABLE, SAFETY = "Where the board lies", "What the camera sees", "How the table counts", "Checks"
+WHERE, LOOK, TABLE, SAFETY = "Board position", "Camera image", "Table conventions", "Checks"
 
 
 @recipe.command()
 def check(folder: RecipeFolder) -> None:
     """Check a recipe: its files, its fiducials in golden.png, and boxes that overlap or show nothing.
 
-    Exits with 2 and lists every fault with its line, or says that golden.png cannot be aligned to the recipe.
-    Boxes that overlap or show nothing are listed but are not faults.
+    Exit 2 if the recipe has faults, each listed with its line, or if golden.png cannot be aligned to it. Boxes that
+    overlap or show nothing are listed, but are not faults.
 
     Example: `sji-edge recipe check boards/amplifier`
     """
@@ -61,29 +61,30 @@ def import_(
     packages: Annotated[
         Path,
         typer.Option(
-            help="Table with package,width,height in mm; with pin,dx,dy one line and one box per pin."
+            help="Table with the columns package,width,height in mm; with pin,dx,dy as well, each line "
+            "makes the box of one pin."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Recipe folder to make; must not exist yet.")],
     fiducial: Annotated[
         list[str],
         typer.Option(
-            help="Fiducial and its pixel: FID1=24,2024, or X,Y=24,2024 in the board's mm. Two to four; three tell the "
-            "board from its mirror image.",
+            help="Fiducial and its pixel: FID1=24,2024, or X,Y=24,2024 with X,Y in the board's mm. "
+            "Give two to four; three distinguish the board from its mirror image.",
             rich_help_panel=WHERE,
         ),
     ],
     point: Annotated[
         list[str] | None,
         typer.Option(
-            help="Pixel of any part, R5=340,180: proves the import, becomes no fiducial.",
+            help="Pixel of any part, such as R5=340,180, to verify the import; it does not become a fiducial.",
             rich_help_panel=WHERE,
         ),
     ] = None,
     origin: Annotated[
         str,
         typer.Option(
-            help="X,Y: pixel of the board's 0,0, instead of the fiducials' pixels; needs --scale.",
+            help="Pixel X,Y of the board's origin, instead of the fiducials' pixels; needs --scale.",
             rich_help_panel=WHERE,
         ),
     ] = "",
@@ -98,7 +99,10 @@ def import_(
         typer.Option(help="Image of a faultless board; becomes golden.png.", rich_help_panel=LOOK),
     ] = None,
     frame: Annotated[
-        str, typer.Option(help="Frame size WIDTHxHEIGHT in pixels, without --golden.", rich_help_panel=LOOK)
+        str,
+        typer.Option(
+            help="Frame size WIDTHxHEIGHT in pixels; required without --golden.", rich_help_panel=LOOK
+        ),
     ] = "",
     side: Annotated[
         str, typer.Option(help="Side that the camera sees: top or bottom.", rich_help_panel=LOOK)
@@ -121,14 +125,14 @@ def import_(
     units: Annotated[
         str,
         typer.Option(
-            help="Unit of lengths where the table declares none: mm, mil or inch; default: mm.",
+            help="Unit of lengths if the table declares none: mm, mil or inch; default: mm.",
             rich_help_panel=TABLE,
         ),
     ] = "",
     bottom_rotation: Annotated[
         str,
         typer.Option(
-            help="How rotations of the bottom count: from-above, from-below, or auto (from above for KiCad).",
+            help="Viewpoint for rotations on the bottom side: from-above, from-below, or auto (from-above for KiCad).",
             rich_help_panel=TABLE,
         ),
     ] = "auto",
@@ -141,9 +145,9 @@ def import_(
 ) -> None:
     """Make a recipe from pick-and-place data and the sizes of its packages.
 
-    A package of width and height 0 is not inspected; packages that are not listed are refused, all at once,
-    except mounting holes, which are left out.
-    The import is refused if golden.png, a --point or the fiducials support a mirrored or turned board.
+    A package of width and height 0 is not inspected; unlisted packages are refused, all of them in one message, except
+    mounting holes, which are left out. The import is refused if golden.png, a --point or the fiducials indicate a
+    mirrored or rotated board.
 
     Example: `sji-edge recipe import pos.csv --packages packages.csv --golden good.png
     --fiducial FID1=24,2024 --fiducial FID2=2424,24 --output boards/amplifier`

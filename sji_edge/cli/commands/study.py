@@ -7,7 +7,7 @@ import typer
 
 from sji_edge.cli.options import GOOD_CLASS, Dataset, GoodClass
 
-COMPARED, BUDGET, MACHINES = "What is compared", "Budget of each method", "Machines"
+COMPARED, BUDGET, MACHINES = "Comparison", "Budget of each method", "Machines"
 
 
 def study(
@@ -20,8 +20,8 @@ def study(
             "full: whole networks, all methods, the paper's backbones, 5 seeds.",
         ),
     ] = "quick",
-    out: Annotated[
-        Path, typer.Option(help="Folder of the study; a study that it holds already is continued.")
+    output: Annotated[
+        Path, typer.Option(help="Folder for the study; an existing study in it is continued.")
     ] = Path("studies/study"),
     methods: Annotated[
         str,
@@ -40,7 +40,9 @@ def study(
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of trainings of each method's best settings.", rich_help_panel=BUDGET
+            min=1,
+            help="Number of seeds with which each method's best settings are trained.",
+            rich_help_panel=BUDGET,
         ),
     ] = None,
     tries: Annotated[
@@ -48,7 +50,7 @@ def study(
         typer.Option(min=1, help="Number of settings tried for each method.", rich_help_panel=BUDGET),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Number of epochs of every training.", rich_help_panel=BUDGET)
+        int | None, typer.Option(min=1, help="Number of epochs of each training.", rich_help_panel=BUDGET)
     ] = None,
     image_size: Annotated[
         int | None,
@@ -57,7 +59,9 @@ def study(
     workers: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of processes; 0: one per GPU, or one per CPU core.", rich_help_panel=MACHINES
+            min=0,
+            help="Number of processes; 0 starts one per GPU, or one per CPU core.",
+            rich_help_panel=MACHINES,
         ),
     ] = 0,
     threads: Annotated[
@@ -71,10 +75,10 @@ def study(
         ),
     ] = "",
 ) -> None:
-    """Compare ways to train on one dataset: the same budget for each, settings chosen on validation.
+    """Compare training methods on one dataset: the same budget for each, settings chosen on validation.
 
     Writes a table (mean ± sd over seeds, bootstrap intervals, a paired test against the best), figures and every
-    trial into OUT. An interrupted study continues where it stopped; machines that share OUT share the work.
+    trial into OUTPUT. An interrupted study continues where it stopped; machines that share OUTPUT share the work.
 
     Example: `sji-edge study data/solder-joints --methods ce,alpha-js-0.5,focal`
     """
@@ -99,7 +103,7 @@ def study(
         workers=workers,
         threads=threads,
         storage=storage,
-        out=out,
+        output=output,
         progress=lambda line: screen.print(line, markup=False),
     )
     screen.print(result.table.read_text(), markup=False)

@@ -16,7 +16,7 @@ def train(
         Path | None,
         typer.Argument(
             metavar="DATA",
-            help="Dataset folder: DATA/{train,validation,test}/CLASS/IMAGE; may be left out with --resume.",
+            help="Dataset folder: DATA/{train,validation,test}/CLASS/IMAGE; optional with --resume.",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def train(
         str,
         typer.Option(
             help="Initial weights: imagenet, none, a weights file or a run's folder; "
-            "auto takes ImageNet's where they are on this machine.",
+            "auto uses ImageNet's if they are on this machine.",
             rich_help_panel=MODEL,
         ),
     ] = "auto",
@@ -62,13 +62,11 @@ def train(
         int, typer.Option(min=16, max=1024, help="Side of the crop in pixels.", rich_help_panel=MODEL)
     ] = 84,
     channels: Annotated[
-        str, typer.Option(help="1 (grey), 3 (BGR) or auto: as the images are.", rich_help_panel=MODEL)
+        str, typer.Option(help="1 (grey), 3 (BGR), or auto to follow the images.", rich_help_panel=MODEL)
     ] = "auto",
     attention: Annotated[
         str,
-        typer.Option(
-            help="none, cbam or se: attention behind each stage of a ResNet.", rich_help_panel=MODEL
-        ),
+        typer.Option(help="Attention after each stage of a ResNet: none, cbam or se.", rich_help_panel=MODEL),
     ] = "none",
     loss: Annotated[
         str,
@@ -99,34 +97,40 @@ def train(
         bool,
         typer.Option(
             "--legacy-double-softmax",
-            help="Use the penalty of the authors' published script, for comparison.",
+            help="Use the penalty as the authors' published script computes it, for comparison.",
             rich_help_panel=LOSS,
         ),
     ] = False,
     class_weights: Annotated[
         str,
         typer.Option(
-            help="Weights of the classes: none, balanced, or one number per class: 1,8.", rich_help_panel=LOSS
+            help="Weights of the classes: none, balanced, or one number per class, such as 1,8.",
+            rich_help_panel=LOSS,
         ),
     ] = "none",
     sampler: Annotated[
         str,
-        typer.Option(help="none, or balanced to draw every class equally often.", rich_help_panel=LOSS),
+        typer.Option(
+            help="How crops are drawn: none (each once per epoch), or balanced (every class equally often).",
+            rich_help_panel=LOSS,
+        ),
     ] = "none",
     views: Annotated[
         str,
         typer.Option(
-            help="Second view of each joint, with half of the loss: attention-crop (after WS-DAN), "
-            "jigsaw (after PMG and DCL) or none.",
+            help="Second view of each joint, weighted with half of the loss: attention-crop (after "
+            "WS-DAN), jigsaw (after PMG and DCL) or none.",
             rich_help_panel=LOSS,
         ),
     ] = "none",
     epochs: Annotated[
         int, typer.Option(min=1, help="Maximum number of epochs.", rich_help_panel=SCHEDULE)
     ] = 12,
-    batch_size: Annotated[int, typer.Option(min=2, help="Crops per step.", rich_help_panel=SCHEDULE)] = 32,
+    batch_size: Annotated[
+        int, typer.Option(min=2, help="Number of crops per step.", rich_help_panel=SCHEDULE)
+    ] = 32,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak of the one-cycle schedule.", rich_help_panel=SCHEDULE)
+        float, typer.Option(help="Peak learning rate of the one-cycle schedule.", rich_help_panel=SCHEDULE)
     ] = 1e-3,
     weight_decay: Annotated[
         float, typer.Option(min=0.0, help="AdamW's weight decay.", rich_help_panel=SCHEDULE)
@@ -138,7 +142,7 @@ def train(
         ),
     ] = 6,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that prepare crops.", rich_help_panel=HARDWARE)
+        int, typer.Option(min=0, help="Number of processes that prepare crops.", rich_help_panel=HARDWARE)
     ] = 0,
     accelerator: Annotated[
         str, typer.Option(help="Lightning's accelerator: auto, cpu or gpu.", rich_help_panel=HARDWARE)

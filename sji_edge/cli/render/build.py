@@ -1,4 +1,4 @@
-"""What ``build-engine`` prints: the table of everything it tried, and what a person should know about the engine."""
+"""What ``build-engine`` prints: the table of everything it tried, and remarks on the engine."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ def _title(manifest: Manifest) -> str:
 def _gate(attempt: Attempt) -> str:
     if attempt.pending:
         return (
-            "[yellow]waits for the device[/yellow]"
+            "[yellow]waiting for its device[/yellow]"
             if len(attempt.failures) == 1
             else "[red]graph failed[/red]"
         )
@@ -98,10 +98,10 @@ def _remark(attempt: Attempt) -> str:
 
 
 def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
-    """Say what was decided on the calibration crops, and what is wrong with them."""
+    """Say what the calibration crops decided, and what is wrong with them."""
     if calibration.get("forced"):
         yield (
-            f"[bold red]the calibration set {escape(calibration['set'])} was forced[/bold red] in spite of: "
+            f"[bold red]the calibration set {escape(calibration['set'])} was forced[/bold red] despite: "
             f"{escape('; '.join(calibration['forced']))}"
         )
     if calibration.get("does_not_fit"):
@@ -115,7 +115,7 @@ def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
             f"{name} {score['flips']} flips, |Δscore| {score['score_error']:.4f}"
             for name, score in methods.items()
         )
-        yield f"ranges taken by {calibration['ranges']}; on the crops held out for judging them: {scored}"
+        yield f"INT8 ranges by {calibration['ranges']}; on the crops held out to compare methods: {scored}"
     clipped = calibration.get("clipped", {})
     if clipped:
         name, share = next(iter(clipped.items()))

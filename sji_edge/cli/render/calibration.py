@@ -32,7 +32,7 @@ def print_audit(made: CalibrationResult) -> None:
     for warning in made.warnings:
         console().print(f"[yellow]warning: {escape(warning)}[/yellow]")
     if made.manifest.forced:
-        console().print(f"[bold red]forced[/bold red] in spite of: {escape('; '.join(found.findings))}")
+        console().print(f"[bold red]forced[/bold red] despite: {escape('; '.join(found.findings))}")
 
 
 def _groups(covered: int, missing: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What ``demo`` prints: each step with its command, what came of it, and one closing table."""
+"""What ``demo`` prints: each step with its command and result, then one closing table."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class DemoScreen(DemoListener):
-    """Prints a demo as it goes on.
+    """Prints the progress of a demo.
 
     Args:
         clock: measures how long it takes.
@@ -49,7 +49,7 @@ class DemoScreen(DemoListener):
         self._rule("data", f"synthetic joints in {folder}, boards in {boards}")
 
     def began(self, step: DemoStep) -> None:
-        """Print the command that the step amounts to."""
+        """Print the command that is equivalent to the step."""
         self._rule(step.title, step.command)
 
     def found(self, finding: Finding) -> None:

@@ -105,7 +105,7 @@ def _parity(bundle: Bundle) -> str:
     record = bundle.parity
     said = "passed" if record.passed else f"failed: {'; '.join(record.failures)}"
     if bundle.manifest.waits_for_device:
-        said = "waits for the device; on the CPU the engine's graph passed"
+        said = "waiting for its device; the engine's graph passed on the CPU"
     return f"{said}; {record.joints} joints, {record.gated}, {record.created_utc}"
 
 

@@ -70,7 +70,7 @@ def _plural(by: By) -> str:
 
 
 def _with_evidence(row: Row) -> Row:
-    """Put the fields of the evidence in its place."""
+    """Replace the evidence by its fields."""
     flat: Row = {}
     for name, value in row.items():
         flat |= value if name == "evidence" else {name: value}

@@ -37,7 +37,7 @@ Figures = Callable[[], tuple[RunSummary, ShadowReport | None]]
 
 
 class RunScreen(RunListener):
-    """Shows a run as it goes on. Boards get a line each only if they have a recipe: single joints are too many.
+    """Shows a run in progress. Boards get a line each only if the run has a recipe: single joints are too many.
 
     Args:
         output: where to.
@@ -60,7 +60,7 @@ class RunScreen(RunListener):
         self._stop_watching: Callable[[], None] = lambda: None
 
     def engine_opened(self, engine: EngineFacts) -> None:
-        """Name the engine, the reason for it, and what is different here."""
+        """Show the engine, why it was chosen, and what differs on this machine."""
         self._engine = engine
         for line in engine_lines(engine):
             self._output.console.print(line, markup=False)

@@ -35,8 +35,8 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
         _print_some(f"boxes that show nothing in {GOLDEN_FILE}", found.flat)
     if found.confused:
         terminal.print(
-            f"warning: a board that is {' or '.join(found.confused)} aligns as well, and its joints would be judged at "
-            "the wrong places: choose fiducials that are not symmetric, or a template for one of them",
+            f"warning: a board that is {' or '.join(found.confused)} aligns too, so its joints would "
+            "be judged in the wrong places; choose asymmetric fiducials, or a template for one of them",
             markup=False,
         )
     for fault in found.faults:
@@ -74,7 +74,7 @@ def print_imported(made: ImportedRecipe) -> None:
     board, table = made.board, made.table
     read_as = [f"lengths in {table.unit}"]
     if table.turned_bottom:
-        read_as.append("rotations of the bottom counted from above")
+        read_as.append("rotations on the bottom side seen from above")
     lines = [
         f"recipe: {made.folder} ({amount(board.joints, 'joint')})",
         f"{table.program or 'pick-and-place'} table: {', '.join(read_as)}",

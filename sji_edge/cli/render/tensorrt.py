@@ -29,7 +29,7 @@ def say_targets(targets: Targets) -> None:
 
 
 def say_build(build: Mapping[str, Any]) -> None:
-    """Say what kept TensorRT from building the best engine: layers off the DLA, unfused Q/DQ pairs, warnings.
+    """Say what kept TensorRT from building the best engine: layers not on the DLA, unfused Q/DQ pairs, warnings.
 
     Args:
         build: the manifest's ``build``; for other backends nothing is printed.
@@ -50,7 +50,7 @@ def _remarks(build: Mapping[str, Any]) -> Iterator[str]:
     warnings = build.get("warnings") or []
     if warnings:
         shown = "; ".join(map(str, warnings[:MAX_NAMED]))
-        yield f"the builder gave {amount(len(warnings), 'warning')}: {shown} (all of its output is in build.log)"
+        yield f"the builder gave {amount(len(warnings), 'warning')}: {shown} (full output in build.log)"
 
 
 def say_pending(bundle: Bundle, pending: str) -> None:
@@ -58,8 +58,6 @@ def say_pending(bundle: Bundle, pending: str) -> None:
     terminal = console()
     terminal.print(f"not released yet: {escape(str(bundle.folder))}")
     terminal.print(f"  {pending}", markup=False)
-    terminal.print(
-        f"  its graph decides as PyTorch does on this CPU ({amount(bundle.parity.joints, 'joint')})"
-    )
+    terminal.print(f"  its graph decides like PyTorch on this CPU ({amount(bundle.parity.joints, 'joint')})")
     terminal.print(f"next, on a card of compute capability {capabilities(bundle.manifest.environment)}:")
     terminal.print(f"  sji-edge engine release {bundle.folder}", markup=False)

@@ -18,7 +18,7 @@ SEQUENTIAL = frozenset({0xC0, 0xC1})
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 LOST = bytes(48)
-"""So many zero bytes are a block that was lost: as codes they would be six blocks full of the same coefficient."""
+"""A run of this many zero bytes is a lost block: as codes it would be six blocks full of the same coefficient."""
 
 
 def read_header(data: bytes) -> ImageHeader:

@@ -87,5 +87,5 @@ def unpack_strip(packed: bytes, size: int) -> bytes:
         length += len(entry)
         last = entry
     if length != size:
-        raise DamagedImageError(f"a compressed strip holds {length} bytes, {size} were announced")
+        raise DamagedImageError(f"a compressed strip holds {length} bytes instead of {size}")
     return b"".join(out)

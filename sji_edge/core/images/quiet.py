@@ -1,4 +1,4 @@
-"""OpenCV's own log lines, held back for the time of a call."""
+"""Suppresses OpenCV's own log lines during a call."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import cv2
 
 
 class _Level:
-    """OpenCV's log level is one for the process: the first to enter lowers it, the last to leave puts it back."""
+    """OpenCV has one log level per process: the first to enter lowers it, the last to leave restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ _LEVEL = _Level()
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from writing to standard error inside the block: what it has to say becomes our own error."""
+    """Keep OpenCV from writing to standard error inside the block; its complaints become our own errors."""
     _LEVEL.enter()
     try:
         yield

@@ -74,7 +74,7 @@ def _content(path: Path, name: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{name} is not a regular file", hint="remove it")
             if status.st_size > MAX_FILE_BYTES:
-                raise DataError(f"{name} has {status.st_size} bytes; at most {MAX_FILE_BYTES} are read")
+                raise DataError(f"{name} has {status.st_size} bytes; the limit is {MAX_FILE_BYTES}")
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror}") from error
@@ -102,7 +102,8 @@ def decode_image(
     header = read_header(data, name, max_pixels)
     if header.pages > 1:
         raise DataError(
-            f"{name} holds {header.pages} pages; one image per file is read", hint="save each page apart"
+            f"{name} holds {header.pages} pages; one image per file is read",
+            hint="save each page as its own file",
         )
     try:
         with quiet_opencv():
@@ -138,7 +139,7 @@ def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> ImageHe
         raise _damaged(name, "it has no pixels")
     if header.width * header.height > max_pixels:
         raise DataError(
-            f"{name} has {header.width}x{header.height} pixels; at most {max_pixels / 1e6:g} million are decoded"
+            f"{name} has {header.width}x{header.height} pixels; the limit is {max_pixels / 1e6:g} million"
         )
     return header
 
@@ -170,7 +171,7 @@ def _damaged(name: str, why: object) -> DataError:
 
 
 def upright(image: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Turn an image as its EXIF orientation says (1: as it is)."""
+    """Rotate and flip an image according to its EXIF orientation; 1 leaves it unchanged."""
     turned = np.swapaxes(image, 0, 1) if orientation >= 5 else image
     across = orientation in (2, 3, 7, 6)
     down = orientation in (3, 4, 7, 8)
@@ -214,7 +215,7 @@ def _eight_bits(image: NDArray[np.generic], name: str, bit_depth: int | None) ->
     top = (1 << depth) - 1
     if used > depth:
         raise DataError(
-            f"{name} holds a sample of {int(image.max())}; {depth} bits end at {top}",
+            f"{name} holds a sample of {int(image.max())}; the maximum for {depth} bits is {top}",
             hint="correct the bit depth",
         )
     return ((image.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)

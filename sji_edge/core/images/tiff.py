@@ -143,7 +143,7 @@ def _unpacked(packed: memoryview, directory: Directory, size: int) -> bytes | me
         name = NAMES.get(compression, f"compression {compression}")
         raise DamagedImageError(f"it is compressed with {name}; LZW, Deflate, PackBits or none can be read")
     if len(raw) != size:
-        raise DamagedImageError(f"a strip holds {len(raw)} bytes, {size} were announced")
+        raise DamagedImageError(f"a strip holds {len(raw)} bytes instead of {size}")
     return raw
 
 

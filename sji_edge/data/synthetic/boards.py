@@ -211,7 +211,7 @@ def write_boards(
 
     Raises:
         UsageError: a number is out of range.
-        OutputError: ``folder`` exists already.
+        OutputError: ``folder`` already exists.
     """
     if frames < 1:
         raise UsageError(f"the number of frames must be at least 1 (got {frames})")

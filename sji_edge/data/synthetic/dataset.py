@@ -49,7 +49,7 @@ def write_dataset(folder: Path, *, seed: int, counts: Mapping[str, tuple[int, in
 
     Raises:
         UsageError: an unknown split, a negative count, or nothing to write.
-        OutputError: ``folder`` exists already.
+        OutputError: ``folder`` already exists.
     """
     _check_counts(counts)
     with new_folder(folder) as temporary:
@@ -70,7 +70,10 @@ def _check_counts(counts: Mapping[str, tuple[int, int]]) -> None:
     if any(count < 0 for pair in counts.values() for count in pair):
         raise UsageError(f"counts of joints must not be negative (got {dict(counts)})")
     if not any(count for pair in counts.values() for count in pair):
-        raise UsageError("the counts ask for no joint", hint="give counts such as {'train': (400, 200)}")
+        raise UsageError(
+            "the number of joints must be at least 1 (got 0)",
+            hint="give counts such as {'train': (400, 200)}",
+        )
 
 
 def _write_split(root: Path, seed: int, split: str, good: int, defective: int) -> list[Label]:

@@ -9,18 +9,18 @@ NEXT_STEP = {
     Cause.UNREADABLE: "check the stream's files: they are damaged, are not images, hold several pages, or use fewer "
     "than 16 bits (give the camera's bit depth: --bit-depth 12)",
     Cause.SOURCE_AWAY: "check the camera and its cable, then run it again",
-    Cause.WRONG_SIZE: "pass the recipe of these frames with --recipe",
+    Cause.WRONG_SIZE: "name the recipe of these frames",
     Cause.BLACK: "check the lamp, the lens cap and the exposure",
     Cause.SATURATED: "lower the exposure or the light, or raise max_saturated_share in board.json",
     Cause.DIM: "check the lamp and the exposure, or retake golden.png under the present light",
     Cause.FROZEN: "check the camera: it delivers the same frame again and again",
     Cause.BLURRED: "focus the camera, or retake golden.png with the present optics",
-    Cause.TOO_OLD: "raise --max-age-ms, or speed up the engine: sji-edge bench measures it",
+    Cause.TOO_OLD: "raise the age limit, or speed up the engine: sji-edge bench measures it",
     Cause.ALIGNMENT: "see where fiducials are searched: sji-edge recipe draw RECIPE",
     Cause.OUTSIDE_FRAME: "see where the joints' boxes lie: sji-edge recipe draw RECIPE",
     Cause.HIDDEN: "check the frames for covered joints and lost rows, and the boxes: sji-edge recipe draw RECIPE",
     Cause.NOT_FINITE: "validate the engine: sji-edge engine verify BUNDLE",
-    Cause.LATE: "raise --takt-ms, or speed up the engine: sji-edge bench measures it",
+    Cause.LATE: "raise the takt, or speed up the engine: sji-edge bench measures it",
 }
 """What to do about a cause that all boards share. Causes that end the run have hints of their own."""
 

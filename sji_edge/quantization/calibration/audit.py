@@ -1,4 +1,4 @@
-"""Audits a calibration set: what it covers, and what makes it unfit."""
+"""Audits a calibration set: what it covers, and what makes it unsuitable."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class CalibrationAudit(FrozenModel):
         left_out: training images that were not eligible: those, and images of held-out groups.
         clipped: share of each tensor's values outside the range that three quarters of the crops give, measured on the
             last quarter; only the worst tensors, worst first.
-        findings: what makes the set unfit, in words.
+        findings: what makes the set unsuitable, in words.
     """
 
     crops: int
@@ -104,7 +104,7 @@ def flat(crops: NDArray[np.uint8]) -> int:
 
 
 def _findings(found: CalibrationAudit) -> list[str]:
-    """Say what makes a set unfit; everything else is only a figure."""
+    """Say what makes a set unsuitable; everything else is only a figure."""
     checks = {
         f"{found.flat_crops} of {found.crops} crops are flat (no contrast)": found.flat_crops
         > MAX_FLAT_SHARE * found.crops,

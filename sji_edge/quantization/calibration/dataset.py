@@ -47,12 +47,12 @@ def make_calibration_set(
         card: the model's card.
         count: number of crops, at least one for each class.
         seed: seed of the random half of the choice.
-        force: write the set in spite of what the audit finds; the manifest says so.
+        force: write the set despite the audit's findings; the manifest says so.
 
     Raises:
         DataError: ``count`` is less than the number of classes, a training image is in a held-out split too, or no
             image is left to choose from.
-        GateError: the audit finds the set unfit; nothing is written.
+        GateError: the audit finds the set unsuitable; nothing is written.
         OutputError: the folder exists, or cannot be written.
     """
     if count < len(dataset.classes):
@@ -67,8 +67,8 @@ def make_calibration_set(
     found = _audit(dataset, model, pool, chosen)
     if found.findings and not force:
         raise GateError(
-            f"the audit found these calibration crops unfit: {'; '.join(found.findings)}",
-            hint="correct the training split, or force the set to be written all the same",
+            f"the audit found these calibration crops unsuitable: {'; '.join(found.findings)}",
+            hint="correct the training split, or force the set to be written anyway",
         )
     with output_errors(folder), new_folder(folder) as partial:
         (partial / CROPS).mkdir()

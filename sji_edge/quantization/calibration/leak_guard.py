@@ -1,4 +1,4 @@
-"""Finds the training images that calibration may use: none that leaks what parity is proved on."""
+"""Finds the training images that calibration may use: none that leaks the images on which parity is proven."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sji_edge.data.folder import FolderDataset, Sample, crops_of, read_images
 from sji_edge.data.groups import NO_GROUP, groups_of
 
 MAX_LIKE_SHARE = 0.5
-"""If more of the training split looks like held-out images, joints simply look alike, which is no sign of a leak."""
+"""If more of the training split looks like held-out images, joints simply look similar, which is no sign of a leak."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a calibration set says of itself, and whether it fits a model."""
+"""The manifest of a calibration set, and whether the set fits a model."""
 
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,7 @@ class CalibrationManifest(FrozenModel):
         seed: seed of the random half of the choice.
         crops: the images.
         audit: what the audit found.
-        forced: the set was written in spite of the audit.
+        forced: the set was written despite the audit.
         bit_depth: how many bits of their 16-bit samples the images use.
     """
 

@@ -4,7 +4,7 @@ In INT8 one scale serves a whole activation tensor, so a channel with a small ra
 up in the convolution that produces it and down in the one that reads it changes nothing in exact arithmetic, and gives
 the channel its levels back (Nagel et al. 2019, arXiv 1906.04721). Between the two there may be a ReLU, which passes any
 positive scale, or a clip such as ReLU6, which passes a scale as long as the channel stays below the clip. On the
-calibration crops it does, with a margin; the parity gate checks this like everything else.
+calibration crops it does, with a margin; the parity gate checks the result.
 """
 
 from collections import Counter
@@ -98,7 +98,7 @@ def equalize(model: onnx.ModelProto, channel_max: Mapping[str, Array]) -> onnx.M
 
 
 def _scales(pair: Pair, reach: Array, kernel: Array) -> Array:
-    """Return a factor for each channel: what fills the range, damped where it would coarsen the next kernel."""
+    """Return a factor for each channel: it fills the range, damped where that would coarsen the next kernel."""
     live = reach > 1e-6
     full = float(reach.max()) if pair.clip is None else pair.clip
     room = np.where(live, full / np.maximum(reach, 1e-6) / (CLIP_MARGIN if pair.clip else 1.0), 1.0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sji_edge.quantization.tensor_values import tensors_on
 
 MAX_INPUTS = 1536
-"""Layers with more inputs per output are rounded to the nearest integer; so many errors cancel anyway."""
+"""Layers with more inputs per output are rounded to the nearest integer; their many errors cancel anyway."""
 
 PLACES_PER_CROP = 12
 DAMPING = 0.01

@@ -1,6 +1,6 @@
 """Align a frame to its recipe: fit a transform to the fiducials, or say why that failed.
 
-There is no fall-back to the identity: a board whose fiducials are not found is not judged.
+It never falls back to the identity: a board whose fiducials are not found is not judged.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Measure each joint's own shift against golden: parts lie a pixel or two off, which fiducials do not show.
+"""Measure each joint's own shift against golden: parts may lie a pixel or two off, which fiducials do not show.
 
 The surroundings of each joint are phase-correlated with golden's, all joints in one batch of FFTs. A joint is located
 by its outline: the centre of its box gets no weight, because glints move with the shape of the solder, and edge

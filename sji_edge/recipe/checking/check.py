@@ -42,7 +42,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class RecipeReview:
-    """What was found: ``faults`` prevent the use of the recipe, the rest is worth a look.
+    """What was found: ``faults`` prevent the use of the recipe; the rest deserves a look.
 
     ``confused`` names wrong orientations that the fiducials cannot tell from the right one: a board inserted that way
     would align, and its joints would be judged at the wrong places.
@@ -104,7 +104,7 @@ def _fiducials(recipe: Recipe, golden: Image) -> tuple[tuple[FiducialReview, ...
         offset = float(np.hypot(mark.x - one.x, mark.y - one.y))
         reviews.append(FiducialReview(one.shape, offset, residuals[number], mark.contrast))
         if offset > board.alignment.max_residual_px:
-            # Every coordinate of a recipe refers to golden.png: there, nothing may have moved.
+            # Every coordinate of a recipe refers to golden.png, so nothing may have moved there.
             faults.append(
                 f"board.json fiducials.{number} is at ({one.x:g}, {one.y:g}), but golden.png shows it at "
                 f"({mark.x:.2f}, {mark.y:.2f})"

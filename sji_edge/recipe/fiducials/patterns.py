@@ -36,7 +36,7 @@ MAX_STEP = np.array([1.0, 1.0, 0.05, 0.02])
 NOISE_SHARE = 0.1
 SETTLED_PX = 5e-3
 REWEIGHTED, ITERATIONS = 5, 10
-"""The first iterations lower the weight of what does not fit; then the weights stay fixed and the fit converges."""
+"""The first iterations lower the weights of outliers; then the weights stay fixed and the fit converges."""
 GAIN = 4
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ class Pattern:
 
     @property
     def weakness(self) -> str:
-        """Why it cannot be located, or an empty text."""
+        """Why it cannot be located; empty if it can."""
         if _levels(self.pixels) < MIN_CONTRAST:
             return f"its contrast is {_levels(self.pixels):.0f} grey levels; it needs at least {MIN_CONTRAST:.0f}"
         blurred = cv2.GaussianBlur(self.pixels, (0, 0), BLUR_PX)

@@ -27,7 +27,7 @@ MOUNTING_HOLE = "mountinghole"
 
 
 def is_left_out(part: Part, packages: Packages) -> bool:
-    """Tell whether nothing of a part is inspected: the packages say so, or it is a mounting hole they do not list."""
+    """Tell whether a part is not inspected: its package has no box, or it is an unlisted mounting hole."""
     boxes = packages.get(part.package)
     if boxes is None:
         return part.package.casefold().startswith(MOUNTING_HOLE)
@@ -98,7 +98,7 @@ def joint_boxes(
 
     Args:
         parts: of one side.
-        packages: their boxes; parts of other packages are passed over.
+        packages: their boxes; parts of other packages are skipped.
         side: which one.
         matrix: float64 ``(2, 3)``, from mm as the camera sees them to pixels.
         name: what messages call the pick-and-place table.

@@ -1,4 +1,4 @@
-"""How a board's millimetres lie in the camera's pixels: fitted to fiducials, or given by an origin and a scale."""
+"""Maps a board's millimetres to the camera's pixels: fitted to fiducials, or given by an origin and a scale."""
 
 import math
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class CameraView:
     """How the board is seen.
 
     ``scale`` is in px/mm and ``origin`` in px; both are fitted where every anchor has a pixel. ``points`` are further
-    known points that only prove the fit.
+    known points that only verify the fit.
     """
 
     frame: tuple[int, int]
@@ -89,7 +89,7 @@ def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point],
     if view.origin is not None and any(pixels):
         problems.append(Problem("give either an origin or fiducials with pixels, not both"))
     if view.origin is None and not all(pixels):
-        problems.append(Problem("fiducials without a pixel need an origin, which says where the board lies"))
+        problems.append(Problem("fiducials without a pixel need an origin, which gives the board's position"))
     if view.origin is not None and view.scale is None:
         problems.append(Problem("an origin needs a scale"))
     places, faults = places_of(view.anchors, parts, view.side)
@@ -102,7 +102,7 @@ def anchor_places(parts: Sequence[Part], view: CameraView) -> tuple[list[Point],
 def places_of(
     anchors: Sequence[Anchor], parts: Sequence[Part], side: Side
 ) -> tuple[list[Point], list[Problem]]:
-    """Look known points up: their places in mm as the camera sees them, and what is wrong with them."""
+    """Look up known points: their places in mm as the camera sees them, and what is wrong with them."""
     by_name: dict[str, list[Part]] = {}
     for part in parts:
         by_name.setdefault(part.refdes, []).append(part)

@@ -1,8 +1,8 @@
-"""Pick-and-place (centroid) tables, as layout programs write them: which part stands where.
+"""Reads pick-and-place (centroid) tables of layout programs: the place and rotation of each part.
 
 Tables of KiCad (CSV and ASCII ``.pos``) and Altium (CSV and text report) are read, and others with the same
-columns. Lines before the header are skipped, other columns ignored. A length without a unit counts in the unit
-that the table declares, else in the unit that the caller names, else in millimetres.
+columns. Lines before the header are skipped, other columns ignored. A length without a unit has the unit that the table
+declares, else the one that the caller names, else millimetres.
 """
 
 import math

@@ -1,8 +1,8 @@
 """A recipe made from pick-and-place data: millimetres with y upwards become pixels with y downwards.
 
 The bottom is seen from below, so its x is mirrored first; then follow a turn, a scale and a shift, fitted to
-fiducials whose pixels are known, or given as a scale and the pixel where the board's origin lies. What comes out is
-proven against the golden image, further known points and the other ways to read the input: see ``proof``.
+fiducials whose pixels are known, or given as a scale and the pixel where the board's origin lies. The result is
+verified against the golden image, further known points and other readings of the input: see ``proof``.
 """
 
 import csv
@@ -41,8 +41,8 @@ class ImportedBoard:
     """A recipe's two files as text, and how they were made.
 
     ``left_out`` are parts of this side that are not inspected, by package; ``other_side`` counts those of the other
-    one. ``residual_px`` is how far the fiducials disagree; ``proof`` says what tells the board from its mirror image;
-    ``warnings`` are worth a look.
+    one. ``residual_px`` is how far the fiducials disagree; ``proof`` says what distinguishes the board from its mirror
+    image; ``warnings`` deserve a look.
     """
 
     board_json: str
@@ -59,7 +59,7 @@ class ImportedBoard:
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A recipe before it is proven; ``problems`` keep it from being one."""
+    """A recipe before it is verified; ``problems`` prevent it from becoming one."""
 
     case: Case
     board: dict[str, Any]
@@ -92,12 +92,15 @@ def import_board(
     """
     left_out = _left_out(table.parts, packages, view)
     if strict and left_out:
-        raise RecipeError(f"{name}: {left_out_line(left_out)}", hint="give these packages a box, or allow it")
+        raise RecipeError(
+            f"{name}: {left_out_line(left_out)}",
+            hint="give these packages a box, or switch off strict checking",
+        )
     draft = _draft(table.parts, packages, view, name)
     if draft.problems:
         unit = _other_unit(table, packages, view, name)
         hint = (
-            f"is the table in {UNIT_WORDS[unit]}? Then everything fits: set the units to {unit}"
+            f"is the table in {UNIT_WORDS[unit]}? Everything fits in that unit: set the units to {unit}"
             if unit
             else ""
         )
@@ -138,7 +141,7 @@ def refusal(name: str, problems: Sequence[Problem], hint: str = "") -> RecipeErr
     listed = "; ".join(problem.text for problem in problems[:MAX_LISTED])
     more = f"; and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
     return RecipeError(
-        f"{name} cannot be imported: {listed}{more}", hint=hint or "correct what is named and run it again"
+        f"{name} cannot be imported: {listed}{more}", hint=hint or "correct these and run the command again"
     )
 
 
@@ -161,7 +164,7 @@ def _draft(parts: Sequence[Part], packages: Packages, view: CameraView, name: st
     except ValidationError as error:
         problems.append(Problem(in_one_line(error)))
     if not joints and not problems:
-        problems.append(Problem(f"no part of the {view.side} side is to be inspected"))
+        problems.append(Problem(f"no part on the {view.side} side has a box to inspect"))
     return _Draft(Case(numbered, packages, view, places, matrix, joints, parts), board, residual, problems)
 
 

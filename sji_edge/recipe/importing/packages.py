@@ -1,4 +1,4 @@
-"""``packages.csv``: what is inspected of each package, in mm: one box around it, or one box per pin."""
+"""Reads ``packages.csv``, the boxes to inspect of each package in mm: one around it, or one per pin."""
 
 from typing import Self
 

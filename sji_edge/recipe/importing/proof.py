@@ -1,4 +1,4 @@
-"""Prove that an import puts the joints where they are: look for another reading of the input that fits better.
+"""Verifies that an import puts the joints in the right places: looks for another reading of the input that fits better.
 
 Two fiducials fit a mirror image of the board as well as the board itself, and four of a rectangle fit a board turned
 by 180°. So each mistake that people make is tried as well: X with the wrong sign, a mirroring camera, pixels given in
@@ -33,7 +33,7 @@ from sji_edge.recipe.importing.packages import Packages
 from sji_edge.recipe.joints import Joint, NumberedJoint, leaves_frame
 
 CLEAR_SHARE, CLEAR_COUNT = 0.2, 3
-"""A reading is clearly better if this share of the boxes, and at least so many, show something in it only."""
+"""A reading is clearly better if this share of the boxes, and at least this number, show something in it only."""
 CLEAR_WINS, CLEAR_WIN_SHARE, WIN_MARGIN = 8, 0.9, 0.05
 """Or if its boxes lie better on their joints: wins less losses, the share of wins, and what makes a win.
 
@@ -45,7 +45,7 @@ MAX_BOXES = 2000
 PLAIN_TURN_DEG = 15.0
 """Boards lie in the camera as they are drawn, or turned by less than this."""
 MAX_POINT_MM = 0.5
-"""How far a known point may lie from where the import puts it: people read pixels by eye."""
+"""Maximum distance of a known point from where the import puts it; people read pixels by eye."""
 MIRROR_HINT = (
     "check the sign of X in the table (in KiCad, export without negative X for the bottom), the side, and whether the "
     "camera mirrors its image"
@@ -99,7 +99,7 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is to be proven: the parts of one side, their boxes, and the fitted map from seen mm to pixels."""
+    """The import to verify: the parts of one side, their boxes, and the fitted map from seen mm to pixels."""
 
     parts: Sequence[Part]
     packages: Packages
@@ -116,7 +116,7 @@ class Case:
 
 
 def prove(case: Case, golden: Image | None) -> tuple[str, tuple[str, ...]]:
-    """Look for what speaks against an import.
+    """Look for evidence against an import.
 
     Args:
         case: what was imported.
@@ -126,8 +126,8 @@ def prove(case: Case, golden: Image | None) -> tuple[str, tuple[str, ...]]:
         How it was proven, for the user, and warnings.
 
     Raises:
-        RecipeError: a known point lies elsewhere, the golden image supports another hypothesis, or nothing tells the
-            board from its mirror image.
+        RecipeError: a known point lies elsewhere, the golden image supports another hypothesis, or nothing
+            distinguishes the board from its mirror image.
     """
     given = case.given()
     mirrored = _mirrored(case)
@@ -146,11 +146,11 @@ def prove(case: Case, golden: Image | None) -> tuple[str, tuple[str, ...]]:
             )
         by_golden = mirrored is not None and evidence.beats(Evidence.of(mirrored, golden))
     if mirrored is None:
-        return "three or more fiducials, or an origin, tell the board from its mirror image", warnings
+        return "three or more fiducials, or an origin, distinguish the board from its mirror image", warnings
     if by_points:
-        return f"{by_points} tells the board from its mirror image", warnings
+        return f"{by_points} distinguishes the board from its mirror image", warnings
     if by_golden:
-        return "golden.png tells the board from its mirror image", warnings
+        return "golden.png distinguishes the board from its mirror image", warnings
     return _by_turn(case, mirrored), warnings
 
 
@@ -158,14 +158,14 @@ def _against(other: Hypothesis, found: Evidence, given: Evidence) -> str:
     boxes = len(given.shown)
     if given.empty > found.empty:
         return (
-            f"golden.png speaks against this import: {given.empty} of {boxes} boxes show nothing in it, but only "
+            f"golden.png contradicts this import: {given.empty} of {boxes} boxes show nothing in it, but only "
             f"{found.empty} if {other.name}"
         )
-    return f"golden.png speaks against this import: more of its {boxes} boxes lie on a joint if {other.name}"
+    return f"golden.png contradicts this import: more of its {boxes} boxes lie on a joint if {other.name}"
 
 
 def _by_turn(case: Case, mirrored: Hypothesis) -> str:
-    """Tell the board from its mirror image by how it would lie; raises ``RecipeError`` where that does not tell."""
+    """Tell the board from its mirror image by its orientation; raises ``RecipeError`` if that is not conclusive."""
     _, turn = scale_and_turn(case.matrix)
     other_matrix = mirrored_fit(case.places, case.view)
     other_turn = 0.0 if other_matrix is None else scale_and_turn(other_matrix)[1]
@@ -178,18 +178,18 @@ def _by_turn(case: Case, mirrored: Hypothesis) -> str:
     ask = "give a third fiducial, or the pixel of any part as a further point; " + MIRROR_HINT
     if other_upright and inside and not upright:
         raise RecipeError(
-            f"the fiducials fit a mirror image as well: as given, the board lies turned by {turn:.1f}°; mirrored, it "
+            f"the fiducials also fit a mirror image: as given, the board lies turned by {turn:.1f}°; mirrored, it "
             "would lie upright",
             hint=ask,
         )
     raise RecipeError(
-        f"the fiducials fit a mirror image as well, and nothing tells it from the board (turned by {turn:.1f}°)",
+        f"the fiducials also fit a mirror image, and nothing distinguishes it from the board (turned by {turn:.1f}°)",
         hint=ask,
     )
 
 
 def _check_points(case: Case) -> str:
-    """Compare further known points with the import; returns their names, empty without any that tells."""
+    """Compare further known points with the import; returns the names of the conclusive ones, if any."""
     points = case.view.points
     places, problems = places_of(points, case.all_parts, case.view.side)
     missing = [point.refdes or f"{point.mm}" for point in points if point.px is None]

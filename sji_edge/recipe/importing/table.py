@@ -125,7 +125,7 @@ def _field_of(cell: str) -> tuple[str, str]:
 def _missing(header: _Header | None) -> str:
     if header is None:
         wanted = ", ".join("/".join(names) for names in COLUMNS.values())
-        return f"none of the first {MAX_PREAMBLE} lines names columns; one each is needed of {wanted}"
+        return f"none of the first {MAX_PREAMBLE} lines names columns; it needs one each of {wanted}"
     wanted = "; ".join(f"{field} ({'/'.join(COLUMNS[field])})" for field in header.missing)
     return f"line {header.line} names {', '.join(header.fields)} but has no column for {wanted}"
 
@@ -172,7 +172,7 @@ def _numeric(rows: list[tuple[int, list[str]]], header: _Header) -> int:
 
 
 def _with_value(cells: list[str], header: _Header) -> list[str]:
-    """Put the empty cell back that KiCad writes as blanks where a part has no value."""
+    """Restore the empty cell that KiCad writes as blanks if a part has no value."""
     short = len(cells) == len(header.cells) - 1 and len(header.cells) > 1
     return [cells[0], "", *cells[1:]] if short else cells
 

@@ -89,7 +89,7 @@ class History:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise UsageError(
-                f"no records in {path}", hint="make some with sji-edge infer, or name --database"
+                f"no records in {path}", hint="record some with sji-edge infer, or name another database"
             )
         self._path = path
         self._records = open_read_only(path)

@@ -1,7 +1,7 @@
-"""Opening a database of records so that reading changes nothing, neither in it nor beside it.
+"""Opens a database of records so that reading changes nothing, neither in it nor beside it.
 
 SQLite's read-only mode alone is not enough: for a database in WAL mode it creates ``-wal`` and ``-shm`` files, which
-stay behind, belong to whoever reads, and stop a line that another user runs.
+stay behind, belong to the reader, and stop a line that another user runs.
 """
 
 import os
@@ -66,7 +66,7 @@ def open_read_only(path: Path) -> ReadOnly:
             return ReadOnly(_connect(path, "mode=ro"), path)
         return _copied(path)
     except PermissionError as error:
-        raise UsageError(f"{path} may not be read by this user", hint="ask for read access to it") from error
+        raise UsageError(f"{path} cannot be read by this user", hint="get read access to it") from error
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f"cannot open {path}: {error}") from error
 

@@ -21,7 +21,7 @@ Rows = Iterator[tuple[Any, ...]]
 
 
 def export_joints(rows: Rows, path: Path) -> int:
-    """Write joints to a new file, whole or not at all; returns how many.
+    """Write joints to a new file, completely or not at all; returns their number.
 
     Args:
         rows: of ``History.joints``.
@@ -51,7 +51,7 @@ def export_joints(rows: Rows, path: Path) -> int:
 
 
 def _exists(path: Path) -> OutputError:
-    return OutputError(f"{path} exists already, and nothing is overwritten", hint="choose another name")
+    return OutputError(f"{path} already exists and is never overwritten", hint="choose another name")
 
 
 def publish(table: Path, path: Path) -> None:

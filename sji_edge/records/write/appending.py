@@ -1,4 +1,4 @@
-"""A file that is only appended to, in whole pieces."""
+"""An append-only file that receives whole pieces."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ from sji_edge.records.write.identity import FileIdentity
 
 
 class AppendedFile:
-    """Appends each piece whole or not at all, without buffering it in this process.
+    """Appends each piece completely or not at all, without buffering it in this process.
 
     Args:
         path: the file to create.
 
     Raises:
-        OutputError: it exists already, or cannot be created.
+        OutputError: it already exists, or cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,10 +23,10 @@ class AppendedFile:
             self._file = path.open("xb", buffering=0)
             self._identity = FileIdentity(path)
         except FileExistsError as error:
-            raise OutputError(f"{path} exists already, and nothing is overwritten") from error
+            raise OutputError(f"{path} already exists and is never overwritten") from error
         except OSError as error:
             raise OutputError(
-                f"cannot create {path}: {error.strerror}", hint="choose another --output"
+                f"cannot create {path}: {error.strerror}", hint="choose another output folder"
             ) from error
 
     @property

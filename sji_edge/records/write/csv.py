@@ -41,7 +41,7 @@ class CsvSink:
         path: the file to create.
 
     Raises:
-        OutputError: it exists already, or cannot be written.
+        OutputError: it already exists, or cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether a file that a run writes is still the file that its name leads to."""
+"""Checks that a file that a run writes is still the file under its name."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from sji_edge.core.errors import OutputError
 
 
 class FileIdentity:
-    """Remembers which file a name led to. What is written into a file that was moved or deleted is soon lost.
+    """Remembers which file a name led to. Data written to a file that was moved or deleted is soon lost.
 
     Args:
         path: the file, which exists.

@@ -21,7 +21,7 @@ class JsonlSink:
         rotate_bytes: size from which the next board goes into a new file; 0 for never.
 
     Raises:
-        OutputError: it exists already, or cannot be created.
+        OutputError: it already exists, or cannot be created.
     """
 
     def __init__(self, path: str | Path, rotate_bytes: int = 0) -> None:

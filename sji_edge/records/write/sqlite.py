@@ -1,4 +1,4 @@
-"""Writes records to SQLite: a board with all its joints, or nothing of it."""
+"""Writes records to SQLite: each board with all its joints, or not at all."""
 
 import json
 import sqlite3
@@ -74,7 +74,7 @@ class SqliteSink:
     A database of an older schema is migrated in one transaction. WAL mode lets others read during a run.
     After a crash of the process every committed board is safe, whatever ``synchronous`` is. After a power cut
     NORMAL may lose the last commits, though never half a board; FULL, used here, syncs the log at each commit, so
-    that every board that was reported survives, provided that the drive does not lie about its cache.
+    that every board that was reported survives, provided that the drive really writes what it confirms.
 
     Args:
         path: the database; created if it does not exist.
@@ -125,7 +125,7 @@ class SqliteSink:
                 found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"
                 raise OutputError(
                     f"{self._path} holds {found}; this version writes schema {SCHEMA_VERSION} of sji-edge",
-                    hint="choose another --output",
+                    hint="choose another output folder",
                 )
             for later in range(version + 1, SCHEMA_VERSION + 1):
                 for statement in MIGRATIONS[later]:
@@ -139,7 +139,7 @@ class SqliteSink:
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it.
 
-        Also raises it where the database or its log was moved, deleted or damaged: the board may then be lost.
+        Also raises it if the database or its log was moved, deleted or damaged: the board may then be lost.
         """
         record = fit(record)
         try:
@@ -234,11 +234,11 @@ class SqliteSink:
     def _refusal(self, what: str, error: sqlite3.Error) -> OutputError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return OutputError(f"cannot record {what}: {error}", hint="choose another --output")
+            return OutputError(f"cannot record {what}: {error}", hint="choose another output folder")
         return OutputError(
             f"cannot record {what}: another process kept the database locked for {self._waits_s:g} s",
             hint=f"end the process that writes to it (fuser {self._path} shows which) and run this again, or choose "
-            "another --output; sji-edge inspections only reads, and locks nobody out",
+            "another output folder; sji-edge inspections only reads and never locks the database",
         )
 
     def _roll_back(self) -> None:

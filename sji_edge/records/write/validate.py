@@ -10,7 +10,7 @@ from sji_edge.core.verdict import Verdict
 
 
 def fit(record: BoardRecord) -> BoardRecord:
-    """Return a record that may be stored: as it is, or with its text escaped.
+    """Return a record that may be stored: unchanged, or with its text escaped.
 
     A file name may hold bytes that are not text, line breaks or terminal commands. They are escaped, so that an odd
     name neither stops the line nor forges a line of a log.

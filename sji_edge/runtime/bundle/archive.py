@@ -54,7 +54,7 @@ def pack(folder: Path, archive: Path, *, require_signature: Path | None = None) 
     """
     writer = FORMATS[_suffix(archive)][1]
     if archive.exists():
-        raise OutputError(f"{archive} exists already and is never overwritten", hint="choose another name")
+        raise OutputError(f"{archive} already exists and is never overwritten", hint="choose another name")
     bundle = verify_bundle(folder, require_released=False, require_signature=require_signature)
     files = [folder / MANIFEST, *(folder / name for name in sorted(bundle.manifest.files))]
     if (folder / SIGNATURE).exists():

@@ -1,4 +1,4 @@
-"""The engine bundle: written whole, verified before anything in it is used, and free of code."""
+"""The engine bundle: written completely or not at all, verified before use, and free of code."""
 
 import shutil
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ class Bundle:
     def content(self, name: str) -> bytes:
         """Read a listed file once and return the bytes that were checked against the manifest.
 
-        Whoever loads these bytes, and not the file, loads what was verified.
+        Load these bytes, not the file: only they were verified.
 
         Args:
             name: a key of ``manifest.files``.

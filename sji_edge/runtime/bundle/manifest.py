@@ -84,7 +84,7 @@ class BlankKind(FrozenModel):
 
 
 class BlankCrops(FrozenModel):
-    """What an engine says of crops without a joint, by kind: empty, flat, half covered."""
+    """How an engine judges crops without a joint, by kind: empty, flat, half covered."""
 
     kinds: dict[str, BlankKind]
 
@@ -99,7 +99,7 @@ class BlankCrops(FrozenModel):
 
 
 class BundleFacts(FrozenModel):
-    """What the build knows of an engine; the manifest adds the files.
+    """What the build knows about an engine; the manifest adds the files.
 
     ``thresholds`` are the deployed ones, chosen on the engine's own scores; ``reference_thresholds`` are those of
     the reference model. ``environment`` comes from the backend, ``build`` from its ``build``. ``blank_crops`` is

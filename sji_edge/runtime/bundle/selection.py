@@ -24,7 +24,7 @@ def choose_engine(parent: Path) -> Choice:
     """Choose among the released bundles of a folder.
 
     TensorRT engines that can run on this machine are preferred; among engines of one kind, the newest is taken. An
-    engine that cannot run here is passed over, and ``why`` says so.
+    engine that cannot run here is skipped, and ``why`` says so.
 
     Args:
         parent: folder of all engines.
@@ -63,7 +63,7 @@ def choose_engine(parent: Path) -> Choice:
 
 
 def _kinds(released: list[tuple[Path, Manifest]], reasons: dict[Path, str]) -> list[bool]:
-    """Return for each engine passed over, best first, whether it is of a preferred kind."""
+    """Return for each skipped engine, best first, whether it is of a preferred kind."""
     ordered = sorted(released, key=lambda item: _rank(item[1]), reverse=True)
     return [manifest.backend in FASTEST_FIRST for folder, manifest in ordered if reasons[folder]]
 

@@ -41,7 +41,7 @@ def make_keys(private: Path, passphrase: bytes | None = None) -> tuple[Path, str
     public = private.with_name(f"{private.name.removesuffix('.pem')}.pub.pem")
     for path in (private, public):
         if path.exists():
-            raise OutputError(f"{path} exists already, and keys are never overwritten")
+            raise OutputError(f"{path} already exists; keys are never overwritten")
     key = Ed25519PrivateKey.generate()
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
@@ -100,7 +100,7 @@ def check_signature(folder: Path, manifest: bytes, public: Path) -> None:
     path = plain_file(folder, SIGNATURE)
     if not path.exists():
         raise BundleError(
-            f"{folder} is not signed, and a signature is required",
+            f"{folder} is not signed, but a signature is required",
             hint="sign it with sji-edge engine sign ENGINE --key KEY",
         )
     signature = read_bounded(path, SIGNATURE_BYTES, error=BundleError)
@@ -140,7 +140,7 @@ def _parsed(path: Path, load: Any) -> Any:
     data = read_bounded(path, MAX_KEY_BYTES, error=UsageError)
     try:
         return load(data)
-    except TypeError as error:  # an encrypted key without a passphrase, or the other way round
+    except TypeError as error:  # either the key is encrypted and no passphrase was given, or the reverse
         raise UsageError(
             f"{path}: {one_line(error)}",
             hint="give the passphrase if the key is encrypted, and none if it is not",

@@ -1,4 +1,4 @@
-"""Verifies a bundle's folder against its manifest: no file missing, none extra, each as it was written."""
+"""Verifies a bundle's folder against its manifest: no file is missing, extra or changed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +37,11 @@ def none_released(parent: Path, waiting: Sequence[Path]) -> UsageError:
     """
     if not waiting:
         return UsageError(f"no released engine in {parent}", hint="build one with sji-edge build-engine")
-    wait = "1 waits for its device" if len(waiting) == 1 else f"{len(waiting)} wait for their devices"
+    wait = (
+        "1 is waiting for its device"
+        if len(waiting) == 1
+        else f"{len(waiting)} are waiting for their devices"
+    )
     return UsageError(
         f"no released engine in {parent}; {wait}: {_listed([folder.name for folder in waiting])}",
         hint=proof_on_device(waiting[0]),
@@ -45,7 +49,7 @@ def none_released(parent: Path, waiting: Sequence[Path]) -> UsageError:
 
 
 def check_is_bundle(folder: Path) -> None:
-    """Raise ``BundleError`` when a folder is not a bundle, with a hint that fits what it is instead."""
+    """Raise ``BundleError`` when a folder is not a bundle, with a hint that fits what it really is."""
     if (folder / MANIFEST).exists():
         return
     if (folder / run_files.CARD).is_file():
@@ -90,12 +94,12 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def verified_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
-    """Read a bundle's file once, and return what it holds when that is what the manifest says.
+    """Read a bundle's file once, and return its content if it matches the manifest.
 
     Args:
         folder: the bundle.
         name: the file.
-        entry: what the manifest says of it.
+        entry: its entry in the manifest.
 
     Raises:
         BundleError: the file is altered, not plain, or cannot be read.

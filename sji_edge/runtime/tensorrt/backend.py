@@ -2,7 +2,7 @@
 
 The precision is in the graph (Q/DQ for INT8, an FP16 graph for FP16), and networks are strongly typed, so TensorRT
 chooses kernels but never precisions. TensorRT for RTX can build ahead of time for cards that are not in this machine;
-such an engine cannot run here, and its parity waits for the device.
+such an engine cannot run here, and its parity check is waiting for the device.
 """
 
 import json

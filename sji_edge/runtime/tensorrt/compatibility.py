@@ -61,9 +61,9 @@ def plan_incompatibility(
     here = device.compute_capability
     if "hardware" in compatible:
         older = _numbers(here) < AMPERE
-        return f"it needs compute capability 8.0 or later, and {device.name} has {here}" if older else ""
+        return f"it needs compute capability 8.0 or later, but {device.name} has {here}" if older else ""
     if here not in built_for.split():
-        return f"it was built for compute capability {built_for}, and {device.name} has {here}"
+        return f"it was built for compute capability {built_for}, but {device.name} has {here}"
     built_on = recorded.get("gpu", NONE)
     if built_on not in (NONE, device.name):
         return f"it was built on {built_on}, and this is {device.name}"

@@ -113,7 +113,7 @@ class Executions:
         if strategies is None:
             return self._plan.create_execution_context(mine)
         # TensorRT for RTX compiles kernels for a shape when it first sees it, by default while the first batches run.
-        # A CUDA graph recorded meanwhile would keep the slower kernels for ever.
+        # A CUDA graph recorded meanwhile would keep the slower kernels forever.
         config = self._plan.create_runtime_config()
         config.set_execution_context_allocation_strategy(mine)
         config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER

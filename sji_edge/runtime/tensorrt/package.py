@@ -36,7 +36,7 @@ class Package:
         except (ImportError, OSError) as error:
             raise EnvironmentMismatchError(
                 f"{self.title} is installed, but does not load: {one_line(error)}",
-                hint="install its libraries, which are in a package of their own; see docs/how-to/tensorrt.md",
+                hint="install its libraries, which are in a separate package; see docs/how-to/tensorrt.md",
             ) from error
         if not self.ahead_of_time and version_of(trt)[:2] < OLDEST:
             raise EnvironmentMismatchError(f"{self.title} must be 8.6 or later (found {trt.__version__})")

@@ -1,4 +1,4 @@
-"""Opening OpenCV captures without its messages on the terminal."""
+"""Opens OpenCV captures without its messages on the terminal."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from sji_edge.streams.ffmpeg_log import FFMPEG_LOG
 MOTION_JPEG = frozenset(
     cv2.VideoWriter.fourcc(*name) for name in ("MJPG", "mjpg", "JPEG", "jpeg", "mjpa", "AVRn", "dmb1")
 )
-"""Codes of videos whose every frame is a JPEG file."""
+"""Codes of videos in which every frame is a JPEG file."""
 
 
 def open_capture(
@@ -25,8 +25,8 @@ def open_capture(
 ) -> cv2.VideoCapture | None:
     """Open a file, a URL, a device path or a device index; None when OpenCV cannot.
 
-    OpenCV's and FFmpeg's own messages are held back: the caller says in one line what is wrong, and FFmpeg's name
-    the URL with its password. FFmpeg decodes in one thread, so that its complaints belong to known frames.
+    OpenCV's and FFmpeg's own messages are suppressed: the caller reports the fault in one line, and FFmpeg's would show
+    the URL with its password. FFmpeg decodes in one thread, so that each complaint belongs to a known frame.
 
     Args:
         target: what to open.
@@ -34,7 +34,7 @@ def open_capture(
         settings: properties that must hold from the start, such as timeouts.
 
     Raises:
-        EnvironmentMismatchError: this OpenCV's FFmpeg cannot tell of damaged frames.
+        EnvironmentMismatchError: this OpenCV's FFmpeg cannot report damaged frames.
     """
     ffmpeg = backend == cv2.CAP_FFMPEG
     if ffmpeg:
@@ -49,7 +49,7 @@ def open_capture(
     if ffmpeg and not FFMPEG_LOG.install():
         capture.release()
         raise EnvironmentMismatchError(
-            "this OpenCV build does not show its FFmpeg library, so that damaged frames would not be noticed",
+            "this OpenCV build hides its FFmpeg library, so damaged frames could not be detected",
             hint="install the opencv-python package from PyPI",
         )
     return capture
@@ -59,7 +59,7 @@ def read_capture(capture: cv2.VideoCapture) -> NDArray[np.generic] | None:
     """Read the next frame; None at the end, or when the device does not answer in time.
 
     Raises:
-        SourceError: OpenCV failed, for example for want of memory.
+        SourceError: OpenCV failed, for example because memory ran out.
     """
     try:
         with quiet_opencv():

@@ -1,4 +1,4 @@
-"""Opening an HTTP stream: one deadline for all of it, no redirect, and none of the camera's own words in an error."""
+"""Opens an HTTP stream: one deadline for everything, no redirect, and none of the camera's words in an error."""
 
 import functools
 import http
@@ -18,7 +18,7 @@ from sji_edge.core.errors import SourceError
 
 @dataclass(frozen=True)
 class OpenAnswer:
-    """An answer whose body was not read yet, and the socket that it comes through."""
+    """A response whose body is still unread, and its socket."""
 
     body: http.client.HTTPResponse
     socket: socket.socket
@@ -38,7 +38,7 @@ def cut(connection: socket.socket) -> None:
 
 
 class _Connections:
-    """The sockets of one opening; authentication may need several. All are cut when the time is over."""
+    """The sockets of one attempt to open; authentication may need several. All are cut when the time is over."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ def open_url(url: str, label: str, timeout_s: float) -> OpenAnswer:
 
 
 def _within(timeout_s: float, call: Callable[[], Any], connections: _Connections) -> Any:
-    """Return what ``call`` returns or raises, or None after ``timeout_s``; what comes later is closed."""
+    """Return or raise what ``call`` does, or return None after ``timeout_s``; a later result is closed."""
     lock = threading.Lock()
     results: list[Any] = []
     given_up = threading.Event()
@@ -158,7 +158,7 @@ def _with_credentials(url: str) -> tuple[str, list[urllib.request.BaseHandler]]:
 
 
 class _Digest(urllib.request.HTTPDigestAuthHandler):
-    """Closes the connection of the refusal before it asks again."""
+    """Closes the refused connection before it asks again."""
 
     def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
         fp.close()
@@ -166,7 +166,7 @@ class _Digest(urllib.request.HTTPDigestAuthHandler):
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):
-    """Closes the connection of the refusal before it asks again."""
+    """Closes the refused connection before it asks again."""
 
     def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
         fp.close()

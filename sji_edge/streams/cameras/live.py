@@ -1,4 +1,4 @@
-"""Frames from a device, grabbed in a thread of their own, so that a hung driver blocks nobody."""
+"""Yields frames from a device; a separate thread grabs them, so that a hung driver blocks nobody."""
 
 import dataclasses
 import queue
@@ -18,7 +18,7 @@ from sji_edge.streams.cameras.capture import frame_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grabbed:
-    """What a device delivered: an image, or why there is none; and how many frames it lost before."""
+    """The result of a grab: an image or the reason why there is none, and how many frames were lost before it."""
 
     image: NDArray[np.generic] | None
     error: str = ""
@@ -53,7 +53,7 @@ class Stoppable(Protocol):
 
 
 Answer = tuple[Grabbed | None, int] | Exception | None
-"""What was grabbed and when; the error; or None after a close."""
+"""A grabbed frame and its time; the error; or None after a close."""
 
 RELEASE_S = 0.5
 """How long a close waits for the driver, so that the device can be opened again right after."""
@@ -65,7 +65,7 @@ class LiveSource:
     Args:
         grabber: the open device; it belongs to this source from now on.
         label: names the frames and the source in errors; holds no secret.
-        clock: stamps each frame as the device gives it.
+        clock: stamps each frame when the device delivers it.
         colour: False brings colour to grey.
         timeout_s: a device that gives no frame for this long is lost; None waits, as for a trigger.
         free_running: whether the device takes frames at its own pace.
@@ -111,7 +111,7 @@ class LiveSource:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames; raises ``SourceError`` when the device stops giving any."""
+        """Yield frames; raises ``SourceError`` when the device stops delivering them."""
         index = 0
         while not self._closed.is_set():
             self._asked.put(True)
@@ -119,7 +119,7 @@ class LiveSource:
                 answer = self._answers.get(timeout=self._timeout_s)
             except queue.Empty:
                 raise SourceError(
-                    f"{self._label} gave no frame for {self._timeout_s:g} s, after {index} frames",
+                    f"{self._label} delivered no frame for {self._timeout_s:g} s, after {index} frames",
                     hint="check its cable and its power",
                 ) from None
             if isinstance(answer, Exception):

@@ -66,7 +66,7 @@ class CameraSource:
                     hint="leave the option out, or choose a value that `v4l2-ctl --list-formats-ext` lists",
                 )
             if int(capture.get(cv2.CAP_PROP_FOURCC)) in MOTION_JPEG:
-                # Its images as they came over the cable: OpenCV would repair damaged ones.
+                # Takes the images as they came over the cable: OpenCV would repair damaged ones.
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             return LiveSource(
                 CaptureGrabber(capture, label), label, clock, colour, timeout_s=settings.timeout
@@ -124,7 +124,7 @@ def _open(index: int) -> cv2.VideoCapture:
     if capture is None:
         raise SourceError(
             f"camera {index} cannot be opened",
-            hint="check that no other program uses it, and that you may read it",
+            hint="check that no other program uses it, and that you have permission to read it",
         )
     # Drivers that support it then never deliver a frame older than one frame.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)

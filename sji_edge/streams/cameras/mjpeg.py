@@ -1,6 +1,6 @@
 """Motion JPEG over HTTP: each part of ``multipart/x-mixed-replace`` is one image, read completely or not at all.
 
-A general decoder fills the missing rest of a cut image with grey and calls it a frame.
+A general decoder would fill the missing rest of a cut image with grey and deliver it as a frame.
 """
 
 import http.client
@@ -40,8 +40,8 @@ class PartGrabber:
     Args:
         answer: the open answer; closed with this object.
         label: names the source in errors.
-        boundary: what stands between the parts, without its dashes.
-        timeout_s: the longest that a whole part may take, however its bytes arrive.
+        boundary: the separator of the parts, without its dashes.
+        timeout_s: maximum time for a whole part, however its bytes arrive.
     """
 
     def __init__(self, answer: OpenAnswer, label: str, boundary: bytes, timeout_s: float) -> None:
@@ -75,7 +75,7 @@ class PartGrabber:
             return Grabbed(None, error.message)
 
     def _more(self) -> bool:
-        """Add what arrives next to the buffer; False at the end of the connection."""
+        """Add the next bytes to the buffer; False at the end of the connection."""
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -90,7 +90,7 @@ class PartGrabber:
         return data
 
     def _headers(self) -> int | None:
-        """Read up to a part's first byte; returns its length where the part gives it."""
+        """Read up to a part's first byte; returns its length if the part states it."""
         while not (line := self._line()).startswith(self._boundary):
             pass
         if line.strip() == self._boundary + b"--":
@@ -121,7 +121,7 @@ class PartGrabber:
         return self._take(length)
 
     def _body_to_end(self) -> bytes:
-        """Read up to the image's end marker, where the part does not give its length."""
+        """Read up to the image's end marker, for a part that does not state its length."""
         search = _EndSearch()
         while (end := search.end_in(self._buffer)) < 0:
             if len(self._buffer) > MAX_PART_BYTES:

@@ -40,7 +40,7 @@ class NetworkSource:
 
         ``timeout`` and ``reconnect`` are removed from the URL's query; the rest of it is sent to the camera.
         A stream of JPEG images over HTTP is read part by part, so that a damaged part is noticed. Everything else
-        is decoded by FFmpeg, which fills lost parts of a picture from the picture before: such frames are refused.
+        is decoded by FFmpeg, which fills lost parts of a picture from the previous one: such frames are refused.
 
         Raises:
             SourceError: no answer within the timeout, access was refused, or it is not a stream.
@@ -60,7 +60,7 @@ class NetworkSource:
 
 
 def take_options(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """Remove our options from a URL's query; the rest stays as it is, character by character."""
+    """Remove our options from a URL's query; the rest stays unchanged, character by character."""
     head, mark, query = url.partition("?")
     kept, own = [], {}
     for part in query.split("&") if mark else []:

@@ -1,4 +1,4 @@
-"""A source that reconnects: while it is away its frames say so, up to a limit."""
+"""Reconnects a lost source: until a time limit, its frames report that it is away."""
 
 import dataclasses
 import threading
@@ -18,8 +18,8 @@ class ReconnectingSource:
 
     A source that cannot be opened the first time is an error. When it is lost later, one frame with ``away`` is
     yielded at once and one after each failed attempt: every loss is recorded, and a long one does not flood the
-    records. Frame numbers continue across losses. The time away ends with the next frame, so that a device which
-    opens and gives nothing stays away.
+    records. Frame numbers continue across losses. The time away ends with the next frame, so a device that opens but
+    delivers nothing stays away.
 
     Args:
         reopen: opens the source or raises ``SourceError``; first called by this constructor.

@@ -21,7 +21,7 @@ from sji_edge.core.text import readable
 from sji_edge.streams.files.listing import in_natural_order, is_frame_file, left_out_of_folder, matches
 
 READERS = 2
-"""Images that are decoded ahead, one thread each; that many decoded images are held in memory."""
+"""Number of images that are decoded ahead, one thread each, and held in memory."""
 
 BitDepth = Annotated[int, Field(ge=8, le=16)] | None
 """Bits of a 16-bit sample that the camera uses; None when nobody declared it."""
@@ -45,7 +45,7 @@ class FolderSource:
 
     Args:
         paths: the images, in order.
-        clock: stamps each frame when it is asked for: reading ahead is no latency.
+        clock: stamps each frame when it is requested, so that reading ahead does not count as latency.
         colour: False brings colour to grey.
         root: frames are named by their path from here; by their file name without it.
         bit_depth: bits of a 16-bit sample that the camera uses; None when nobody declared it.
@@ -83,7 +83,7 @@ class FolderSource:
     ) -> Self:
         """List a folder's images or those that match a pattern, or take a single one; ``skip`` is left out.
 
-        Names are ordered as people count: ``board2`` before ``board10``.
+        Names are in natural order: ``board2`` before ``board10``.
 
         Raises:
             SourceError: no such folder, or no image in it.

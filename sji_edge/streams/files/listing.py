@@ -1,4 +1,4 @@
-"""Which files of a folder or a pattern are frames, and what else lies there."""
+"""Lists the files of a folder or a pattern that are frames, and what else lies there."""
 
 import glob
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ NO_IMAGES = frozenset(
         ".db", ".db-wal", ".db-shm", ".html", ".pdf", ".zip", ".py", ".sh", ".ini",
     )
 )  # fmt: skip
-"""Suffixes of files that nobody takes for a frame; not worth a word."""
+"""Suffixes of files that nobody would mistake for a frame; they are not reported."""
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
@@ -24,7 +24,7 @@ def is_frame_file(path: Path) -> bool:
 
 
 def in_natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sort paths as people count: ``board2`` before ``board10``."""
+    """Sort paths in natural order: ``board2`` before ``board10``."""
     return sorted(paths, key=lambda path: natural_key(path.as_posix()))
 
 
@@ -35,7 +35,7 @@ def left_out_of_folder(root: Path, entries: Iterable[Path]) -> tuple[LeftOut, ..
 
 
 def _kind(path: Path) -> str:
-    """Say what a path is that is not read as a frame; empty where that is plain."""
+    """Name the kind of a path that is not read as a frame; empty if that is obvious."""
     suffix = path.suffix.lower()
     if is_frame_file(path) or path.name.lower() in SYSTEM_FILES:
         return ""

@@ -23,9 +23,9 @@ HEAD_BYTES = 1024
 
 
 class VideoSource:
-    """Decodes a video file. A file that gives fewer frames than it announces is a lost source.
+    """Decodes a video file. A file that holds fewer frames than it announces counts as a lost source.
 
-    Motion JPEG is taken from its container and decoded as every other JPEG file is. For the other codecs a frame
+    Motion JPEG is taken from its container and decoded like any other JPEG file. For the other codecs a frame
     that the decoder complained about is given without pixels, and so are the frames that build on it.
     """
 
@@ -82,7 +82,7 @@ class VideoSource:
         if width * height > MAX_PIXELS:
             capture.release()
             raise SourceError(
-                f"{path} has frames of {width:g}x{height:g}; at most {MAX_PIXELS / 1e6:g} million pixels are decoded"
+                f"{path} has frames of {width:g}x{height:g}; the limit is {MAX_PIXELS / 1e6:g} million pixels"
             )
         return cls(path, capture, clock, colour, head.startswith(MATROSKA))
 
@@ -95,12 +95,12 @@ class VideoSource:
             index += 1
         if not self._closed and index < max(announced, 1):
             raise SourceError(
-                f"{self._path} gave {index} frames of the {max(announced, 1)} that it announces",
+                f"{self._path} yielded {index} frames of the {max(announced, 1)} that it announces",
                 hint="the file is truncated or damaged; copy it again",
             )
 
     def _read(self, index: int) -> Frame | None:
-        # A capture that is released while it decodes takes the process down.
+        # Releasing a capture while it decodes crashes the process.
         with self._lock:
             image = None if self._closed else read_capture(self._capture)
             trusted = image is not None and (self._raw or self._trust.in_next_frame(self._capture))

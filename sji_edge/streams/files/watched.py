@@ -26,8 +26,8 @@ SCAN_SHARE = 4
 class WatchOptions(Options):
     """When a file counts as complete, in seconds.
 
-    A file is read after ``settle`` seconds without a change. If it cannot be decoded then, it may still be being
-    written: after ``patience`` seconds it becomes a frame without pixels.
+    A file is read after ``settle`` seconds without a change. If it cannot be decoded then, it may still be incomplete:
+    after ``patience`` seconds it becomes a frame without pixels.
     """
 
     ignore_existing: bool = False

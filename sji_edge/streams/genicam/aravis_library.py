@@ -26,12 +26,12 @@ STATUS = {
     -1: "unknown",
     1: "empty",
     2: "its packets did not come in time",
-    3: "packets of it were lost",
-    4: "a packet of it has a wrong number",
-    5: "it has another size than the camera said",
+    3: "some of its packets were lost",
+    4: "one of its packets has a wrong number",
+    5: "its size differs from the size that the camera announced",
     6: "it is not complete",
     7: "the acquisition was stopped",
-    8: "it is no image",
+    8: "it is not an image",
 }
 """Why a buffer holds no complete frame, by ``ArvBufferStatus``."""
 

@@ -1,8 +1,8 @@
-"""Quantization-aware fine-tuning: train a Q/DQ graph to answer as the float model does.
+"""Quantization-aware fine-tuning: train a Q/DQ graph to answer like the float model.
 
-The float model is the teacher, and the target is its logits, not the labels: an engine must decide as the model
-that was validated, and learning from the labels would move it away from that. No labels are needed, and the
-fine-tuned engine passes the same gate, against the original model's logits.
+The float model is the teacher, and the target is its logits, not the labels: an engine must decide like the validated
+model, and learning from the labels would move it away from that. No labels are needed, and the fine-tuned engine passes
+the same gate, against the original model's logits.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ JITTER = Jitter(
     blur_px=0.3,
     noise=2.0,
 )
-"""Views close to what a line shows: the engine is not asked about others."""
+"""Views close to those of a line: the engine never judges others."""
 
 Progress = Callable[[int, int, float], None]
 
@@ -94,7 +94,7 @@ def fine_tune(
     """Train a Q/DQ graph's kernels, biases and activation steps towards a float graph's logits.
 
     Every eighth image is held out, or the last one of fewer than eight. The epoch that comes closest to the teacher
-    on them is kept; when none comes closer, the graph stays as it was.
+    on them is kept; if none comes closer, the graph stays unchanged.
 
     Args:
         graph: the Q/DQ graph.
@@ -127,7 +127,9 @@ def fine_tune(
         before = pair.rms(plain)
         after = list(_epochs(pair, loader, plain, settings, progress))
     if not np.isfinite(after).all():
-        raise GateError("fine-tuning diverged", hint="build without fine-tuning, and report this model")
+        raise GateError(
+            "fine-tuning diverged", hint="build without fine-tuning, and please report this model"
+        )
     if min(after) >= before:
         return FineTuned(graph, before, tuple(after))
     return FineTuned(pair.best_graph(), before, tuple(after))

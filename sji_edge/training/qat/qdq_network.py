@@ -41,7 +41,7 @@ class QdqNetwork(nn.Module):
     Shapes: crops uint8 ``(n, height, width, channels)`` to logits float ``(n, classes)``.
 
     Raises:
-        UsageError: the graph has an operator that fine-tuning does not know; names it.
+        UsageError: the graph has an operator that fine-tuning does not support; names it.
     """
 
     def __init__(self, graph: onnx.ModelProto, floats: onnx.ModelProto) -> None:
@@ -155,7 +155,7 @@ class QdqNetwork(nn.Module):
             return lambda values: (values[source],)
         if node.op_type not in OPERATORS:
             raise UsageError(
-                f"fine-tuning does not know the operator {node.op_type} ({node.name})",
+                f"fine-tuning does not support the operator {node.op_type} ({node.name})",
                 hint="build without fine-tuning; precision auto keeps sensitive layers in float",
             )
         operator, attributes = OPERATORS[node.op_type], _attributes(node)

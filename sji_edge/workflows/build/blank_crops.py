@@ -1,8 +1,9 @@
-"""Crops that show no joint: how many of them an engine would PASS, and whether the loop finds these.
+"""Measures how many crops without a joint an engine would PASS, and whether the loop's check finds them.
 
 A classifier trained on joints alone answers for a flat patch too, and often with PASS. The loop turns such joints into
-ERROR (``inspection.judging.hidden_joints``). What the engine does by itself, and what the loop's check misses of that,
-is measured here and written into the bundle; an engine that passes a crop which the check misses is not released.
+ERROR (``inspection.judging.hidden_joints``). This module measures how many such crops the engine passes by itself and
+how many of those the loop's check misses; the bundle records both. An engine that passes a crop which the check misses
+is not released.
 """
 
 import numpy as np

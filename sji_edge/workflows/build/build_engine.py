@@ -1,4 +1,4 @@
-"""Builds an engine from an exported model; importing this module needs nothing that building needs."""
+"""Builds an engine from an exported model; importing this module loads none of the packages for building."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,20 +33,20 @@ def build_engine(
     qat_epochs: int = 4,
     progress: Callable[[str], None] | None = None,
 ) -> "Built":
-    """Build an engine, prove that it decides as PyTorch does, and write it as a bundle.
+    """Build an engine, prove that it decides like PyTorch, and write it as a bundle.
 
     Candidates are built from INT8 to FP32 and compared with PyTorch on the golden crops. The fastest one that passes
     its parity gate is released. If none passes, the fastest is kept for inspection and not released.
 
     Args:
-        model: a run, or its ``model.onnx``; None: the run exported last.
+        model: a run, or its ``model.onnx``; None: the most recently exported run.
         runs: folder of all runs.
         engines: folder of all engines; the bundle is written there.
         calibration: calibration set for INT8; None: the newest in ``calibrations`` that fits the run.
         calibrations: folder of all calibration sets.
         precision: ``auto``, ``int8``, ``fp16``, ``bf16`` or ``fp32``.
         backend: ``openvino``, ``onnxruntime``, ``tensorrt``, ``tensorrt-rtx``, or an installed one.
-        method: how INT8 ranges are taken: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto``.
+        method: how INT8 ranges are chosen: ``minmax``, ``percentile``, ``entropy``, ``mse``, or ``auto``.
         weight_bits: bits of INT8 weights, 7 or 8; 0: what this CPU needs.
         max_batch: largest number of crops in one batch.
         name: name of the bundle; empty: model, backend and precision.
@@ -61,7 +61,7 @@ def build_engine(
 
     Raises:
         UsageError: a name or a value that is not known, or INT8 without a calibration set that fits.
-        GateError: the calibration set is unfit.
+        GateError: the calibration set is unsuitable.
         OutputError: the bundle exists, or its folder cannot be written.
         MissingExtraError: a package is not installed.
     """

@@ -78,7 +78,7 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     from sji_edge.training.qat.fine_tune import FineTuneSettings, fine_tune
 
     timer = clock or SystemClock()
-    job.step(f"{LABEL}: reading the training split, equalizing channels, taking ranges")
+    job.step(f"{LABEL}: reading the training split, equalizing channels, computing ranges")
     dataset = FolderDataset.open(
         job.settings.data, job.card.good_class, splits=["train"], bit_depth=job.bit_depth
     )

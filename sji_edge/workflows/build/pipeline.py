@@ -102,7 +102,7 @@ def _backend(settings: BuildSettings, step: Step) -> Backend:
     if settings.backend not in TENSORRT_BACKENDS:
         if settings.tensorrt not in (None, DEFAULTS):
             raise UsageError(
-                f"TensorRT options were given, and the backend is {settings.backend}",
+                f"TensorRT options were given, but the backend is {settings.backend}",
                 hint="choose the backend tensorrt or tensorrt-rtx, or leave the options out",
             )
         plain: Backend = kind()
@@ -115,7 +115,7 @@ def _backend(settings: BuildSettings, step: Step) -> Backend:
 
 
 def _climb(ladder: Ladder, bench: Workbench) -> list[EngineTrial]:
-    """Try candidates until the ladder ends; it is told of each one whether it passed well."""
+    """Try candidates until the ladder ends; the ladder learns whether each of them passed with a margin."""
     trials: list[EngineTrial] = []
     try:
         candidate = next(ladder, None)

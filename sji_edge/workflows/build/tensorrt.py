@@ -1,4 +1,4 @@
-"""What ``build-engine`` decides about TensorRT: the batch to tune for, and the cards it builds for without one."""
+"""Chooses TensorRT's batch to tune for, and the target cards on a machine without one."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ def tuned_batches(text: str, max_batch: int) -> tuple[int | None, int]:
     """Parse ``OPT,MAX``, the batch size to tune for and the largest one.
 
     Args:
-        text: two whole numbers with a comma between; empty: no batch size is preferred.
+        text: two whole numbers separated by a comma; empty: no batch size is preferred.
         max_batch: the largest batch size where ``text`` is empty.
 
     Raises:
@@ -43,7 +43,7 @@ def tuned_batches(text: str, max_batch: int) -> tuple[int | None, int]:
 
 
 def ahead_of_time(backend: str, options: TensorRtOptions | None) -> Targets | None:
-    """Return the cards that an engine is built for ahead of time, before minutes are spent on it.
+    """Return the cards that an engine is built for ahead of time; called before the build, which takes minutes.
 
     Returns:
         None where the GPU of this machine is the target, and for other backends.

@@ -84,7 +84,7 @@ def best(trials: Sequence[EngineTrial]) -> EngineTrial:
 
 @dataclass(frozen=True)
 class Workbench:
-    """What every trial of one build shares; ``step`` receives each step in words."""
+    """The inputs that all trials of one build share; ``step`` receives each step in words."""
 
     model: Path
     backend: Backend
@@ -119,7 +119,7 @@ class Workbench:
         """Gate an engine that is built already; see ``judge``."""
         pending = self._pending(candidate.precision)
         with ExitStack() as opened:
-            # An engine that cannot run here is judged by its graph on the CPU, and never released for that.
+            # An engine that cannot run here is judged by its graph on the CPU, and is not released on that evidence.
             engine = self._on_cpu(candidate.graph) if pending else self.open(engine_file, candidate.precision)
             opened.callback(engine.close)
             reference = self._on_cpu(self.model)
@@ -142,7 +142,11 @@ class Workbench:
 
     def _pending(self, precision: str) -> str:
         reason = self.backend.incompatibility(precision, self.backend.environment())
-        return f"the engine has not run yet ({reason}): its parity waits for the device" if reason else ""
+        return (
+            f"the engine has not run yet ({reason}): its parity check is waiting for the device"
+            if reason
+            else ""
+        )
 
     def _on_cpu(self, graph: Path) -> Engine:
         cpu: Backend = BACKENDS.get("onnxruntime")()

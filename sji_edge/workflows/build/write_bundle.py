@@ -49,7 +49,7 @@ class Built:
         return self.bundle.manifest.released
 
     def require_release(self) -> None:
-        """Raise ``GateError`` when the engine failed its gate; one that waits for its device did not."""
+        """Raise ``GateError`` if the engine failed its gate; an engine that waits for its device has not failed."""
         if not self.released and not self.pending:
             raise GateError(
                 f"{self.folder} is not released: {'; '.join(self.report.result.failures)}",
@@ -79,12 +79,12 @@ def release(
     A trial that would PASS crops without a joint, which the loop's check misses too, is not released either.
 
     Args:
-        bench: what the trials were made on.
+        bench: the workbench of the trials.
         trials: all trials, timed.
         kept: the one to release.
         engines: folder of all bundles.
         name: name of the bundle; empty: model, backend and precision.
-        calibration: what the manifest says of the calibration crops.
+        calibration: what the manifest says about the calibration crops.
         weight_bits: bits of INT8 weights.
         extras: other files to keep; None: ``extras_of`` the kept trial.
 

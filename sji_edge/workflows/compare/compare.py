@@ -1,4 +1,4 @@
-"""Compares engines, graphs and runs with what they were made from, and applies the parity gate."""
+"""Compares engines, graphs and runs with their origin, and applies the parity gate."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -31,7 +31,7 @@ GOLDEN_CROPS = "golden crops"
 
 
 class CompareSettings(FrozenModel):
-    """What to compare with, on which crops, and what to look at; see ``compare``."""
+    """The settings of a comparison; see ``compare``."""
 
     against: Path | None
     data: Path | None
@@ -73,7 +73,7 @@ def compare(
     progress: Callable[[str], None] | None = None,
     found: Callable[[Proof], None] | None = None,
 ) -> ParityResult:
-    """Check whether an engine decides as the trained model does, on this machine.
+    """Check whether an engine decides like the trained model, on this machine.
 
     The gate is the model card's for the coarser of the two precisions: no verdict may change to PASS, and few may
     change at all. Without ``model``, an engine is compared with PyTorch's recorded logits on the golden crops and
@@ -91,7 +91,7 @@ def compare(
         threads: CPU threads; 0 lets the backend choose.
         worst: folder for a picture of the crops that differ most.
         bisect: find the first and the worst layer at which the two graphs differ.
-        tolerance: relative RMS error from which two tensors count as different; None: by precision.
+        tolerance: relative RMS error above which two tensors count as different; None: by precision.
         json_file: file for the result as JSON; replaced if it exists.
         progress: called with a short text at each step.
         found: called with each comparison as soon as it is finished.

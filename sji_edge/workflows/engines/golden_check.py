@@ -50,7 +50,7 @@ def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> GoldenReplay:
     result = gate(comparison, bundle.parity.gate)
     if not result:
         raise GateError(
-            f"{bundle.folder} does not decide as PyTorch does on this machine: {'; '.join(result.failures)}",
+            f"{bundle.folder} does not decide like PyTorch on this machine: {'; '.join(result.failures)}",
             hint="build it here with sji-edge build-engine; sji-edge parity shows the comparison",
         )
     return GoldenReplay(comparison.joints, comparison.flips)

@@ -34,7 +34,7 @@ class Verified:
         bundle: the bundle.
         changes: what differs between this machine and the one that proved the engine.
         report: the engine compared with PyTorch on the golden crops, here.
-        failures: why the engine must not be used here; empty when nothing is wrong.
+        failures: why the engine must not be used here; empty if nothing is wrong.
     """
 
     bundle: Bundle
@@ -56,7 +56,7 @@ class Verified:
 
 
 def list_engines(engines: Path) -> list[Listed]:
-    """Verify every bundle in a folder; one that cannot be opened hides no other.
+    """Verify every bundle in a folder; one that cannot be opened does not hide the others.
 
     Raises:
         UsageError: the folder holds none.
@@ -78,7 +78,9 @@ def state_of(bundle: Bundle) -> str:
     """Say in words whether a bundle is released, and whether it can run here."""
     manifest = bundle.manifest
     if manifest.waits_for_device:
-        return "not released yet: its parity waits for the device (sji-edge engine release there)"
+        return (
+            "not released yet; its parity check is waiting for the device: run sji-edge engine release there"
+        )
     if not manifest.released:
         return "not released: it failed its parity gate"
     try:
@@ -91,7 +93,7 @@ def state_of(bundle: Bundle) -> str:
 
 
 def shown_engine(folder: Path | None, engines: Path) -> Bundle:
-    """Verify the bundle that is meant, released or not, able to run here or not."""
+    """Verify a bundle, whether or not it is released or can run here."""
     return verify_bundle(released_engine(folder, engines).folder, require_released=False)
 
 
@@ -102,7 +104,7 @@ def verify_engine(
     require_signature: Path | None = None,
     threads: int = 0,
 ) -> Verified:
-    """Verify a bundle on this machine: hashes, signature, compatibility, and its golden crops judged again.
+    """Verify a bundle on this machine: hashes, signature, compatibility, and a replay of its golden crops.
 
     Args:
         folder: the bundle; None: the newest released one that can run here.

@@ -1,4 +1,4 @@
-"""Opening the engine that is meant: chosen, verified, loaded. Nothing here can build one."""
+"""Chooses, verifies and loads an engine. Nothing here can build one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class ChosenBundle:
 
     Attributes:
         bundle: the bundle.
-        why: why it is this one, in words.
+        why: why this one was chosen, in words.
         signature_required: a required key signed it; a recipe may then only tighten its limits.
     """
 
@@ -30,7 +30,7 @@ class ChosenBundle:
     signature_required: bool = False
 
     def check_recipe(self, recipe: Recipe) -> None:
-        """Check that a recipe loosens nothing that was signed, where a signature is required.
+        """If a signature is required, check that a recipe does not loosen the signed limits.
 
         A recipe is not signed itself. It may lower a joint's limits, which sends more joints to REVIEW and FAIL, but
         not raise them above the engine's.

@@ -1,8 +1,8 @@
-"""Proves an engine on this machine and releases it here, as it is or rebuilt from its graph.
+"""Proves an engine on this machine and releases it here, unchanged or rebuilt from its graph.
 
-An engine that was built for a card that was not there waits for its device; one that was proven on another machine
-may not even load here. Either way the engine gets a bundle of its own, ``NAME-DEVICE``, with this machine's parity
-record; the bundle that it came from does not change.
+An engine that was built without its card still waits for its device; one that was proven on another machine may not
+even load here. Either way the engine gets its own bundle, ``NAME-DEVICE``, with this machine's parity record; the
+bundle that it came from does not change.
 """
 
 import re
@@ -89,7 +89,7 @@ def adopt(
         tempfile.TemporaryDirectory(prefix="sji-edge-source-") as source,
         tempfile.TemporaryDirectory(prefix="sji-edge-adopt-") as folder,
     ):
-        # Copies of what was verified: a file that is swapped in the bundle meanwhile is not used.
+        # Copies of the verified files: a file that is swapped in the bundle meanwhile is not used.
         bundle.copy_into(Path(source))
         engine_file = Path(source) / manifest.engine_file
         graph = Path(source) / GRAPH if GRAPH in manifest.files else engine_file
@@ -123,8 +123,8 @@ def _check(bundle: Bundle, backend: Backend, *, rebuild: bool) -> None:
     manifest = bundle.manifest
     if rebuild and GRAPH not in manifest.files:
         raise UsageError(
-            f"{bundle.folder} holds no graph to rebuild from: its engine is the graph",
-            hint="release it as it is, without rebuilding it",
+            f"{bundle.folder} has no separate graph to rebuild from: its engine is the graph",
+            hint="release it without rebuilding it",
         )
     recorded = {} if rebuild else manifest.environment
     if reason := backend.incompatibility(manifest.precision, recorded):

@@ -1,4 +1,4 @@
-"""Rebuilding an engine for this machine, once: what ``infer --rebuild`` does before it opens one."""
+"""Rebuilds an engine for this machine once; ``infer --rebuild`` does this before it opens the engine."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +18,10 @@ def rebuilt_here(
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ChosenBundle:
-    """Return an engine that runs here and passed its gate, rebuilt if need be.
+    """Return an engine that runs here and passed its gate, rebuilt if necessary.
 
-    If the engine is released and can run here, that is the one. Otherwise it is the bundle that an earlier call
-    made from it on this machine. Otherwise a new one is built from the graph in the bundle; it must pass the
-    gate on this machine.
+    That is the engine itself if it is released and can run here, or else the bundle that an earlier call made from it
+    on this machine. Otherwise a new one is built from the graph in the bundle; it must pass the gate on this machine.
 
     Args:
         engine: the bundle; None: the newest in ``engines`` that holds a graph to rebuild from.
@@ -36,14 +35,14 @@ def rebuilt_here(
     """
     if require_signature is not None:
         raise UsageError(
-            "a signature is required, and a rebuilt engine has none",
+            "a signature is required, but a rebuilt engine has none",
             hint="rebuild it with sji-edge engine release, then sign it with sji-edge engine sign",
         )
     source = verify_bundle(engine or _newest_with_graph(engines), require_released=False)
     manifest = source.manifest
     able = not backend_of(manifest).incompatibility(manifest.precision, manifest.environment)
     if able and manifest.released:
-        return ChosenBundle(open_bundle(source.folder), "it runs here as it is")
+        return ChosenBundle(open_bundle(source.folder), "it runs here without a rebuild")
     kept = source.folder.resolve().parent / adopted_name(source)
     if kept.exists():
         return ChosenBundle(open_bundle(kept), f"{source.folder.name}, rebuilt on this machine before")

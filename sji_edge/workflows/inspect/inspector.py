@@ -287,12 +287,12 @@ class Inspector:
         """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
 
         Raises:
-            GateError: it does not decide as PyTorch did.
+            GateError: the engine fails its gate.
         """
         return replay_golden(self._bundle, self._engine, batch=min(judge.joints, judge.max_batch))
 
     def model(self) -> Model:
-        """What a judge must know of the engine's model."""
+        """What a judge must know about the engine's model."""
         card = self._bundle.card
         return Model(card.classes, card.good_index, self._bundle.preprocess, self._bundle.engine_sha256)
 

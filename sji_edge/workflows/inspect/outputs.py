@@ -23,7 +23,7 @@ def check_quota(request: RunRequest) -> None:
     if request.quota_mb is not None and request.save_images is None and request.save_crops is None:
         raise UsageError(
             f"a picture quota of {request.quota_mb:g} MB is set, but this run keeps no pictures",
-            hint="add a folder with --save-images or --save-crops, or leave out --quota-mb",
+            hint="name a folder for images or crops, or remove the quota",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run of ``infer`` needs to know, what it reports meanwhile, and what it returns."""
+"""The request, the events and the result of a run of ``infer``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESERVE_MB = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """Everything that a run is asked for.
+    """Everything that defines a run.
 
     Attributes:
         stream: what the user wrote for the source; see ``streams.spec``.
@@ -126,12 +126,12 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         summary: counts and latencies.
         shadow: how the engine and its reference agreed; None without a shadow.
-        engine: what judged.
+        engine: the engine that judged.
         paths: where the records are.
         stopped: whether the caller's ``stop`` ended the run.
     """
@@ -144,7 +144,7 @@ class RunResult:
 
 
 class RunListener:
-    """Hears what happens during a run; every method does nothing until it is overridden.
+    """Is notified of the events of a run; every method does nothing unless it is overridden.
 
     ``board`` and ``warned`` are called from the loop, in the caller's thread: they must not wait for anything.
     """

@@ -1,4 +1,4 @@
-"""A recorded run: an inspector over a stream, its sinks and pictures, and whatever watches it."""
+"""Runs an inspection and records it: an inspector over a stream, its sinks and pictures, and its monitors."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing

@@ -71,7 +71,7 @@ def test_two_fiducials_suffice_for_an_upright_board():
 def test_a_mirrored_board_with_two_fiducials_is_found_by_its_odd_turn(change):
     parts = negative(parts_at(GRID)) if change.pop("negative", False) else parts_at(GRID)
     with pytest.raises(
-        RecipeError, match=r"fit a mirror image as well: as given, .* turned by -?90\.0°"
+        RecipeError, match=r"also fit a mirror image: as given, .* turned by -?90\.0°"
     ) as caught:
         imported(parts, **change)
     assert "third fiducial" in caught.value.hint
@@ -88,7 +88,8 @@ def test_golden_finds_the_mirror_image_where_boxes_would_show_nothing():
     places = GRID[:7]
     golden = golden_of([(x, y, 3, 2) for x, y in places])
     assert (
-        imported(parts_at(places), golden=golden).proof == "golden.png tells the board from its mirror image"
+        imported(parts_at(places), golden=golden).proof
+        == "golden.png distinguishes the board from its mirror image"
     )
     with pytest.raises(
         RecipeError, match=r"\d of 7 boxes show nothing in it, but only 0 if the board is mirrored"
@@ -104,10 +105,12 @@ def test_golden_finds_the_mirror_image_of_a_symmetric_grid_by_how_boxes_lie_on_t
 
 def test_a_board_turned_by_90_asks_for_a_third_point_and_takes_it():
     turned = [Part(p.line, p.refdes, p.package, p.y_mm, SIDE_MM - p.x_mm, 0.0, "top") for p in parts_at(GRID)]
-    with pytest.raises(RecipeError, match="the fiducials fit a mirror image as well"):
+    with pytest.raises(RecipeError, match="the fiducials also fit a mirror image"):
         imported(turned)
     x, y = pixel(*GRID[1])
-    assert imported(turned, points=(f"R1={x},{y}",)).proof == "R1 tells the board from its mirror image"
+    assert (
+        imported(turned, points=(f"R1={x},{y}",)).proof == "R1 distinguishes the board from its mirror image"
+    )
 
 
 def test_a_point_finds_the_mirror_image_and_a_wrong_pixel():
@@ -129,7 +132,7 @@ def test_pixels_in_the_wrong_order_are_found_by_golden():
     )
     view = CameraView((SIDE_MM * PX, SIDE_MM * PX), anchors)
     boxes = read_packages(PACKAGES.encode(), "p.csv")[0]
-    with pytest.raises(RecipeError, match=r"speaks against this import: .* if the board is turned by 180"):
+    with pytest.raises(RecipeError, match=r"contradicts this import: .* if the board is turned by 180"):
         import_board(Centroids(tuple(parts_at(places))), boxes, view, "pos.csv", golden=golden)
 
 

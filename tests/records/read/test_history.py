@@ -204,7 +204,7 @@ def test_both_tables_hold_every_joint(history, tmp_path, suffix):
 def test_a_table_is_never_overwritten_and_a_failure_leaves_nothing(history, tmp_path):
     path = tmp_path / "joints.csv"
     path.write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         export_joints(history.joints(Filter()), path)
     with pytest.raises(UsageError, match="neither"):
         export_joints(history.joints(Filter()), tmp_path / "joints.xlsx")
@@ -219,7 +219,7 @@ def test_a_table_that_appears_while_another_is_written_is_kept(history, tmp_path
             path.write_text("somebody else's")
             yield row
 
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         export_joints(rows(), path)
     assert path.read_text() == "somebody else's"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["joints.csv", "records"]
@@ -293,7 +293,7 @@ def test_candidates_are_two_tables_or_one_json_object(database, capsys):
 def test_wrong_words_are_usage_errors(database, tmp_path, capsys):
     assert command("boards", "--database", database, "--verdict", "WRONG") == 2
     assert command("boards", "--database", tmp_path / "gone.db") == 2
-    assert "make some with sji-edge infer" in capsys.readouterr().err
+    assert "record some with sji-edge infer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

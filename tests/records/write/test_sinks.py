@@ -86,7 +86,7 @@ def test_database_is_added_to(tmp_path):
 def test_lines_are_never_written_over(tmp_path):
     path = tmp_path / "run.jsonl"
     JsonlSink(path).close()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         JsonlSink(path)
 
 

@@ -122,10 +122,10 @@ def test_another_suffix_is_refused(name: str, made: Path, tmp_path: Path) -> Non
 
 def test_nothing_is_overwritten(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "x.zip")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         pack(made, tmp_path / "x.zip")
     unpack(tmp_path / "x.zip", tmp_path)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         unpack(tmp_path / "x.zip", tmp_path)
 
 

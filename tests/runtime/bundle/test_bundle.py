@@ -261,7 +261,7 @@ def test_nothing_is_overwritten_and_a_foreign_record_leaves_nothing_behind(
     bundle = open_bundle(made)
     facts = BundleFacts(**{name: getattr(bundle.manifest, name) for name in BundleFacts.model_fields})
     files = {"reference": bundle.reference_path, "engine": bundle.engine_path, "golden": made / "golden.npz"}
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_bundle(made, facts, parity=bundle.parity, **files)
     foreign = bundle.parity.model_copy(update={"engine_sha256": "0" * 64})
     with pytest.raises(BundleError, match="another engine"):

@@ -62,7 +62,7 @@ def test_keys_are_private_and_never_overwritten(tmp_path: Path, keys: tuple[Path
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
     assert keys[1] == tmp_path / "line.pub.pem"
     before = keys[0].read_bytes(), keys[1].read_bytes()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         make_keys(keys[0])
     assert (keys[0].read_bytes(), keys[1].read_bytes()) == before
     assert b"PRIVATE" not in keys[1].read_bytes()

@@ -74,7 +74,7 @@ def test_a_video_that_gives_fewer_frames_than_it_announces_is_lost(tmp_path):
     data = path.read_bytes()
     # The header still announces 40 frames; the index and the last frame are gone.
     path.write_bytes(data[: data.rindex(b"00dc", 0, data.rindex(b"idx1"))])
-    with pytest.raises(SourceError, match="gave 39 frames of the 40"):
+    with pytest.raises(SourceError, match="yielded 39 frames of the 40"):
         read_all(path)
 
 

@@ -182,7 +182,7 @@ def test_a_bundle_is_never_overwritten(workshop, capsys):
     before = manifest(workshop / "engines" / "e")
     assert command("build-engine", "--precision", "fp32", "--name", "e") == 7
     assert manifest(workshop / "engines" / "e") == before
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_a_run_that_was_not_exported_says_so(workshop, capsys):

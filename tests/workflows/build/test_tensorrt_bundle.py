@@ -68,7 +68,7 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
     assert bundle.parity.comparisons["pytorch-graph"]["flips"] == 0
     assert not [name for name in bundle.parity.comparisons if "engine" in name]
     assert len(bundle.parity.failures) == 1
-    assert "its parity waits for the device" in bundle.parity.failures[0]
+    assert "its parity check is waiting for the device" in bundle.parity.failures[0]
     assert [attempt.pending for attempt in manifest.tried] == [True]
     said = capsys.readouterr().out
     assert "engine release" in said
@@ -98,7 +98,7 @@ def test_nothing_uses_it_before_the_device_proved_it(run, tmp_path, capsys, monk
     monkeypatch.setenv("COLUMNS", "200")
     build(run, "--precision", "fp32", "--name", "ahead")
     engine = tmp_path / "engines" / "ahead"
-    with pytest.raises(GateError, match="waits for the device"):
+    with pytest.raises(GateError, match="waiting for the device"):
         open_bundle(engine)
     (tmp_path / "frames").mkdir()
     imwrite(str(tmp_path / "frames" / "a.png"), crops(1)[0])
@@ -127,7 +127,7 @@ def test_a_graph_that_fails_its_gate_is_not_pending_but_failed(run, tmp_path, ca
 
 def test_options_of_tensorrt_are_refused_elsewhere_and_when_they_contradict(run, capsys) -> None:
     assert command("build-engine", run, "--backend", "onnxruntime", "--compute-capability", "8.6") == 2
-    assert "TensorRT options were given, and the backend is onnxruntime" in capsys.readouterr().err
+    assert "TensorRT options were given, but the backend is onnxruntime" in capsys.readouterr().err
     assert build(run, "--compute-capability", "8.6", "--compute-capability", "8.6") == 2
     assert build(run, "--precision", "fp32", "--compute-capability", "9.0") == 2
     assert "9.0" in capsys.readouterr().err
@@ -267,9 +267,9 @@ def test_infer_rebuilds_once_and_takes_what_it_kept_ever_after(elsewhere) -> Non
     assert {"graph.onnx", "build.log"} <= set(first.manifest.files)
     again = rebuilt_here(elsewhere, elsewhere.parent)
     assert (again.bundle.folder, again.why) == (first.folder, "far, rebuilt on this machine before")
-    # Without a name the newest is asked for, and that one runs here as it is.
+    # Without a name the newest is chosen, which runs here without a rebuild.
     newest = rebuilt_here(None, elsewhere.parent)
-    assert (newest.bundle.folder.name, newest.why) == ("far-card-here", "it runs here as it is")
+    assert (newest.bundle.folder.name, newest.why) == ("far-card-here", "it runs here without a rebuild")
     assert DeviceBound.built == 1
     assert choose_engine(elsewhere.parent).folder.name == "far-card-here"
 
@@ -299,7 +299,7 @@ def test_layers_off_the_dla_and_warnings_are_said(capsys, monkeypatch) -> None:
     say_build({"not_on_dla": ["a", "b", "c", "d"], "network_layers": 20, "warnings": ["hot", "cold"]})
     said = capsys.readouterr().out
     assert "4 of 20 layers cannot run on the DLA and fall back to the GPU: a, b, c and 1 more" in said
-    assert "the builder gave 2 warnings: hot; cold (all of its output is in build.log)" in said
+    assert "the builder gave 2 warnings: hot; cold (full output in build.log)" in said
     say_build({"not_on_dla": []})
     assert capsys.readouterr().out == "note: every layer runs on the DLA\n"
     say_build({"float_layers": []})

@@ -14,7 +14,7 @@ from sji_edge.runtime.bundle.manifest import Attempt, BundleFacts
 from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend
 
-REASON = "the engine has not run yet (no card): its parity waits for the device"
+REASON = "the engine has not run yet (no card): its parity check is waiting for the device"
 
 
 class CardBound(OnnxRuntimeBackend):
@@ -74,10 +74,10 @@ def test_a_folder_of_waiting_engines_says_how_many(capsys) -> None:
     folder = waiting("first")
     found, text = said(capsys, "infer", "--stream", "frames")
     assert found == 2
-    assert "no released engine in engines; 1 waits for its device: first" in text
+    assert "no released engine in engines; 1 is waiting for its device: first" in text
     assert f"sji-edge engine release {folder}" in text
     newest = waiting("second")
-    with pytest.raises(UsageError, match="2 wait for their devices: second, first") as caught:
+    with pytest.raises(UsageError, match="2 are waiting for their devices: second, first") as caught:
         choose_engine(Path("engines"))
     assert f"sji-edge engine release {newest}" in caught.value.hint
 
@@ -91,7 +91,7 @@ def test_on_the_device_verify_leads_to_release(capsys) -> None:
 
 def test_show_says_that_it_waits_and_not_that_it_failed(capsys) -> None:
     _, text = said(capsys, "engine", "show", waiting("ahead"))
-    assert "waits for the device; on the CPU the engine's graph passed" in text
+    assert "waiting for its device; the engine's graph passed on the CPU" in text
     assert "failed" not in text
     _, text = said(capsys, "engine", "show", waiting("wrong", failures=("12 flips", REASON)))
     assert "not released: it failed its parity gate" in text
