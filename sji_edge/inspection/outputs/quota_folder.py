@@ -125,7 +125,7 @@ class PictureFolder:
         self._lines += 1
 
     def _write_list(self) -> None:
-        """Rewrite the list without deleted pictures. It is done the more rarely, the longer the list is."""
+        """Rewrite the list without deleted pictures. The longer the list, the less often this happens."""
         there = list(self._listed())
         ledger = self.folder / LIST
         write_atomic(ledger, "".join(f"{self._name(path)}\n" for path, _ in there))
