@@ -1,8 +1,8 @@
-"""Our OpenVINO engine against OpenVINO's own ``benchmark_app``: the same file, threads, batch and precision.
+"""Compares our OpenVINO engine with OpenVINO's own ``benchmark_app``: the same file, threads, batch and precision.
 
-Both run in turns, A B then B A, each for some seconds; a round's ratio compares the medians of its two halves.
+Both run in alternation, A B then B A, each for some seconds; a round's ratio compares the medians of its two halves.
 Ours counts everything that a caller waits for: the checks, the copy of the crops, the copy of the logits.
-``benchmark_app`` fills its input once and times the inference alone.
+``benchmark_app`` fills its input once and times only the inference.
 
     python benchmarks/against_benchmark_app.py engines/NAME --threads 2 --batches 1,64
 
@@ -39,7 +39,7 @@ def main() -> int:
     options = parser.parse_args()
     bundle = open_bundle(options.engine, require_released=False)
     if bundle.manifest.backend != "openvino":
-        parser.error(f"{options.engine} is for {bundle.manifest.backend}; an openvino bundle was wanted")
+        parser.error(f"{options.engine} is for {bundle.manifest.backend}; it must be for openvino")
     slow = False
     for batch in (int(word) for word in options.batches.split(",")):
         ratios, ours, theirs = measure(bundle, batch, options)
@@ -93,7 +93,7 @@ def their_median_ms(bundle: Bundle, batch: int, options: argparse.Namespace) -> 
     program = Path(sys.executable).with_name("benchmark_app")
     shape = ",".join(map(str, (batch, *bundle.preprocess.shape)))
     with tempfile.TemporaryDirectory() as folder:
-        # Beside a hint the program takes a number of threads from a file alone.
+        # With a hint set, the program accepts a number of threads only from a file.
         settings = Path(folder) / "threads.config"
         settings.write_text(json.dumps({"CPU": {"INFERENCE_NUM_THREADS": str(options.threads)}}))
         command = [

@@ -1,10 +1,10 @@
-"""Alignment and crops of a frame, alone on one core: what the loop does before the engine sees anything.
+"""Measures alignment and cropping of a frame on one core: the work of the loop before the engine runs.
 
     python benchmarks/align_crop.py [--boards DIR]
 
 Frames are in memory; each one is aligned by its fiducials, all its joints are mapped, and cut at 84x84 into one buffer.
-Frames take turns, so that none is still in the cache from the last round. Wanted: together under 5 ms a frame of
-2448x2048 with 100 joints.
+Frames alternate, so that none is still in the cache from the last round. Target: both together take less than 5 ms per
+frame of 2448x2048 with 100 joints.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from sji_edge.inspection.faults import Fault
 from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.recipe.board import Recipe, Refinement
 
-WANTED_MS = 5.0
+TARGET_MS = 5.0
 FRAMES, JOINTS = 8, 100
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     for name, values in (*zip(("align", "crop"), taken.T, strict=True), ("together", taken.sum(axis=1))):
         p50, p99 = np.percentile(values, [50, 99])
         print(f"{name:9} p50 {p50:6.3f} ms, p99 {p99:6.3f} ms")
-    print(f"wanted: {WANTED_MS:g} ms together, on one core")
+    print(f"target: {TARGET_MS:g} ms together, on one core")
 
 
 def load(boards: Path | None, folder: Path) -> tuple[Recipe, list[Image]]:
@@ -75,7 +75,7 @@ def load(boards: Path | None, folder: Path) -> tuple[Recipe, list[Image]]:
 
 
 def measure(layout: RecipeLayout, spec: PreprocessSpec, frames: list[Image], rounds: int) -> np.ndarray:
-    """Milliseconds of alignment and of crops, float64 ``(frames, 2)``; the first round warms up."""
+    """Milliseconds of alignment and of cropping, float64 ``(frames, 2)``; the first round warms up."""
     buffer = np.empty((len(layout.limits.lower), *spec.shape), np.uint8)
     taken = []
     for turn in range(rounds + 1):

@@ -1,12 +1,12 @@
-"""Frames from a folder: one image after the other against the source, which decodes ahead.
+"""Compares reading a folder image by image with the source, which decodes ahead.
 
-2448x2048 boards as PNG, grey and colour. In turns: plain ``read_image`` calls, then the source; once with nothing else
-to do and once with a consumer that takes about as long for a frame as decoding does, on one core and without the
-interpreter's lock, as the loop does.
+2448x2048 boards as PNG, grey and colour. Plain ``read_image`` calls alternate with the source; once without other work,
+and once with a consumer that takes about as long per frame as decoding does, on one core and without the interpreter's
+lock, as the loop does.
 
     python benchmarks/folder_reading.py
 
-Exit code 1 when reading ahead gains nothing beside such a consumer (median of the rounds).
+Exit code 1 if reading ahead gains nothing with such a consumer (median of the rounds).
 """
 
 import argparse
@@ -38,7 +38,10 @@ def main() -> int:
         for kind, paths in write_frames(Path(place), options.images):
             alone_s = time_of(plain(paths[:4]), lambda: None) / 4
             work = consumer(alone_s)
-            for what, between in (("nothing else to do", lambda: None), ("a consumer as slow", work)):
+            for what, between in (
+                ("without other work", lambda: None),
+                ("with an equally slow consumer", work),
+            ):
                 ratios, rates = [], []
                 for number in range(options.rounds):
                     sides = [plain(paths), iter(FolderSource(paths, SystemClock()))]
@@ -72,7 +75,7 @@ def plain(paths: list[Path]) -> Iterator[object]:
 
 
 def consumer(seconds: float) -> Callable[[], None]:
-    """Return work of about so long on one core that leaves the interpreter's lock alone."""
+    """Return work of about this duration on one core that does not hold the interpreter's lock."""
     block = bytes(4 << 20)
     started = time.perf_counter()
     hashlib.sha256(block).digest()

@@ -2,10 +2,10 @@
 
     python benchmarks/gpu_loop.py --recipe boards/NAME --runs runs engines/A engines/B …
 
-For each engine one frame with all its joints is copied to the GPU, cut there and judged, over and over. Wanted: GPU
+For each engine one frame with all its joints is copied to the GPU, cut there and judged, over and over. Targets: GPU
 time at most 1.25 times the bare engine's (CUDA graph on, events around the enqueue, as trtexec measures), end-to-end
-p50 at most the frame's copy + 1.5 times the bare engine's, p99 at most 1.5 times p50, device memory flat. Exit 4 where
-one of them does not hold.
+p50 at most the frame's copy + 1.5 times the bare engine's, p99 at most 1.5 times p50, device memory constant. Exit code
+4 if a target is missed.
 """
 
 import argparse
@@ -41,12 +41,12 @@ class Times:
     memory_change: int
 
     def failures(self) -> list[str]:
-        """What is wanted and does not hold."""
+        """The targets that were missed."""
         wanted = {
-            f"GPU time {self.gpu / self.bare:.2f} x bare, 1.25 wanted": self.gpu <= 1.25 * self.bare,
-            f"p50 {self.p50:.3f} ms, {self.copy + 1.5 * self.bare:.3f} wanted": self.p50
+            f"GPU time {self.gpu / self.bare:.2f} x bare, limit 1.25": self.gpu <= 1.25 * self.bare,
+            f"p50 {self.p50:.3f} ms, limit {self.copy + 1.5 * self.bare:.3f}": self.p50
             <= self.copy + 1.5 * self.bare,
-            f"p99 {self.p99 / self.p50:.2f} x p50, 1.5 wanted": self.p99 <= 1.5 * self.p50,
+            f"p99 {self.p99 / self.p50:.2f} x p50, limit 1.5": self.p99 <= 1.5 * self.p50,
             f"device memory changed by {self.memory_change} bytes": self.memory_change == 0,
         }
         return [text for text, holds in wanted.items() if not holds]
@@ -68,7 +68,7 @@ def main() -> None:
     recipe = Recipe.load(given.recipe)
     frames = [read_image(path, colour=False) for path in sorted(given.recipe.glob("board[0-9]*.png"))]
     print(
-        f"{driver.devices[0].name}, CUDA {driver.cuda}, {len(recipe.rois)} joints a frame, {given.frames} frames"
+        f"{driver.devices[0].name}, CUDA {driver.cuda}, {len(recipe.rois)} joints per frame, {given.frames} frames"
     )
     print(f"{'':44} {'bare':>8} {'copy':>8} {'GPU':>8} {'p50':>8} {'p99':>8} {'joints/s':>10}  (ms)")
     failed = False
@@ -113,7 +113,7 @@ def measure(engine, frames: list[np.ndarray], maps: np.ndarray, count: int) -> T
 
 
 def copy_ms(engine, frame: np.ndarray) -> float:
-    """Time on the bus of one frame, from page-locked memory."""
+    """Milliseconds that the copy of one frame takes, from page-locked memory."""
     context = engine._context
     with context.current():
         stream, begun, done = context.stream(), context.event(), context.event()
@@ -136,7 +136,7 @@ def free_memory(engine) -> int:
 
 
 def pytorch_rates(run: Path, bundle: Bundle, joints: int) -> Iterator[tuple[str, float]]:
-    """Joints a second of PyTorch on this GPU: eager, compiled, and in FP16; crops copied in, logits out."""
+    """Joints per second of PyTorch on this GPU: eager, compiled, and in FP16; crops copied in, logits out."""
     import torch
 
     from sji_edge.models.checkpoint import load_run

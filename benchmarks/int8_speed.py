@@ -1,12 +1,12 @@
-"""INT8 on OpenVINO against PyTorch FP32 and against OpenVINO at f32, in one process, in alternating blocks.
+"""Compares INT8 on OpenVINO with PyTorch FP32 and with OpenVINO at f32, in one process, in alternating blocks.
 
     python benchmarks/int8_speed.py runs/efficientnet_lite0-alpha-js runs/resnet18-ce --threads 2
 
-Each run must be exported. The INT8 graph is the plain one, every layer quantized, made here from the run's
-golden crops: what is timed is the speed of the graph, whatever a gate would say of its decisions. Before the
-clock starts, PyTorch and the f32 engine must agree, and the INT8 engine must answer much the same.
+Each run must be exported. The INT8 graph is the plain one, every layer quantized, made here from the run's golden
+crops: only the speed of the graph is measured, whether or not it would pass a gate. Before the measurement, PyTorch and
+the f32 engine must agree, and the INT8 engine's answers must be close to theirs.
 
-Exit code 1 when a target is missed: at least 4 times as fast as PyTorch at batch 64, 6 times at batch 1, and
+Exit code 1 if a target is missed: at least 4 times as fast as PyTorch at batch 64, 6 times at batch 1, and
 2 times as fast as OpenVINO at f32 at both.
 """
 
@@ -103,9 +103,7 @@ def _check(predictors: dict[str, Predict], golden: Golden) -> None:
     for name, predict in predictors.items():
         gap = float(np.abs(np.asarray(predict(golden.crops[:64])) - wanted).max())
         if gap > limits[name] * max(1.0, float(np.abs(wanted).max())):
-            raise SystemExit(
-                f"{name} gives other logits than the golden ones (by {gap:.3g}): nothing was timed"
-            )
+            raise SystemExit(f"{name} differs from the golden logits by {gap:.3g}, so nothing was timed")
 
 
 if __name__ == "__main__":

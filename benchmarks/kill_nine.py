@@ -1,12 +1,12 @@
-"""SIGKILL at random moments of a real run: is what was reported on record, and nothing by half?
+"""Kills real runs with SIGKILL at random moments, and checks that every reported board is completely on record.
 
     python benchmarks/kill_nine.py --kills 100
 
-Each cycle starts ``sji-edge infer`` as a process of its own, over small boards and with a tiny real engine, all
+Each cycle starts ``sji-edge infer`` as a separate process, over small boards and with a tiny real engine, all
 into one output folder, and kills it at a random moment: after its first report, every fifth one at any time from its
-start. Then, without any repair: every board on its standard output and in its JSONL must be in SQLite with the same
+start. Then, without any repair, every board on its standard output and in its JSONL must be in SQLite with the same
 verdict and scores, the database must pass its own integrity check, and every board must have all its joints. The next
-cycle goes on with the same database. A kill shows that what the kernel was given survives; it says nothing about a
+cycle continues with the same database. A kill shows that data handed to the kernel survives; it says nothing about a
 power cut.
 """
 
@@ -35,13 +35,13 @@ from support.bright_model import PLACES, board_image, write_recipe  # noqa: E402
 
 FRAMES, DISTINCT = 5000, 8
 EARLY = 5
-"""Each so-many-th kill may come before the first board."""
+"""One kill in this many may come before the first board."""
 START = "from sji_edge.cli.main import run; run()"
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """What one killed run left: boards it reported, on its output and in JSONL; boards found; what is wrong."""
+    """The traces of one killed run: boards that it reported on its output and in JSONL; boards found; faults."""
 
     shown: int
     lines: int
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument(
-        "--within-s", type=float, default=1.0, help="kill so long after the first report, at most"
+        "--within-s", type=float, default=1.0, help="maximum time from the first report to the kill"
     )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -84,7 +84,7 @@ def report(cycles: list[Cycle]) -> int:
 
 
 def prepare(place: Path) -> list[str]:
-    """Make engine, recipe and frames (a few pictures under many names); returns the command's words."""
+    """Make engine, recipe and frames (a few pictures under many names); returns the command's arguments."""
     engine = tiny_bundle.make_bundle(place / "engines").folder
     write_recipe(place / "recipe")
     frames = place / "frames"
@@ -92,7 +92,7 @@ def prepare(place: Path) -> list[str]:
     pictures = []
     for number in range(DISTINCT):
         pictures.append(place / f"picture{number}.png")
-        # Names in file order alternate between pictures: the same one twice running would be a frozen frame.
+        # Names in file order alternate between pictures: the same one twice in a row would be a frozen frame.
         cv2.imwrite(str(pictures[-1]), board_image(dict.fromkeys(PLACES, 40 + 25 * number)))
     for number in range(FRAMES):
         os.link(pictures[number % DISTINCT], frames / f"f{number:05d}.png")
@@ -102,7 +102,7 @@ def prepare(place: Path) -> list[str]:
 
 
 def kill_once(words: list[str], output: Path, delay_s: float, *, from_start: bool = False) -> Cycle:
-    """Run, kill so long after the first report (or the start), and look at what is there."""
+    """Run, kill this long after the first report (or the start), and examine the result."""
     before = set(output.glob("*.jsonl"))
     with subprocess.Popen(
         [sys.executable, "-c", START, *words],
@@ -121,13 +121,13 @@ def kill_once(words: list[str], output: Path, delay_s: float, *, from_start: boo
     names = [line.split()[1].decode() for line in shown if b"residual" in line and line.endswith(b"\n")]
     new = set(output.glob("*.jsonl")) - before
     if not new:
-        # Killed before it began: then it can have shown nothing either.
-        return Cycle(len(names), 0, 0, ["it reported boards before its JSONL was there"] if names else [])
+        # Killed before it began, so it cannot have reported anything either.
+        return Cycle(len(names), 0, 0, ["it reported boards before its JSONL existed"] if names else [])
     return examine(output / "inspections.db", new.pop(), names)
 
 
 def examine(database: Path, lines: Path, names: list[str]) -> Cycle:
-    """Compare what a run reported with what is on record of it; the database is only read."""
+    """Compare what a run reported with what is on record; the database is only read."""
     faults = []
     reported = dict(complete_boards(lines))
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
@@ -162,7 +162,7 @@ def examine(database: Path, lines: Path, names: list[str]) -> Cycle:
 def complete_boards(
     lines: Path,
 ) -> Iterator[tuple[str, tuple[str, str, list[tuple[str, str, float | None]]]]]:
-    """Yield boards whose own line is there, with their joints; what the kill cut short is left out."""
+    """Yield boards whose own line exists, with their joints; a board that the kill cut short is left out."""
     joints: list[tuple[str, str, float | None]] = []
     for line in lines.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):

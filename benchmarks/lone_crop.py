@@ -1,10 +1,10 @@
-"""Latency of one joint alone: the loop with --low-latency against the bare engine at batch 1, in one process.
+"""Measures the latency of a single joint: the loop with --low-latency against the bare engine at batch 1.
 
     python benchmarks/lone_crop.py --engine engines/NAME
 
-Both get one crop every ``--period-ms``, since a crop that follows at once finds caches and threads awake. The loop's
-latency runs from the moment of capture to the verdict; wanted: p50 at most 1.3 times the engine's, p99 at most
-twice the p50.
+Both get one crop every ``--period-ms``, since a crop that follows immediately finds warm caches and running threads.
+The loop's latency runs from the capture to the verdict; targets: p50 at most 1.3 times the engine's, p99 at
+most twice the p50.
 """
 
 import statistics
@@ -52,7 +52,7 @@ def main() -> None:
         )
     print(
         f"p50 loop / engine: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f} "
-        f"(wanted: 1.3); loop's p99 / p50: median {statistics.median(tails):.2f} (wanted: 2)"
+        f"(target: 1.3); loop's p99 / p50: median {statistics.median(tails):.2f} (target: 2)"
     )
     rig.engine.close()
 

@@ -1,4 +1,4 @@
-"""What the loop's benchmarks share: an engine, boards held in memory, and a judge of them."""
+"""The parts that the loop's benchmarks share: an engine, boards held in memory, and a judge for them."""
 
 import argparse
 import os
@@ -50,7 +50,7 @@ class Rig:
 
 
 class MemorySource:
-    """Gives decoded frames over and over, as fast as they are taken, ``count`` of them."""
+    """Yields ``count`` decoded frames, over and over, as fast as they are taken."""
 
     def __init__(self, frames: list[Image], count: int, clock: Clock) -> None:
         self._frames, self._count, self._clock = frames, count, clock
@@ -65,7 +65,7 @@ class MemorySource:
 
 
 class PacedSource:
-    """Gives decoded frames one by one, each stamped when it is due, ``period_s`` apart."""
+    """Yields decoded frames ``period_s`` apart, each stamped when it is due."""
 
     def __init__(self, frames: list[Image], count: int, period_s: float, clock: Clock) -> None:
         self._frames, self._count, self._period_s, self._clock = frames, count, period_s, clock
@@ -85,7 +85,7 @@ class PacedSource:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """Return a parser with what every benchmark of the loop takes."""
+    """Return a parser with the arguments that all benchmarks of the loop take."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--engine", type=Path, help="bundle; default: the newest released one in engines/")
     parser.add_argument(

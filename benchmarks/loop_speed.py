@@ -1,9 +1,9 @@
-"""The whole loop against the bare engine: joints/s of both, in alternating blocks of one process.
+"""Compares the whole loop with the bare engine: joints/s of both, in alternating blocks of one process.
 
     python benchmarks/loop_speed.py --engine engines/NAME
 
 The loop aligns, cuts, infers, decides and records to SQLite, from decoded frames in memory; the bare engine
-gets ready-made batches of one frame's joints, with the same threads. Neither side's time holds its warm-up.
+gets ready-made batches of one frame's joints, with the same threads. Neither time includes warm-up.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.records.write.sqlite import SqliteSink
 
 SETTLE_S = 0.1
-WANTED = 0.900
+TARGET = 0.900
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     cpu: dict[str, list[float]] = {"engine": [], "loop": []}
     summaries: list[RunSummary] = []
     for number in range(given.rounds):
-        # A B, then B A: whatever drifts falls on both sides.
+        # A B, then B A: any drift affects both sides.
         for side in ("engine", "loop") if number % 2 else ("loop", "engine"):
             time.sleep(SETTLE_S)
             if side == "engine":
@@ -53,7 +53,7 @@ def main() -> None:
         "loop / engine by wall time",
         [two / one for one, two in zip(rates["engine"], rates["loop"], strict=True)],
     )
-    # A busy machine slows both sides, but charges neither with what others compute.
+    # A busy machine slows both sides, but CPU time does not include the work of others.
     print_ratio(
         "loop / engine by CPU time", [one / two for one, two in zip(cpu["engine"], cpu["loop"], strict=True)]
     )
@@ -61,17 +61,17 @@ def main() -> None:
     rig.engine.close()
 
 
-def print_ratio(what: str, ratios: list[float], wanted: float = WANTED) -> None:
-    """Print the median of the rounds' ratios, and between what the middle half of them lies."""
+def print_ratio(what: str, ratios: list[float], target: float = TARGET) -> None:
+    """Print the median of the rounds' ratios, and the range of their middle half."""
     low, middle, high = statistics.quantiles(ratios, n=4)
     print(
         f"{what}: median {middle:.3f}, quartiles {low:.3f} and {high:.3f}, "
-        f"{len(ratios)} rounds (wanted: {wanted:.3f})"
+        f"{len(ratios)} rounds (target: {target:.3f})"
     )
 
 
 def bare_rate(rig: Rig, crops, calls: int) -> tuple[float, float]:
-    """Joints a second of the engine alone, and the CPU seconds that it took."""
+    """Joints per second of the engine alone, and its CPU seconds."""
     rig.engine.infer(crops)
     started, begun = time.perf_counter(), time.process_time()
     for _ in range(calls):
@@ -82,7 +82,7 @@ def bare_rate(rig: Rig, crops, calls: int) -> tuple[float, float]:
 def loop_run(
     rig: Rig, frames: int, settings: LoopSettings, on_work: OnWork | None = None
 ) -> tuple[RunSummary, float]:
-    """One run of the whole loop, from the first frame asked for to the last on record, and its CPU seconds."""
+    """One run of the whole loop, from requesting the first frame to recording the last, and its CPU seconds."""
     clock = SystemClock()
     judge = rig.judge(clock, f"bench{clock.monotonic_ns()}")
     with tempfile.TemporaryDirectory() as folder, closing(SqliteSink(Path(folder) / "speed.db")) as database:

@@ -1,9 +1,9 @@
-"""What a board's record costs: CPU and wall time of each sink, and of SQLite with a weaker promise.
+"""Measures the cost of a board's record: CPU and wall time of each sink, and of SQLite with a weaker guarantee.
 
     python benchmarks/record_cost.py --joints 100 --folder DISK
 
-The sinks take turns, board by board, so that a busy machine is busy for all of them. ``NORMAL`` is SQLite without the
-sync at each commit: it shows what outliving a power cut costs on this disk; no run uses it.
+The sinks alternate, board by board, so that a busy machine affects all of them. ``NORMAL`` is SQLite without the
+sync at each commit: it shows what surviving a power cut costs on this disk; no run uses it.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
         for sink in sinks.values():
             stack.enter_context(closing(sink))
         spent = measure(sinks, given.joints, given.boards)
-    print(f"{given.boards} boards of {given.joints} joints, ms a board")
+    print(f"{given.boards} boards of {given.joints} joints, ms per board")
     print(f"{'sink':<16}{'CPU':>8}{'wall':>8}{'wall p99':>10}")
     for name, (cpu, wall) in spent.items():
         p99 = statistics.quantiles(wall, n=100)[98]
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(sinks: dict[str, Sink], joints: int, boards: int) -> dict[str, tuple[list[float], list[float]]]:
-    """Milliseconds of CPU and of wall time by sink, one value a board."""
+    """Milliseconds of CPU and of wall time by sink, one value per board."""
     spent: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sinks}
     for index in range(WARM + boards):
         record = board(index, joints)

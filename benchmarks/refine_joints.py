@@ -1,9 +1,9 @@
-"""How well joints are refined against golden on synthetic boards, whose joints' true shifts are known.
+"""Measures how well joints are refined against golden on synthetic boards, whose joints' true shifts are known.
 
     python benchmarks/refine_joints.py
 
-Each seed is a board type of its own. Told are the distances between where a joint is and where it is taken to be,
-with and without refinement, and how many joints it leaves further off than they were.
+Each seed is its own board type. The output is the distance between a joint's true and assumed place, with and without
+refinement, and the number of joints that refinement moves further away.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
         p50, p90 = np.percentile(off, [50, 90])
         print(f"{name:9} off by p50 {p50:.2f}, p90 {p90:.2f}, at most {off.max():.2f} px")
     worse = np.count_nonzero(refined > plain + 1e-9)
-    print(f"{plain.size} joints, {np.concatenate(moved).sum()} moved, {worse} further off than before")
+    print(f"{plain.size} joints, {np.concatenate(moved).sum()} moved, {worse} further away than before")
 
 
 def shoot(boards: SyntheticBoards, index: int) -> tuple[np.ndarray, Matrix, np.ndarray]:
@@ -58,7 +58,7 @@ def shoot(boards: SyntheticBoards, index: int) -> tuple[np.ndarray, Matrix, np.n
 
     with mock.patch.object(synthetic_boards, "draw_joint", noted):
         frame = boards.render(index)
-    # Of each site the neighbour is drawn first, then the joint.
+    # At each site, the neighbour is drawn first, then the joint.
     joints, transform = np.array(places[1::2]), frame.transform
     on_board = np.linalg.solve(transform[:, :2], (joints - transform[:, 2]).T).T
     return frame.image, transform, on_board - [(site.x, site.y) for site in boards.layout.sites]

@@ -1,8 +1,8 @@
-"""What shadow parity costs the loop: with ``--shadow`` against without, in alternating blocks of one process.
+"""Measures what shadow parity costs the loop: with ``--shadow`` against without, in alternating blocks of one process.
 
     python benchmarks/shadow_cost.py --engine engines/NAME
 
-Wanted: the loop is at most 2 % slower at one crop in 500.
+Target: the loop is at most 2 % slower at one crop in 500.
 """
 
 import statistics
@@ -21,7 +21,7 @@ from sji_edge.inspection.loop import LoopSettings
 from sji_edge.inspection.observe.shadow import Shadow
 from sji_edge.runtime.bundle.bundle import open_reference
 
-WANTED = 0.98
+TARGET = 0.98
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
         print(
             f"round {number}: {found[False][0]:.0f} without, {found[True][0]:.0f} joints/s with: {wall[-1]:.3f}"
         )
-    print_ratio("with / without by wall time", wall, WANTED)
-    print_ratio("with / without by CPU time", cpu, WANTED)
+    print_ratio("with / without by wall time", wall, TARGET)
+    print_ratio("with / without by CPU time", cpu, TARGET)
     draws = np.random.default_rng(0).choice(wall, (10_000, len(wall)))
     low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
     print(f"slower by {1 - statistics.median(wall):.1%} (95 % between {1 - high:.1%} and {1 - low:.1%})")
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measured(rig: Rig, frames: int, share: Fraction | None) -> tuple[float, float]:
-    """Joints a second, and CPU seconds with what the shadow used."""
+    """Joints per second, and CPU seconds including the shadow's."""
     if share is None:
         summary, used_s = loop_run(rig, frames, LoopSettings())
         return summary.joints_per_s, used_s

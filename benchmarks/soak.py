@@ -1,8 +1,8 @@
-"""A long run at a steady load: does memory grow, is every frame accounted for?
+"""Checks in a long run at a steady load that memory does not grow and every frame is accounted for.
 
     python benchmarks/soak.py --engine engines/NAME --minutes 30 --load 0.8
 
-The load is a share of the rate that the loop reaches at its fastest, measured first. Wanted: resident memory grows
+The load is a share of the rate that the loop reaches at its fastest, measured first. Targets: resident memory grows
 by less than 1 MB in 10 minutes once it is warm, and captured = judged + dropped by cause.
 """
 
@@ -25,7 +25,7 @@ from sji_edge.records import SINKS
 PAGE = os.sysconf("SC_PAGE_SIZE")
 EVERY_S = 5.0
 WARM_SHARE = 0.2
-"""The part of the run before memory is judged."""
+"""The share of the run before memory is judged."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def report(summary: RunSummary, memory: "Memory") -> None:
     print(f"captured {summary.captured} = judged {summary.judged} + {dict(summary.errors)}: ", end="")
     print("accounted for" if accounted == summary.captured else f"{summary.captured - accounted} UNACCOUNTED")
     print(
-        f"memory {memory.samples[-1][1]:.1f} MB at the end, {slope:+.2f} MB in 10 minutes (wanted: below 1)"
+        f"memory {memory.samples[-1][1]:.1f} MB at the end, {slope:+.2f} MB in 10 minutes (target: below 1)"
     )
     print(f"end to end p50 {end.p50_ms:.1f} ms, p99 {end.p99_ms:.1f} ms, max {end.max_ms:.1f} ms")
     figures = {

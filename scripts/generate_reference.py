@@ -1,6 +1,6 @@
 """Generate the reference pages that come from the code: ``python scripts/generate_reference.py [--check]``.
 
-``--check`` writes nothing and ends with 1 when a page on disk differs from the code.
+``--check`` writes nothing and ends with 1 if a page on disk differs from the code.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def exit_codes_page() -> str:
     table = "\n".join(f"| {code} | `{name}` | {cell(text)} |" for code, name, text in rows)
     return (
         "# Exit codes\n\n"
-        "Every command ends with 0 when it did what was asked, and with "
+        "Every command ends with 0 if it succeeded, and with "
         f"{errors.EXIT_INTERRUPTED} when SIGINT or SIGTERM ended it. Every other code belongs to an error "
         "class of `sji_edge.core.errors`; the command prints its message and its hint, one line each.\n\n"
         f"| code | error | meaning |\n| ---: | --- | --- |\n{table}\n"

@@ -1,4 +1,4 @@
-"""Prove on this machine that the newest engine decides as its reference model does."""
+"""Prove on this machine that the newest engine decides like its reference model."""
 
 import sji_edge as sji
 

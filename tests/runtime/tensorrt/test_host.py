@@ -42,7 +42,7 @@ def test_the_same_machine_runs_its_own_plan() -> None:
         (CudaDriver("", (), "no driver"), "10.16.1", "no driver"),
         (machine(), "10.17.0", "built by TensorRT 10.16.1, and 10.17.0 is installed"),
         (machine(), "11.4", "11.4 is installed"),
-        (machine(capability="8.9"), "10.16.1", "compute capability 8.6, and A2000 has 8.9"),
+        (machine(capability="8.9"), "10.16.1", "compute capability 8.6, but A2000 has 8.9"),
         (machine(name="A4000"), "10.16.1", "built on A2000, and this is A4000"),
         (machine(cuda="12.8"), "10.16.1", "a driver for CUDA 13.0, and the driver here supports CUDA 12.8"),
     ],

@@ -149,7 +149,7 @@ def test_an_engine_from_elsewhere_is_proven_and_released_here_beside_its_source(
     assert built.bundle.engine_sha256 == source.engine_sha256
     assert built.bundle.manifest.tried[0].batch_ms is not None
     assert {path.name: path.read_bytes() for path in source.folder.iterdir()} == before
-    with pytest.raises(UsageError, match="no graph to rebuild from"):
+    with pytest.raises(UsageError, match="no separate graph to rebuild from"):
         adopt(source, rebuild=True)
 
 
