@@ -110,7 +110,7 @@ def test_nothing_uses_it_before_the_device_proved_it(run, tmp_path, capsys, monk
     assert command("infer", "--stream", tmp_path / "frames", "--engine", engine, "--rebuild") == 5
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["ahead"]
     assert command("engine", "list") == 0
-    assert "waits for" in capsys.readouterr().out
+    assert "waiting for" in capsys.readouterr().out
 
 
 @RTX
