@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from sji_edge.core.errors import UsageError
-from sji_edge.core.files import parse_json
+from sji_edge.core.files import parse_json, read_bounded
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import Thresholds
@@ -110,14 +110,23 @@ class ModelCard(FrozenModel):
         return self.classes.index(self.good_class)
 
     @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a card file; raises ``UsageError`` if it cannot be read or is not a card."""
+        return cls._parse(read_bounded(path), path)
+
+    @classmethod
     def parse(cls, text: str, source: Path | str) -> Self:
         """Read a card from JSON text.
 
         Raises:
             UsageError: the text is not a card; names ``source`` and every wrong field.
         """
+        return cls._parse(text.encode(), source)
+
+    @classmethod
+    def _parse(cls, content: bytes, source: Path | str) -> Self:
         try:
-            return cls.model_validate(parse_json(text.encode(), "its text"))
+            return cls.model_validate(parse_json(content, "its text"))
         except UsageError as error:
             raise UsageError(f"{source} is not a model card: {error.message}") from error
         except ValidationError as error:

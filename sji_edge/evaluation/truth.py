@@ -1,13 +1,14 @@
 """Compares recorded verdicts with what the joints really were."""
 
 import csv
-import json
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from sji_edge.core.errors import DataError
+from sji_edge.core.files import parse_json, read_bounded
 from sji_edge.core.text import one_line
 from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.metrics.rates import DefectRates, defect_rates
@@ -39,21 +40,26 @@ def rates_against_truth(records: Path, truth: Path, good_state: str = GOOD_STATE
 
 
 def _read_joints(path: Path) -> Iterator[tuple[str, str, Verdict]]:
+    if not path.is_file():
+        raise DataError(f"cannot read the records in {path}: not a regular file")
     try:
-        with path.open(encoding="utf-8") as stream:
-            for line in stream:
-                record = json.loads(line)
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                record = parse_json(line, f"line {number}", error=DataError)
                 if record["type"] == "joint":
                     yield record["frame"], record["refdes"], Verdict(record["verdict"])
+    except DataError as error:
+        raise DataError(f"cannot read the records in {path}: {error.message}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot read the records in {path}: {one_line(error)}") from error
 
 
 def _read_truth(path: Path) -> dict[tuple[str, str], str]:
+    content = read_bounded(path, error=DataError)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            return {(row["frame"], row["refdes"]): row["state"] for row in csv.DictReader(stream)}
-    except (OSError, UnicodeDecodeError) as error:
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        return {(row["frame"], row["refdes"]): row["state"] for row in rows}
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {one_line(error)}") from error
     except KeyError as error:
         raise DataError(f"{path} has no column {error}; frame, refdes and state are needed") from error

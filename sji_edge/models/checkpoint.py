@@ -35,7 +35,7 @@ def card_of_run(folder: Path) -> ModelCard:
         raise UsageError(
             f"{folder} is not a run: it holds no {CARD_FILE}", hint="train one with sji-edge train"
         )
-    return ModelCard.parse(path.read_text(), path)
+    return ModelCard.read(path)
 
 
 def load_run(folder: Path) -> tuple[JointClassifier, ModelCard]:

@@ -1,7 +1,6 @@
 """One training of a study as a file: its settings, and the logits that it gave."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import DataError
-from sji_edge.core.files import write_atomic
+from sji_edge.core.files import read_json, write_atomic
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.studies.settings import Budget
 from sji_edge.training.settings import Views
@@ -81,9 +80,9 @@ def read_trial(out: Path, spec: TrialSpec) -> StudyTrial | None:
     if not path.is_file():
         return None
     try:
-        trial = StudyTrial.model_validate(json.loads(path.read_text()))
-    except (json.JSONDecodeError, ValidationError) as error:
-        told = in_one_line(error) if isinstance(error, ValidationError) else str(error)
+        trial = StudyTrial.model_validate(read_json(path, error=DataError))
+    except (DataError, ValidationError) as error:
+        told = in_one_line(error) if isinstance(error, ValidationError) else error.message
         raise DataError(
             f"{path} is not a valid trial: {told}", hint="remove it; it will be trained again"
         ) from error

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from sji_edge.core.card import in_one_line
 from sji_edge.core.errors import UsageError
-from sji_edge.core.files import write_atomic
+from sji_edge.core.files import read_json, write_atomic
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.data.folder import FolderDataset
 from sji_edge.training.settings import TrainSettings
@@ -47,9 +47,9 @@ def read_started(work: Path) -> Started:
     """
     path = work / RECORD
     try:
-        return Started.model_validate_json(path.read_bytes())
-    except OSError as error:
-        found = f"{path} cannot be read: {error.strerror}"
+        return Started.model_validate(read_json(path))
+    except UsageError as error:
+        found = error.message
         cause: Exception = error
     except ValidationError as error:
         found = f"{path} is not a valid record: {in_one_line(error)}"

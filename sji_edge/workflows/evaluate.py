@@ -263,7 +263,7 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
 
 def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
     path = run / run_files.CARD
-    card = ModelCard.parse(path.read_text(encoding="utf-8"), path)
+    card = ModelCard.read(path)
     with output_errors(path):
         write_atomic(
             path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n"

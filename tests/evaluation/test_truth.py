@@ -41,15 +41,20 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         rates_against_truth(records, truth)
     for text in (
         "{",
+        "[" * 100_000,
+        "\udcff",
         "[]",
         '{"type": "joint"}',
         '{"type": "joint", "frame": "a.png", "refdes": "J1", "verdict": "X"}',
     ):
-        records.write_text(text)
+        records.write_text(text, errors="surrogateescape")
         with pytest.raises(DataError, match="cannot read the records"):
             rates_against_truth(records, truth)
     with pytest.raises(DataError, match="cannot read the records"):
         rates_against_truth(tmp_path, truth)
     truth.write_text("frame,refdes\na.png,J1\n")
     with pytest.raises(DataError, match="no column 'state'"):
+        rates_against_truth(records, truth)
+    truth.write_text("frame,refdes,state\na.png,\udcff,normal\n", errors="surrogateescape")
+    with pytest.raises(DataError, match="cannot read"):
         rates_against_truth(records, truth)

@@ -33,3 +33,7 @@ def test_a_damaged_or_foreign_file_is_refused_not_counted(tmp_path, spec):
     with pytest.raises(DataError, match="is not a valid trial") as caught:
         read_trial(tmp_path, spec())
     assert "remove it" in caught.value.hint
+    for odd in ("[" * 100_000, "\udcff", '{"learning_rate": NaN}'):
+        path.write_text(odd, errors="surrogateescape")
+        with pytest.raises(DataError, match="is not a valid trial"):
+            read_trial(tmp_path, spec())

@@ -146,7 +146,9 @@ class PictureFolder:
 
     def _named(self) -> Iterator[Path]:
         ledger = self.folder / LIST
-        lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.is_file() else []
+        # Names that are not text stay what they are.
+        text = ledger.read_text(encoding="utf-8", errors="surrogateescape") if ledger.is_file() else ""
+        lines = text.splitlines()
         names = [name for name in dict.fromkeys(lines) if _is_inside(name)]
         for name in names:
             path = self.folder / name

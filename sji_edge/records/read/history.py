@@ -1,6 +1,5 @@
 """Reads the records, also while a run writes them: runs, boards, joints, and what fails most."""
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sji_edge.core.errors import OutputError, SjiError, UsageError
+from sji_edge.core.files import parse_json
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.verdict import logit
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
@@ -19,6 +19,7 @@ from sji_edge.records.write.sqlite import APPLICATION_ID, SCHEMA_VERSION
 
 PACKAGES_SINCE = 3
 """The first schema that holds a recipe's packages."""
+DAMAGED = "the database is damaged; copy it again from the machine that wrote it"
 NEAR_LOGITS = 1.0
 """A FAIL that is fewer logits than this above its limit may be a false call."""
 
@@ -87,7 +88,7 @@ class History:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
+        if not _is_file(path):
             raise UsageError(
                 f"no records in {path}", hint="record some with sji-edge infer, or name another database"
             )
@@ -147,8 +148,14 @@ class History:
             for *row, found in connection.execute(query, [*values, most]):
                 if found != text:
                     # One board's joints come together.
-                    text, latencies = found, in_ms(json.loads(found))
+                    text, latencies = found, in_ms(self._latencies(found))
                 yield (*row, *latencies)
+
+    def _latencies(self, text: str) -> dict[str, int]:
+        found = parse_json(str(text).encode(), f"a board's latencies in {self._path}", error=OutputError)
+        if not isinstance(found, dict) or not all(isinstance(value, int) for value in found.values()):
+            raise OutputError(f"a board's latencies in {self._path} are not numbers", hint=DAMAGED)
+        return found
 
     def counts(self, wanted: Filter) -> list[JointCounts]:
         """Count the verdicts of each joint of each recipe, with its package where that is recorded."""
@@ -235,6 +242,14 @@ class History:
         return OutputError(
             f"cannot read {self._path}: {error}", hint="check the disk and the file's permissions"
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name that is too long, or a folder that this user may not enter.
+        return False
 
 
 def _where(wanted: Filter, *, joints: bool) -> tuple[str, list[Any]]:

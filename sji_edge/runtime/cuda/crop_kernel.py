@@ -1,14 +1,15 @@
 """Host side of the crop kernel: loads the shipped code, sizes a launch, and checks its arguments."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.errors import BundleError, EngineInputError
+from sji_edge.core.files import read_bounded, read_json
 
 FUNCTION = "sji_crop_batch"
 SIGNATURE = "PiiiPPiii"
@@ -30,10 +31,10 @@ def kernel_code() -> bytes:
         BundleError: the code is missing or was altered.
     """
     try:
-        code, record = FATBIN.read_bytes(), json.loads(RECORD.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BundleError(f"the crop kernel cannot be read: {error}", hint="reinstall sji-edge") from error
-    if hashlib.sha256(code).hexdigest() != record["fatbin_sha256"]:
+        code, sha256 = read_bounded(FATBIN, error=BundleError), _record()["fatbin_sha256"]
+    except BundleError as error:
+        raise BundleError(error.message, hint="reinstall sji-edge") from error
+    if hashlib.sha256(code).hexdigest() != sha256:
         raise BundleError(f"{FATBIN} was altered", hint="reinstall sji-edge")
     return code
 
@@ -46,13 +47,18 @@ def code_for(capability: str) -> str:
     Args:
         capability: such as ``"8.6"``.
     """
-    record = json.loads(RECORD.read_bytes())
+    record = _record()
     major, minor = (int(part) for part in capability.split("."))
     compiled = [int(name.removeprefix("sm_")) for name in record["machine_code"]]
     if any(code // 10 == major and code % 10 <= minor for code in compiled):
         return "machine code"
     virtual = [int(name.removeprefix("compute_")) for name in record["ptx"]]
     return "PTX" if any(code <= 10 * major + minor for code in virtual) else ""
+
+
+def _record() -> dict[str, Any]:
+    found: dict[str, Any] = read_json(RECORD, error=BundleError)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

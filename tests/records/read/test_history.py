@@ -6,6 +6,7 @@ import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -158,6 +159,23 @@ def test_what_is_no_database_of_ours_is_refused(tmp_path):
     (tmp_path / "text.db").write_text("no database, but long enough to look at " * 40)
     with pytest.raises(UsageError, match="cannot read"):
         History(tmp_path / "text.db")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"infer": "x"}'])
+def test_damaged_latencies_are_an_output_error(database, text):
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE boards SET latency_ns = ?", [text])
+        connection.commit()
+    with (
+        closing(History(database)) as history,
+        pytest.raises(OutputError, match=r"latencies in .*inspections"),
+    ):
+        list(history.joints(Filter()))
+
+
+def test_a_name_that_no_file_can_have_is_a_usage_error():
+    with pytest.raises(UsageError, match="no records in"):
+        History(Path("x" * 5000))
 
 
 def test_a_locked_database_is_an_output_error_and_not_a_usage_error(database):
