@@ -57,7 +57,7 @@ def test_the_engine_refuses_what_a_real_one_refuses():
         engine.infer(crops(1))
 
 
-def test_the_engine_counts_calls_and_fails_on_the_one_it_is_told():
+def test_the_engine_counts_calls_and_fails_on_the_configured_one():
     engine = FakeEngine(0.3, crop_shape=SHAPE, fails_on=[2])
     engine.prepare([1, 4])
     engine.infer(crops(1, 2))

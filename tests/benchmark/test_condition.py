@@ -72,7 +72,7 @@ def test_conditions_are_read(text: str, parts: tuple[object, ...]) -> None:
         "subject>1",
     ],
 )
-def test_whatever_else_is_refused(text: str) -> None:
+def test_everything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Condition.parse(text)
 

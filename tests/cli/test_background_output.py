@@ -12,7 +12,7 @@ from sji_edge.cli.render.console import console
 
 
 class Slow(io.StringIO):
-    """A buffer whose reader takes nothing until it is let go."""
+    """A buffer whose reader takes nothing until it is released."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ def test_closing_does_not_wait_for_a_reader_that_stalls():
     stream.go.set()
 
 
-def test_a_reader_that_is_gone_is_told_once():
+def test_a_reader_that_is_gone_is_reported_once():
     reader, writer = os.pipe()
     os.close(reader)
     reasons = []

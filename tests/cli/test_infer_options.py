@@ -73,7 +73,7 @@ def test_shadow_replays_its_share_and_says_so(tmp_path, crops, engines):
     words = ("--stream", crops, "--engine", engines / "tiny", "--output", tmp_path / "out")
     done = run(*words, "--shadow", "1/2", "--metrics-port", 0)
     assert done.exit_code == 0, done.output
-    # Half of six, give or take one.
+    # Half of six, plus or minus one.
     assert re.search(r"shadow: [234] crops replayed, 0 skipped; 0 verdicts differ", done.output), done.output
     assert "metrics: http://127.0.0.1:" in done.output
 
@@ -110,7 +110,7 @@ def summary():
     return RunSummary(4, 4, counts, counts, {}, 2.0, 2.0, {}, (), {}, {})
 
 
-def test_frames_without_a_record_are_told_apart_from_error_boards():
+def test_frames_without_a_record_are_counted_separately_from_error_boards():
     shown = replace(
         summary(),
         errors={Cause.BLACK: 1, Cause.DISPLACED: 3, Cause.NOT_RECORDED: 3},
@@ -192,7 +192,7 @@ def test_a_boards_counts_stand_in_the_order_of_verdicts():
     assert board_line(record) == "ERROR  a.png  2 PASS, 1 REVIEW, 1 FAIL, 1 ERROR"
 
 
-def test_a_named_sink_gets_every_record_and_a_path_of_its_own(tmp_path, crops, engines, monkeypatch):
+def test_a_named_sink_gets_every_record_and_its_own_path(tmp_path, crops, engines, monkeypatch):
     class Names:
         def __init__(self, path):
             self.file = path.open("x")

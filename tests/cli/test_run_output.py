@@ -1,4 +1,4 @@
-"""The log is no part of the loop: readers that leave, stall or know only ASCII, and names that would forge a line."""
+"""The log cannot affect the loop: readers that leave, stall or know only ASCII, and names that would forge a line."""
 
 import fcntl
 import os

@@ -28,7 +28,7 @@ DOCUMENTED = {
 
 @pytest.fixture
 def failing_app(monkeypatch):
-    """Puts a command into the application that raises what it is told."""
+    """Adds a command to the application that raises a given error."""
 
     def prepare(failure: BaseException) -> None:
         app = typer.Typer()

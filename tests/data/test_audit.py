@@ -53,7 +53,7 @@ def test_a_copy_in_another_class_is_a_label_conflict(root):
     assert "label conflict" in kinds(root, serious=True)
 
 
-def test_a_copy_saved_anew_is_a_near_leak(root):
+def test_a_recompressed_copy_is_a_near_leak(root):
     image = cv2.imread(str(root / "train" / "normal" / "003.png"), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(root / "test" / "normal" / "copy.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert "near leak" in kinds(root, serious=True)
@@ -66,7 +66,7 @@ def test_a_group_in_two_splits_is_torn(root):
     assert torn.text.startswith("1 groups")
 
 
-def test_sixteen_bit_files_of_a_twelve_bit_camera_are_said_to_look_black(root):
+def test_sixteen_bit_files_of_a_twelve_bit_camera_are_reported_as_black(root):
     path = root / "train" / "normal" / "000.png"
     dark = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16
     cv2.imwrite(str(path), dark)
@@ -83,7 +83,7 @@ def test_a_cmyk_jpeg_is_named(root):
     assert found[0].files == ("train/normal/ink.jpg",)
 
 
-def test_a_label_told_by_size_alone_is_found(root):
+def test_a_label_predictable_by_size_alone_is_found(root):
     for path in (root / "train" / "defective").iterdir():
         cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path), 0), (60, 50)))
     found = audit(FolderDataset.open(root))
@@ -91,7 +91,7 @@ def test_a_label_told_by_size_alone_is_found(root):
     assert any(finding.kind == "shortcut" and finding.text.startswith("size") for finding in found.findings)
 
 
-def test_random_labels_cannot_be_told():
+def test_random_labels_cannot_be_predicted():
     rng = np.random.default_rng(0)
     auc = shortcut_auc(rng.normal(size=(200, 3)), rng.random(200) < 0.4, [str(n) for n in range(200)])
     assert 0.35 < auc < 0.65

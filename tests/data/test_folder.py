@@ -195,7 +195,7 @@ def test_twelve_bits_in_sixteen_are_refused_until_declared(root):
     assert np.abs(images[path].astype(int) - eight).max() <= 1
 
 
-def test_a_palette_file_among_grey_ones_makes_no_colour_model(root):
+def test_a_palette_file_among_grey_ones_does_not_give_a_colour_model(root):
     path = root / "train" / "normal" / "000.png"
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(path), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))

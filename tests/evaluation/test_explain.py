@@ -63,7 +63,7 @@ def test_defect_classes_are_summed():
     assert maps[0, :4, :4].min() == 1.0
 
 
-def test_eigen_cam_finds_the_part_that_stands_out_whatever_the_head():
+def test_eigen_cam_finds_the_salient_part_with_any_head():
     for head in ([[0.0, 0.0], [1.0, 0.0]], [[5.0, -3.0], [0.0, 2.0]]):
         maps = activation_maps(Toy(head).eval(), "toy", 0, crop_with_a_bright_corner(), "eigen")
         corner, rest = maps[0, :4, :4], maps[0, 4:]

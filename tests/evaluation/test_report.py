@@ -76,7 +76,7 @@ def test_the_calibrated_error_needs_a_validation_split():
     assert "validation" in figure.why
 
 
-def test_the_class_table_holds_every_joint_once():
+def test_the_class_table_counts_every_joint_once():
     found = measured(answers())
     assert [row.joints for row in found.classes] == [60, 20]
     for row in found.classes:

@@ -34,7 +34,7 @@ def test_latest_displaces_the_oldest_and_says_which():
     assert (channel.get(), channel.get()) == (2, 3)
 
 
-def test_closed_channel_gives_what_it_holds_and_takes_nothing():
+def test_a_closed_channel_yields_its_items_and_accepts_none():
     channel: Channel[int] = Channel(2)
     channel.put(1)
     channel.close()
@@ -59,7 +59,7 @@ def test_abort_wakes_who_waits_and_gives_nothing():
     assert channel.get() is None
 
 
-def test_get_gives_up_after_its_time():
+def test_get_returns_after_its_timeout():
     started = time.monotonic()
     assert Channel(1).get(0.05) is None
     assert 0.04 < time.monotonic() - started < 2

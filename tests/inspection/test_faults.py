@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a frame: its joints are ERROR with the cause, the boards around it are judged."""
+"""Any fault of a frame makes its joints ERROR with the cause; the boards around it are judged."""
 
 import sqlite3
 from contextlib import closing
@@ -94,7 +94,7 @@ def test_a_faulty_frame_is_error_and_its_neighbours_are_judged(tmp_path, cause, 
 
 
 class SteppingBack(FakeClock):
-    """A wall clock that somebody sets back between boards."""
+    """A wall clock that is set back between boards."""
 
     def __init__(self) -> None:
         super().__init__(step_s=0.001)

@@ -1,4 +1,4 @@
-"""The run: every frame is accounted for, whatever fails."""
+"""Every frame of a run is accounted for, whatever fails."""
 
 import time
 from collections import Counter
@@ -51,7 +51,7 @@ def test_every_frame_is_recorded_and_accounted_for(tmp_path, database):
     assert summary.latency["infer"].p50_ms >= 1.0
 
 
-def test_stops_after_so_many_frames(tmp_path, database):
+def test_stops_after_the_maximum_number_of_frames(tmp_path, database):
     clock = FakeClock(step_s=0.001)
     source = source_of(write_boards(tmp_path / "frames"), clock)
     summary = Inspection(source, recipe_judge(tmp_path), [database], clock, LoopSettings(max_frames=2)).run()
@@ -60,7 +60,7 @@ def test_stops_after_so_many_frames(tmp_path, database):
 
 
 @pytest.mark.parametrize("low_latency", [False, True])
-def test_stops_when_asked_with_every_captured_frame_on_record(tmp_path, database, low_latency):
+def test_stops_on_request_with_every_captured_frame_on_record(tmp_path, database, low_latency):
     clock, seen = FakeClock(step_s=0.001), []
     inspection = Inspection(
         endless(tmp_path, clock),
@@ -105,7 +105,7 @@ def test_sink_that_fails_stops_the_run_and_what_was_in_flight_is_an_error_where_
 
 
 class ClosedAfter:
-    """A real sink whose disk is full after so many boards."""
+    """A real sink whose disk is full after a number of boards."""
 
     def __init__(self, sink, boards):
         self._sink, self._boards = sink, boards

@@ -38,6 +38,6 @@ def test_share_is_a_fraction_or_a_number(text):
         {"max_age_ms": float("nan")},
     ],
 )
-def test_what_makes_no_sense_is_refused(wrong):
+def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         RunSettings(**wrong)

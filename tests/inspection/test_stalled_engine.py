@@ -53,7 +53,7 @@ def judge_of(folder, engine, watch=None, **limits):
 
 
 def boards_without_end():
-    """Good boards of which no two are the same image."""
+    """Good boards, all with different images."""
     pixels = board_image(dict.fromkeys(PLACES, 40))
     for index in itertools.count():
         changed = pixels.copy()
@@ -141,7 +141,7 @@ def test_warm_up_raises_what_the_engine_raises(tmp_path):
         judge_of(tmp_path, engine).warm_up()
 
 
-def test_a_call_found_overdue_once_is_not_given_up():
+def test_a_call_that_is_overdue_only_once_is_not_abandoned():
     clock = FakeClock()
     watch = EngineWatch(FakeEngine(crop_shape=SPEC.shape), clock)
     with watch:

@@ -40,11 +40,11 @@ def test_lower_keeps_the_escapes_within_the_budget_of_reviews(max_escape):
         found = solve_thresholds(scores, truth, max_escape)
         goods = scores[~truth]
         escapes = (scores[truth] < found.lower).mean()
-        # More escapes than wanted only where the next lower limit would send too many good joints to REVIEW.
+        # More escapes than allowed only if the next lower limit would send too many good joints to REVIEW.
         below = scores[scores < found.lower].max(initial=0.0)
         assert escapes <= max_escape or (goods >= below).mean() >= MAX_REVIEW_SHARE
-        # One score further up, too many defects would pass; unless the FAIL limit is in the way, or nearly
-        # all good joints lie below already, or the budget of reviews is what decides.
+        # One score higher, too many defects would pass, unless the FAIL limit is in the way, nearly all good joints are
+        # below already, or the review budget decides.
         beyond = scores[scores > found.lower].min(initial=1.0)
         usual = np.quantile(goods, 1 - REVIEW_SHARE, method="higher")
         assert (

@@ -94,7 +94,7 @@ def test_two_networks_in_one_file_are_not_chosen_from(tmp_path):
 
 
 class Config:
-    """What a training script puts beside its weights."""
+    """Objects that a training script stores beside its weights."""
 
 
 def write_script(path):

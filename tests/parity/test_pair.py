@@ -111,7 +111,7 @@ def test_an_engine_is_compared_with_a_graph_and_a_graph_with_recorded_logits(
     assert _pairs(tmp_path / "p.json") == [("PyTorch", "ONNX", "golden crops")]
 
 
-def test_the_json_holds_the_figures_of_the_formula(engine: Bundle, tmp_path: Path) -> None:
+def test_the_json_has_the_figures_of_the_formula(engine: Bundle, tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx", head=HEAD * 1.1)
     _run(graph, "--against", engine.folder, "--golden", "--json-file", tmp_path / "p.json")
     document = json.loads((tmp_path / "p.json").read_text())

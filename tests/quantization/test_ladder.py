@@ -10,7 +10,7 @@ from sji_edge.quantization.ladder import candidates
 
 
 def climbed(folder, wanted, answers):
-    """All candidates, each told from ``answers`` whether the last one did; False when they run out."""
+    """All candidates; ``answers`` says after each whether it passed, and False once they run out."""
     onnx.save(model(), folder / "model.onnx")
     ladder = candidates(
         folder / "model.onnx",

@@ -159,7 +159,7 @@ def test_batches_under_way_together_keep_their_own_answers(name: str, graph: Pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_more_batches_than_sets_are_refused_and_one_given_up_makes_room(name: str, graph: Path) -> None:
+def test_more_batches_than_sets_are_refused_until_one_is_dropped(name: str, graph: Path) -> None:
     engine = _open(name, graph)
     if not isinstance(engine, PipelinedEngine):
         pytest.skip(f"{name} is asked and waited for")
@@ -220,7 +220,7 @@ def test_crops_that_do_not_fit_are_refused(name: str, bad: np.ndarray, says: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_closed_engine_refuses_and_closes_twice(name: str, graph: Path) -> None:
+def test_a_closed_engine_refuses_crops_and_can_be_closed_again(name: str, graph: Path) -> None:
     engine = _open(name, graph)
     engine.close()
     engine.close()

@@ -40,7 +40,7 @@ def test_a_graph_that_fails_is_one_line_and_the_engine_works_on(engine) -> None:
         np.testing.assert_allclose(engine.infer(good[:5]).logits, wanted[:5], rtol=1e-6)
 
 
-def test_every_part_of_a_batch_that_failed_has_ended_when_that_is_said(engine) -> None:
+def test_a_failed_batch_is_reported_after_all_its_parts_have_ended(engine) -> None:
     if not isinstance(engine, PipelinedEngine):
         pytest.skip("is asked and waited for")
     good, bad = batches()
@@ -53,7 +53,7 @@ def test_every_part_of_a_batch_that_failed_has_ended_when_that_is_said(engine) -
         np.testing.assert_allclose(engine.collect(ticket).logits[:, 1], 7, rtol=1e-6)
 
 
-def test_a_batch_that_fails_can_be_given_up(engine) -> None:
+def test_a_batch_that_fails_can_be_dropped(engine) -> None:
     if not isinstance(engine, PipelinedEngine):
         pytest.skip("is asked and waited for")
     good, bad = batches()

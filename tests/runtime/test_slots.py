@@ -10,7 +10,7 @@ def test_sets_take_turns_and_are_never_used_twice_at_once() -> None:
     assert [first[1], second[1]] == ["one", "two"]
     with pytest.raises(EngineInputError, match="2 batches are in flight"):
         turns.take()
-    # Collected out of order: what is free is taken, whoever's turn it would have been.
+    # Collected out of order: a free set is taken, whichever is next in turn.
     turns.give_back(second[0])
     assert turns.take() == second
     turns.give_back(first[0])

@@ -223,7 +223,7 @@ def test_a_file_name_that_is_no_text_becomes_one_that_can_be_written(tmp_path, o
     assert frame.pixels is not None
 
 
-def test_an_installed_package_brings_a_source_with_a_scheme_of_its_own(tmp_path, monkeypatch):
+def test_an_installed_package_adds_a_source_with_its_own_scheme(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     metadata = tmp_path / "acme_camera-1.0.dist-info"
     metadata.mkdir()

@@ -15,7 +15,7 @@ LABELS = np.array([0] * 10 + [1] * 10)
 
 
 class Trainer:
-    """Logits whose quality falls with the distance of gamma from the best one; notes what was asked."""
+    """Logits whose quality falls with the distance of gamma from the best one; records the requested values."""
 
     def __init__(self, best: float, diverges: tuple[float, ...] = ()) -> None:
         self.asked: list[float] = []
@@ -49,7 +49,7 @@ def test_further_tries_are_optunas_within_the_range_and_a_search_goes_on_where_i
     assert len(set(first.asked + again.asked)) == 6
 
 
-def test_only_so_many_tries_count_for_a_later_study_of_fewer(settings, spec):
+def test_a_later_study_with_fewer_tries_uses_only_that_number(settings, spec):
     search(settings(tries=3), spec(), LABELS, Trainer(4.0))
     nothing = Trainer(4.0)
     assert search(settings(tries=1), spec(), LABELS, nothing).options == {"gamma": 2.0}

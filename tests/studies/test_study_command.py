@@ -117,7 +117,7 @@ def test_a_frozen_trunk_wants_pretrained_weights(settings, monkeypatch, tmp_path
         run_study(settings(backbones=("resnet18",)), str)
 
 
-def test_presets_are_valid_and_the_quick_one_holds_what_is_promised(settings, tmp_path):
+def test_presets_are_valid_and_the_quick_one_is_as_documented(settings, tmp_path):
     for preset in PRESETS.values():
         made = StudySettings.model_validate({**preset, "data": tmp_path, "out": tmp_path})
         assert made.seeds >= 3
@@ -132,7 +132,7 @@ def test_a_name_of_no_method_is_refused_before_the_data_is_read(settings, tmp_pa
         run_study(settings(methods=("none",), data=tmp_path / "gone"), str)
 
 
-def test_the_record_of_a_study_holds_no_password_of_its_storage(settings, tmp_path):
+def test_the_record_of_a_study_omits_the_password_of_its_storage(settings, tmp_path):
     url = f"sqlite:///{tmp_path}/optuna.db?password=s3cret"
     wanted = settings(storage=url, methods=("ce",), seeds=1, tries=1)
     wanted.out.mkdir()

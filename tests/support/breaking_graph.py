@@ -8,11 +8,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 16
 WIDTH, LAYERS = 1024, 12
-"""Layers that pass their input on: work that goes on while another part of the batch has failed already."""
+"""Layers that pass their input on: work that continues while another part of the batch has failed already."""
 
 
 def write_breaking_graph(path: Path) -> Path:
-    """Logits of ``(-mean, mean)``, unless rows of three were asked for, into which two a crop do not fit."""
+    """Logits of ``(-mean, mean)``, unless rows of three are requested, into which two per crop do not fit."""
     constants = {
         "all": np.array([0, 1, 2, 3]),
         "crop": np.array([1, 2, 3]),

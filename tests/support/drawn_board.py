@@ -51,7 +51,7 @@ def scene(kind, matrix, size=SIZE, marks=MARKS, missing=(), dark=30.0, light=220
 
 
 def shot(image, noise=0.0, blur=0.0, gain=1.0, seed=0):
-    """What a camera makes of a scene, uint8."""
+    """A scene as a camera sees it, uint8."""
     import cv2
 
     seen = cv2.GaussianBlur(image, (0, 0), blur) if blur else image

@@ -12,7 +12,7 @@ def prototypes(channels: int) -> np.ndarray:
 
 
 def with_guard(model: onnx.ModelProto, tap: str, channels: int) -> onnx.ModelProto:
-    """Return the graph with a guard on a feature map of so many channels; ``guard_formula`` says what it computes."""
+    """Return the graph with a guard on a feature map of this many channels; see ``guard_formula``."""
     guarded = onnx.ModelProto()
     guarded.CopyFrom(model)
     constants = {

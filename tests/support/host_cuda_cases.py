@@ -1,6 +1,6 @@
 """The engine with the real pycuda and the real cuda-bindings, on a CUDA driver in host memory (``host_cuda.c``).
 
-``test_host_cuda`` runs this in a process of its own, with that driver first on the library path.
+``test_host_cuda`` runs this in a separate process, with that driver first on the library path.
 """
 
 import ctypes
@@ -49,7 +49,7 @@ def alive() -> dict[str, int]:
 
 @pytest.fixture
 def another():
-    """Somebody else in the process, such as PyTorch, who holds the primary context as well."""
+    """Another user of the primary context in the process, such as PyTorch."""
     held = ctypes.c_void_p()
     LIBRARY.cuDevicePrimaryCtxRetain(ctypes.byref(held), 0)
     yield
@@ -210,7 +210,7 @@ def test_a_recording_that_breaks_leaves_the_answers_right(engine, after: int) ->
     np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
 
 
-def test_who_else_holds_the_primary_context_keeps_it(another) -> None:
+def test_another_user_of_the_primary_context_keeps_it(another) -> None:
     context = CudaContext()
     with context.current():
         context.load_kernel()
@@ -218,7 +218,7 @@ def test_who_else_holds_the_primary_context_keeps_it(another) -> None:
     assert alive()["retained"] == 2
     context.close()
     left = alive()
-    # Nothing of ours stays in a context that goes on living.
+    # We leave nothing in a context that lives on.
     assert {name: left[name] for name in KINDS[:8]} == {**dict.fromkeys(KINDS[:8], 0), "retained": 1}
 
 
@@ -233,7 +233,7 @@ def test_the_benchmark_measures(engine) -> None:
     assert times.memory_change == 0
 
 
-def test_memory_that_runs_out_is_said_with_what_helps() -> None:
+def test_running_out_of_memory_is_reported_with_a_remedy() -> None:
     context = CudaContext()
     with context.current():
         LIBRARY.host_fail(b"cuMemAlloc_v2", OUT_OF_MEMORY, 0)
@@ -245,7 +245,7 @@ def test_memory_that_runs_out_is_said_with_what_helps() -> None:
     assert alive()["retained"] == 0
 
 
-def test_a_gpu_that_gives_no_context_is_said() -> None:
+def test_a_gpu_without_a_context_is_reported() -> None:
     LIBRARY.host_fail(b"cuDevicePrimaryCtxRetain", OUT_OF_MEMORY, 0)
     with pytest.raises(EnvironmentMismatchError, match="GPU 0 cannot be used"):
         CudaContext()

@@ -1,4 +1,4 @@
-"""``infer`` as a command of its own."""
+"""``infer`` as a separate process."""
 
 from typing import Any
 

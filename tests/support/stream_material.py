@@ -55,7 +55,7 @@ def read_some(source, count):
 
 
 class Reading:
-    """Iterates a source in a thread of its own."""
+    """Iterates a source in its own thread."""
 
     def __init__(self, source):
         self.frames = []
@@ -78,7 +78,7 @@ class Reading:
             self._some.notify_all()
 
     def wait_for(self, wanted, timeout_s=5.0):
-        """Wait until ``wanted(frames)`` holds; False when it did not in time."""
+        """Wait until ``wanted(frames)`` is true; return False after a timeout."""
         with self._some:
             return self._some.wait_for(lambda: wanted(self.frames), timeout_s)
 

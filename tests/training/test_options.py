@@ -131,7 +131,7 @@ def test_a_loss_on_features_refuses_a_model_without_a_map(settings, joints):
 
 @pytest.mark.slow
 def test_class_weights_change_what_is_learnt(settings, joints):
-    """The more a defect weighs, the higher the scores."""
+    """A higher weight of defects raises the scores."""
     mean = {}
     for weights in ("none", "1,50"):
         run = train(settings(name=weights, model="mnasnet0_5", epochs=3, class_weights=weights), joints)

@@ -1,4 +1,4 @@
-"""Resuming an interrupted run: it goes on as itself, or says by name what differs."""
+"""Resuming an interrupted run: it continues with its own settings, or names what differs."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""What is meant when no run, model or engine is named."""
+"""Which run, model or engine is used when none is named."""
 
 import os
 from pathlib import Path

@@ -86,7 +86,7 @@ def test_wrong_settings_are_refused(words: tuple[str, ...], says: str, made: Pat
     assert says in str(result.exception)
 
 
-def test_peak_memory_is_that_of_a_process_of_its_own(made: Path) -> None:
+def test_peak_memory_is_measured_in_a_separate_process(made: Path) -> None:
     ballast = np.ones(400 << 20, np.uint8)
     here = peak_rss_bytes()
     alone = peak_rss_of("sji_edge.benchmark.footprint:judge_once", str(made), "16", "1")

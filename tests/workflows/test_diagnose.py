@@ -70,7 +70,7 @@ def test_a_package_without_metadata_is_a_line(capsys, monkeypatch) -> None:
     assert checks["torch"]["value"] == "not installed"
 
 
-def test_whatever_a_probe_raises_is_a_line_and_the_others_go_on(capsys, monkeypatch) -> None:
+def test_a_probe_that_raises_gives_a_line_and_the_others_continue(capsys, monkeypatch) -> None:
     def broken(*_arguments: object) -> Iterator[Check]:
         yield Check(area="CPU", name="first", state="ok", value="seen")
         raise RuntimeError("[red]cannot\nread")

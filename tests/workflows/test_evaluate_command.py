@@ -67,7 +67,9 @@ def test_a_split_without_defects_says_what_cannot_be_computed(bundle, data, tmp_
     assert "This split has none." in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_without_validation_no_limits_can_be_chosen_and_nothing_is_left(bundle, data, tmp_path, capsys):
+def test_without_validation_no_limits_can_be_chosen_and_no_file_is_left_behind(
+    bundle, data, tmp_path, capsys
+):
     shutil.rmtree(data / "validation")
     assert evaluate(data, "--of", bundle, "--max-escape", "1%", "--output", tmp_path / "report") == 2
     assert "but the dataset has none" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def command(*words: object) -> int:
 
 
 @pytest.mark.parametrize("name", ["joints", "pareto", "candidates"])
-def test_a_name_is_neither_markup_nor_a_line_of_its_own(records: Path, capsys, name: str) -> None:
+def test_a_name_is_printed_without_markup_on_one_line(records: Path, capsys, name: str) -> None:
     assert command(name, "--database", records) == 0
     said = capsys.readouterr().out
     assert "[red]J1[/red]" in said

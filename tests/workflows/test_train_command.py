@@ -57,7 +57,7 @@ def test_no_librarys_tips_and_warnings_reach_a_log(data, tmp_path):
     assert not re.search("lightning|torch|warn|tip", done.stdout, re.IGNORECASE)
 
 
-def test_the_python_api_is_silent_unless_asked(data, tmp_path, capfd):
+def test_the_python_api_prints_nothing_by_default(data, tmp_path, capfd):
     settings = TrainSettings(
         data=data, runs=tmp_path, model="squeezenet1_1", image_size=32, epochs=1, batch_size=8, no_test=True
     )

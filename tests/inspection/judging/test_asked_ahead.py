@@ -1,4 +1,4 @@
-"""The engine is asked ahead: it has the next frame before it has answered the last."""
+"""The engine receives the next frame before it has answered the last."""
 
 import sqlite3
 import time
@@ -25,7 +25,7 @@ from sji_edge.testing import FakeClock, FakeSource
 
 
 class ClosesAfter:
-    """A real engine that is closed under the loop's feet after so many calls."""
+    """A real engine that is closed during the run, after a number of calls."""
 
     def __init__(self, engine, calls):
         self._engine, self._calls = engine, calls
@@ -79,7 +79,7 @@ def test_batches_span_frames_of_few_joints_and_each_keeps_its_own_scores(tmp_pat
 
 
 class Watched(ClosesAfter):
-    """A real engine, and what it was asked in which order."""
+    """A real engine that records its calls in order."""
 
     def __init__(self, engine):
         super().__init__(engine, 0)

@@ -16,7 +16,7 @@ STAGES = ("wait", "check", "align", "crop", "infer", "decide")
 
 
 class SlowEngine:
-    """A real engine that takes so many seconds of the clock for each call."""
+    """A real engine that takes a given number of the clock's seconds for each call."""
 
     def __init__(self, engine, clock, seconds):
         self._engine, self._clock, self._seconds = engine, clock, seconds
@@ -33,7 +33,7 @@ def judge_of(tmp_path, clock, deadlines, seconds=0.0):
 
 
 def judged_with_waits(judge, clock, *, in_queue, prepared, decided):
-    """Judge a board that waits so many seconds before each of three stages."""
+    """Judge a board that waits a given number of seconds before each of three stages."""
     clock.sleep(in_queue)
     work = judge.prepare(frame_of(board_image(dict.fromkeys(PLACES, 40))), judge.own_buffer)
     clock.sleep(prepared)

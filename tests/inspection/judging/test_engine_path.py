@@ -102,7 +102,7 @@ def test_frames_together_overlap_and_each_keeps_its_own_answer(device) -> None:
         assert scores == pytest.approx([score_of(grey + 2 * number) for grey in GREYS.values()], abs=1e-5)
 
 
-def test_a_gpu_that_fails_makes_errors_and_never_a_pass(device) -> None:
+def test_a_gpu_failure_gives_error_and_never_pass(device) -> None:
     judge, plan = device(graphs=False)
     plan.executions[1].fails = True
     frames = [frame_of(board_image({**GREYS, "J1": 40 + number}), number) for number in range(4)]
@@ -118,7 +118,7 @@ def test_a_gpu_that_fails_makes_errors_and_never_a_pass(device) -> None:
     )
 
 
-def test_the_crops_stay_on_the_host_where_they_are_asked_for(device) -> None:
+def test_crops_stay_on_the_host_on_request(device) -> None:
     judge, _ = device(on_device=False)
     work = judge.prepare(frame_of(board_image(GREYS)), judge.own_buffer)
     assert len(work.crops) == len(PLACES)

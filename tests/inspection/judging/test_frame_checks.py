@@ -29,13 +29,13 @@ def scaled(gain):
     return (scene(1) * gain).clip(0, 255).astype(np.uint8)
 
 
-def test_good_frame_has_no_fault_whatever_its_gain():
+def test_a_good_frame_has_no_fault_at_any_gain():
     for gain in (0.8, 0.9, 1.05):
         assert cause_of(scaled(gain)) is None
     assert cause_of(scaled(0.5), min_contrast=0.0) is None
 
 
-def test_a_lamp_that_fades_makes_errors_before_defects_pass():
+def test_a_fading_lamp_gives_error_before_defects_pass():
     assert cause_of(scaled(0.7)) is Cause.DIM
     assert cause_of(scaled(0.7), min_contrast=0.6) is None
     fault = FrameChecks(SIZE, FrameLimits(), scene()).fault(frame_of(scaled(0.5)))

@@ -1,4 +1,4 @@
-"""A joint that the image does not show is ERROR, whatever the model says of the pixels that lie in its box."""
+"""A joint that the image does not show is ERROR, whatever the model says about the pixels in its box."""
 
 import cv2
 import numpy as np

@@ -221,7 +221,7 @@ def test_frames_that_do_not_fit_in_one_batch_take_several(tmp_path, backend):
 
 
 class Prepared:
-    """A real engine, and what it was told to get ready for."""
+    """A real engine that records the batch sizes it was prepared for."""
 
     def __init__(self, engine):
         self._engine, self.sizes = engine, []
@@ -244,7 +244,7 @@ def test_the_engine_is_ready_for_a_frame_and_for_as_many_as_go_together(tmp_path
     assert engine.sizes == wanted
 
 
-def test_the_engine_is_not_asked_ahead_where_a_takt_counts_the_work_alone(tmp_path):
+def test_the_engine_gets_no_frame_in_advance_when_the_takt_counts_only_processing(tmp_path):
     layout = ImageLayout(SPEC, THRESHOLDS)
     engine = open_engine(tmp_path, backend="openvino")
 

@@ -39,7 +39,7 @@ def parse(text):
     return samples
 
 
-def test_prometheus_text_holds_the_runs_counts(summary):
+def test_prometheus_text_has_the_counts_of_the_run(summary):
     text = prometheus_text(summary, {"engine": 'a "b"\\'}, ShadowReport(replayed=5, flips=1))
     samples = parse(text)
     passed = sum(verdict(grey**8 / (grey**8 + 60.0**8)) == "PASS" for grey in GREYS)

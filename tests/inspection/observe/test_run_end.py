@@ -29,7 +29,7 @@ class Line:
         pixels = board_image(dict.fromkeys(PLACES, 40) | {"J2": 80})
         while True:
             changed = pixels.copy()
-            # Each differs from all others: of those that are displaced any may lie between two that are not.
+            # Each differs from all others: any displaced frame may lie between two that are not displaced.
             changed[0, :4] = np.frombuffer(np.uint32(self.given).tobytes(), np.uint8)
             self.given += 1
             yield frame_of(changed, self.given - 1)
@@ -112,7 +112,7 @@ def test_frames_that_nobody_looked_at_do_not_hide_what_was_found_in_the_others(t
     assert failure.hint == NEXT_STEP[Cause.BLACK]
 
 
-def test_a_run_of_which_nobody_looked_at_a_frame_says_what_became_of_them():
+def test_a_run_without_examined_frames_reports_what_became_of_them():
     tally = Tally()
     tally.capture(3)
     tally.add_unrecorded(Cause.MISSED, 3)

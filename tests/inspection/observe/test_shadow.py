@@ -71,7 +71,7 @@ def test_disagreement_is_counted_and_written_as_the_formula_has_it(tmp_path):
 
 
 @pytest.mark.parametrize("share", [Fraction(1), Fraction(1, 7), Fraction(2, 9), Fraction(1, 500)])
-def test_the_share_is_kept_whatever_the_frames_hold(tmp_path, share):
+def test_the_share_is_kept_for_any_number_of_joints(tmp_path, share):
     shadow, _ = shadow_of(tmp_path, share)
     chosen = sum(shadow._choose(crops).size for crops in [1] * 100 + [100] * 49)
     assert abs(chosen - 5000 * share) <= 2

@@ -249,7 +249,7 @@ def test_a_persons_lines_and_columns_of_the_table_stay(tmp_path):
     assert (folder / "crops.csv").read_bytes().splitlines() == [noted[0], noted[1], noted[3]]
 
 
-def test_a_table_that_is_none_is_said_so(tmp_path):
+def test_a_file_that_is_not_a_table_is_reported(tmp_path):
     folder = tmp_path / "crops"
     crops_of(folder, None, 1)
     (folder / "crops.csv").write_text("x" * 200_000)

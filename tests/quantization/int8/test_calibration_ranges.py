@@ -69,7 +69,7 @@ def test_a_path_out_of_the_set_is_refused(tmp_path, dataset):
         read_calibration_set(folder, SPEC)
 
 
-def test_a_training_image_that_is_held_out_too_is_refused_and_nothing_is_left(tmp_path, dataset):
+def test_a_training_image_that_is_also_held_out_is_refused_and_leaves_nothing_behind(tmp_path, dataset):
     for name in ("normal", "defective"):
         for path in (dataset.root / "train" / name).iterdir():
             (dataset.root / "test" / name / f"copy{path.name}").write_bytes(path.read_bytes())
@@ -86,7 +86,7 @@ def blacken(dataset):
     return FolderDataset.open(dataset.root)
 
 
-def test_black_crops_fail_the_audit_and_nothing_is_left(tmp_path, dataset):
+def test_black_crops_fail_the_audit_and_leave_nothing_behind(tmp_path, dataset):
     with pytest.raises(GateError, match="8 of 8 crops are flat") as caught:
         make(tmp_path, blacken(dataset))
     assert "force the set to be written" in caught.value.hint

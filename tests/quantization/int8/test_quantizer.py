@@ -83,7 +83,7 @@ def test_equalization_is_what_makes_it_close(monkeypatch):
 
 
 @pytest.mark.parametrize(("bits", "limit"), [(7, 64), (8, 127)])
-def test_weights_use_the_bits_that_were_asked_for(bits, limit):
+def test_weights_use_the_requested_bits(bits, limit):
     quantizer = Quantizer(model(), CALIBRATION, Scheme(symmetric=True, weight_bits=bits))
     stored = tensors(quantizer.quantize())
     kernels = [stored[name] for name in ("stem_quantized", "deep_quantized", "point_quantized")]

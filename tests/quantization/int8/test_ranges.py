@@ -44,7 +44,7 @@ def test_entropy_cuts_a_lone_outlier_off():
 
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_every_range_holds_zero_and_nothing_never_seen(method, symmetric):
+def test_every_range_contains_zero_and_no_unseen_value(method, symmetric):
     for values in (NORMAL, NORMAL + 50, NORMAL - 50, np.zeros(10), np.full(10, 3.0), np.full(10, -3.0)):
         low, high = range_of(histogram_of(values), method, symmetric=symmetric)
         assert min(0.0, values.min()) <= low <= 0.0 <= high <= max(0.0, values.max())

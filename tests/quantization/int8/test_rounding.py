@@ -113,7 +113,7 @@ def test_blocks_round_as_one_input_after_the_other_does():
     covariance = np.cov(correlated(600, 150).T, bias=True)
     damped = covariance + (0.01 * np.trace(covariance) / 150 + 1e-12) * np.eye(150)
     left, wanted = weights.astype(np.float64), np.empty((3, 150))
-    # Straight from the paper: after each input, the inverse of what is left is computed anew.
+    # Straight from the paper: after each input, the inverse of the remaining part is recomputed.
     for place in range(150):
         inverse = np.linalg.inv(damped[place:, place:])
         wanted[:, place] = np.clip(np.round(left[:, place] / step), -LEVELS, LEVELS)

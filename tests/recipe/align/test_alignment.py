@@ -90,7 +90,7 @@ def test_gain_does_not_move_the_board(gain):
 
 
 def test_fiducial_cut_by_the_border_is_not_biased():
-    # The centroid of what is left of the first disc would lie 2 px off.
+    # The centroid of the visible part of the first disc would be 2 px off.
     truth = rigid(0.0, (0.0, -72.5))
     assert place(truth, MARKS)[0][1] < 12
     settings = board_settings(alignment={"max_shift_px": 80})

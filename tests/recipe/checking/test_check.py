@@ -34,7 +34,7 @@ def test_fiducials_of_golden_are_found_at_their_places(golden_recipe):
 def test_a_shifted_golden_image_is_a_fault_for_each_fiducial(golden_recipe):
     found = review(Recipe.load(golden_recipe(shift=(3.0, -4.0))))
     assert [one.offset_px for one in found.fiducials] == pytest.approx([5.0] * 4, abs=0.1)
-    # All moved alike: the residual alone would not show it.
+    # All moved by the same amount: the residual alone would not show it.
     assert max(one.residual_px for one in found.fiducials) < 0.1
     assert len(found.faults) == len(MARKS)
 
@@ -71,7 +71,7 @@ def test_only_the_box_that_shows_nothing_is_flat(golden_recipe):
     assert review(Recipe.load(golden_recipe())).flat == ("J2",)
 
 
-def test_without_golden_nothing_is_reported_about_it(recipe_folder):
+def test_without_golden_nothing_is_reported_about_boxes(recipe_folder):
     found = review(Recipe.load(recipe_folder()))
     assert (found.fiducials, found.flat, found.faults) == ((), (), ())
 

@@ -20,7 +20,7 @@ def misplacement(found, truth):
 
 
 def cover(image, centre, reach, grey=120.0):
-    """Cover what lies beyond ``reach`` to the right of a mark's centre."""
+    """Cover everything more than ``reach`` to the right of a mark's centre."""
     rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
     x, y = columns - centre[0], rows - centre[1]
     image[(x > reach) & (x < 40) & (np.abs(y) < 40)] = grey

@@ -150,7 +150,7 @@ def test_rotations_of_the_bottom_counted_from_the_wrong_side_are_found_by_golden
 
 
 @pytest.mark.parametrize(("unit", "mm"), [("inch", 25.4), ("mil", 0.0254)])
-def test_lengths_in_another_unit_are_asked_for(unit, mm):
+def test_lengths_in_another_unit_lead_to_a_question(unit, mm):
     scaled = tuple(
         Part(p.line, p.refdes, p.package, p.x_mm / mm, p.y_mm / mm, 0.0, "top") for p in parts_at(GRID)
     )

@@ -96,7 +96,7 @@ def test_a_run_that_begins_while_a_finished_one_is_read_is_seen_or_said(tmp_path
 
 
 def boards_as(user: int, path: Path) -> str:
-    """Count the boards in a process of another user, who need not be able to run this interpreter anew."""
+    """Count the boards in a process of another user, who may not be able to start this interpreter."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -136,7 +136,7 @@ def test_a_file_that_is_truncated_during_a_run_ends_it_with_an_error(kind, tmp_p
     assert b"\0" not in path.read_bytes() or kind == "sqlite"
 
 
-def test_a_sink_that_is_closed_twice_loses_nothing(kind, tmp_path):
+def test_closing_a_sink_again_loses_nothing(kind, tmp_path):
     sink = SINKS.get(kind)(tmp_path / "file")
     sink.write(record(0))
     sink.close()

@@ -25,7 +25,7 @@ def lines(path: Path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_database_holds_all_that_the_record_says(tmp_path):
+def test_the_database_keeps_the_whole_record(tmp_path):
     path = tmp_path / "inspections.db"
     with closing(SqliteSink(path)) as sink:
         sink.write(record())
@@ -170,7 +170,7 @@ PRAGMA user_version = 1;
 """
 
 
-def test_database_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path):
+def test_a_database_of_the_first_schema_is_migrated_with_all_its_content(tmp_path):
     path = tmp_path / "inspections.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_SCHEMA)
@@ -196,7 +196,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path):
     assert rows(path, "SELECT board FROM boards") == [("old-000000",)]
 
 
-def test_database_that_another_process_holds_is_waited_for_and_then_an_error(tmp_path):
+def test_a_locked_database_is_waited_for_and_then_an_error(tmp_path):
     path = tmp_path / "inspections.db"
     with closing(SqliteSink(path, busy_timeout_s=0.05)) as sink:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -219,7 +219,7 @@ def test_every_sink_says_so_when_its_folder_is_not_there(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", SINKS.names())
-def test_every_sink_closes_twice_and_keeps_what_it_was_given(kind, tmp_path):
+def test_every_sink_can_be_closed_again_and_keeps_its_records(kind, tmp_path):
     sink = SINKS.get(kind)(tmp_path / "file")
     sink.write(record())
     sink.close()

@@ -58,7 +58,7 @@ MAKERS: dict[str, Callable[[list[Entry]], bytes]] = {".tar.zst": _plain_tar, ".z
 
 
 def _refused(tmp_path: Path, suffix: str, data: bytes, says: str, kind: type[SjiError] = BundleError) -> None:
-    """Unpack in a folder of its own and hold it to the promise: one line, and nothing left behind."""
+    """Unpack in a new folder, and check that a refusal is one line and leaves nothing behind."""
     box = tmp_path / "box"
     (box / "in").mkdir(parents=True)
     source = box / "in" / f"x{suffix}"
@@ -158,7 +158,7 @@ def test_a_name_that_is_not_flat_is_refused(name: str, suffix: str, made: Path, 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("second", ["engine.onnx", "ENGINE.onnx"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_file_that_comes_twice_is_refused(second: str, suffix: str, made: Path, tmp_path: Path) -> None:
+def test_a_duplicate_file_is_refused(second: str, suffix: str, made: Path, tmp_path: Path) -> None:
     entries = [*_content(made).items(), (second, b"evil")]
     _refused(tmp_path, suffix, MAKERS[suffix](entries), "twice")
 

@@ -70,7 +70,7 @@ def test_a_released_bundle_opens_and_judges_as_the_formula(folder: Path) -> None
     np.testing.assert_array_equal(bundle.golden().crops, crops(40))
 
 
-def test_how_many_bits_the_weights_have_makes_no_other_machine(folder: Path) -> None:
+def test_the_weight_bits_do_not_count_as_another_machine(folder: Path) -> None:
     _edit(folder, lambda manifest: manifest["environment"].update({INT8_WEIGHT_BITS: "7"}))
     assert environment_changes(open_bundle(folder)) == []
     assert state_of(open_bundle(folder)) == "released"

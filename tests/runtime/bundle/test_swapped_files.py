@@ -1,4 +1,4 @@
-"""What is verified is what is loaded, whatever happens to the files meanwhile."""
+"""The verified bytes are the ones that are loaded, whatever happens to the files meanwhile."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and what nvcc made of it."""
+"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and the code that nvcc compiled."""
 
 import hashlib
 import json
@@ -91,7 +91,7 @@ def test_the_shipped_code_was_made_from_this_source() -> None:
     assert len(kernel_code()) < 500_000
 
 
-def test_the_shipped_code_holds_every_architecture_that_its_record_names() -> None:
+def test_the_shipped_code_has_every_recorded_architecture() -> None:
     """Read off the fat binary's own table: a header, then entries of a kind (1 PTX, 2 machine code) and an SM."""
     code, record = kernel_code(), json.loads(kernel_build.RECORD.read_text())
     magic, _, header, size = struct.unpack_from("<IHHQ", code)
@@ -120,7 +120,7 @@ def test_what_the_shipped_code_has_for_a_card(capability: str, code: str) -> Non
     assert code_for(capability) == code
 
 
-def test_nvcc_makes_the_shipped_code_again(tmp_path: Path) -> None:
+def test_nvcc_reproduces_the_shipped_code(tmp_path: Path) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         pytest.skip("nvcc is not installed")

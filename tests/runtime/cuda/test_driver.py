@@ -50,7 +50,7 @@ def test_devices_are_listed(tmp_path: Path) -> None:
     ("init", "count", "says"),
     [(100, 0, "no NVIDIA GPU"), (0, 0, "no NVIDIA GPU"), (34, 0, "stub"), (7, 0, "7")],
 )
-def test_what_is_missing_is_said(init: int, count: int, says: str, tmp_path: Path) -> None:
+def test_the_message_names_what_is_missing(init: int, count: int, says: str, tmp_path: Path) -> None:
     driver = ask_driver(library(tmp_path, INIT=init, COUNT=count))
     assert says in driver.missing
     assert driver.devices == ()

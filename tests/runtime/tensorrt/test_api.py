@@ -1,4 +1,4 @@
-"""Every name that our code asks of TensorRT, pycuda and cuda-python, held against the packages that are installed.
+"""Every name that our code uses from TensorRT, pycuda and cuda-python is checked against the installed packages.
 
 The packages ship no stubs. So the source is read: which attributes it takes from which of their objects, and with how
 many arguments it calls them; the packages' own classes, and the signatures in their docstrings, say the rest. Without

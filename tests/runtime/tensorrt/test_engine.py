@@ -160,7 +160,7 @@ def test_a_batch_that_cannot_be_takes_no_turn(parts) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_each_recorded_batch_size_has_an_execution_context_of_its_own(parts, package: str) -> None:
+def test_each_recorded_batch_size_has_its_own_execution_context(parts, package: str) -> None:
     bindings = HostBindings()
     engine, _, plan = parts(Profile(1, 4, 64), bindings, package=package)
     engine.prepare(range(1, MAX_BATCH + 1))
@@ -201,7 +201,7 @@ def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None
     assert engine.graph_failure == ""
 
 
-def test_where_nothing_is_recorded_one_execution_context_a_set_serves(parts) -> None:
+def test_without_recording_one_execution_context_per_set_is_enough(parts) -> None:
     engine, _, plan = parts()
     for size in (1, 5, 3, 12):
         engine.infer(crops(size))
@@ -209,7 +209,7 @@ def test_where_nothing_is_recorded_one_execution_context_a_set_serves(parts) -> 
 
 
 @pytest.mark.parametrize("room", range(10))
-def test_a_gpu_without_room_is_said_at_once_and_nothing_is_kept(room: int, monkeypatch) -> None:
+def test_a_gpu_without_memory_is_reported_at_once_and_nothing_is_kept(room: int, monkeypatch) -> None:
     monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: None)
     context = HostContext(room=room)
     monkeypatch.setattr(tensorrt_engine, "CudaContext", lambda: context)
@@ -257,7 +257,7 @@ def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool
 
     engine, context, _ = parts(None, HostBindings() if graphs else None, cut)
     rng = np.random.default_rng(0)
-    # Frames of one size, then of others, so that buffers and recordings are made anew.
+    # Frames of one size, then of others, so that buffers and recordings are replaced.
     for number, shape in enumerate([(60, 80)] * 5 + [(50, 90, 3)] * 3 + [(60, 80)] * 2):
         frame = rng.integers(0, 256, shape, dtype=np.uint8)
         count = 2 + number % 3

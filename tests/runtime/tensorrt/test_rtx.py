@@ -119,7 +119,7 @@ def test_without_a_card_named_it_builds_for_the_usual_ones(tmp_path: Path) -> No
     assert environment["gpu"] == "none"
 
 
-def test_steps_are_told(tmp_path: Path) -> None:
+def test_steps_are_reported(tmp_path: Path) -> None:
     steps: list[str] = []
     kind = TensorRtRtxBackend(step=steps.append, driver=lambda: NO_GPU)
     kind.build(write_graph(tmp_path / "m.onnx"), tmp_path / "m.plan", precision="fp32", max_batch=4)
@@ -127,7 +127,7 @@ def test_steps_are_told(tmp_path: Path) -> None:
     assert any("Building engine" in step for step in steps)
 
 
-# In a process of its own, as a user's build is: TensorRT for RTX 1.7.1 crashed when a build was given up in one that
+# In a separate process, as for a user: TensorRT for RTX 1.7.1 crashed when a build was interrupted in a process that
 # had run two thousand other tests.
 GIVEN_UP = """
 import signal, sys
@@ -193,7 +193,7 @@ def test_no_build_waits_for_itself_after_an_error(tmp_path: Path) -> None:
     assert subprocess.run(words, timeout=60, check=False).returncode == 0
 
 
-def test_an_error_holds_nothing_of_tensorrts(tmp_path: Path) -> None:
+def test_an_error_keeps_no_tensorrt_object_alive(tmp_path: Path) -> None:
     import tensorrt_rtx_bindings as trt
 
     with pytest.raises(UsageError) as caught:
@@ -345,7 +345,7 @@ def test_layers_that_fall_back_from_the_dla_are_named(parsed) -> None:
 # They do nothing in this package, which warns of them; their part of the API is the same in all.
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations:DeprecationWarning")
 @pytest.mark.parametrize("before", [None, b"", b"no timing cache"])
-def test_kernel_times_are_kept_whatever_lay_there(parsed, before: bytes | None, tmp_path: Path) -> None:
+def test_kernel_times_are_kept_whatever_the_cache_held(parsed, before: bytes | None, tmp_path: Path) -> None:
     cache = tmp_path / "caches" / "tensorrt-10-A2000.cache"
     if before is not None:
         cache.parent.mkdir()
@@ -354,7 +354,7 @@ def test_kernel_times_are_kept_whatever_lay_there(parsed, before: bytes | None, 
     tensorrt_build._keep_timings(config, cache)
     assert len(cache.read_bytes()) > 20
     assert cache.read_bytes() != before
-    # What lies there next time is taken or, as here without the device, left with a word in the log.
+    # An existing cache is used next time or, as here without the device, ignored with a line in the log.
     _, _, log, _ = parsed(timing_cache=cache)
     assert [line for line in log.warnings if "timing cache" in line]
 
@@ -376,7 +376,7 @@ def test_opening_without_a_gpu_says_so(tmp_path: Path) -> None:
     assert backend().incompatibility("fp32", {}) == "no NVIDIA driver is installed"
 
 
-def test_a_plan_is_held_to_the_machine_it_was_built_for() -> None:
+def test_a_plan_is_refused_on_another_machine_than_it_was_built_for() -> None:
     here = TensorRtRtxBackend(driver=lambda: AMPERE)
     version = here.environment()["tensorrt-rtx"]
     built = {"tensorrt-rtx": version, "compute_capability": "8.6 8.9", "gpu": "none", "cuda": "none"}

@@ -18,7 +18,7 @@ def clip(tmp_path):
     return open_capture(str(write_video(tmp_path / "clip.avi", 5)), cv2.CAP_ANY)
 
 
-def test_options_that_the_device_refused_are_said_with_what_it_has(clip):
+def test_refused_options_are_reported_with_the_values_in_use(clip):
     wanted = CameraOptions(size="1920x1080", fps=120, format="YUYV", exposure="100")
     refused = "; ".join(apply_options(clip, wanted))
     for text in ("size 1920x1080 (it uses 64x48)", "120 fps (it uses 10)", "format YUYV", "exposure 100"):
@@ -90,7 +90,7 @@ class Numbered(Hanging):
         return self.left.pop(0) if self.left else None
 
 
-def test_what_a_device_lost_and_could_not_give_is_said_by_the_frame():
+def test_a_frame_reports_the_frames_that_its_device_lost():
     sixteen = np.full((2, 3), 257 * 9, np.uint16)
     source = LiveSource(
         Numbered(

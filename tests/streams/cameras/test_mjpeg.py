@@ -17,7 +17,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=pa
 
 @contextlib.contextmanager
 def answering(talk):
-    """A server that gives each connection to ``talk(connection, number)`` in a thread of its own."""
+    """A server that passes each connection to ``talk(connection, number)`` in its own thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
     open_now: list[socket.socket] = []

@@ -20,7 +20,7 @@ def waiting(clock):
 
 
 class Device:
-    """A device that follows a script: a number is so many frames and then a loss; None cannot be opened."""
+    """A device that follows a script: a number is a count of frames followed by a loss; None cannot be opened."""
 
     def __init__(self, clock, *script, ends=False):
         self.clock, self.script, self.ends = clock, list(script), ends
@@ -70,7 +70,7 @@ def test_source_that_comes_back_goes_on_with_the_next_number():
     assert device.closed == 2
 
 
-def test_pauses_grow_to_a_bound_and_the_limit_holds():
+def test_pauses_grow_to_a_bound_and_the_limit_is_kept():
     source, _, clock = source_of(1, limit_s=21.0, ends=False)
     frames = []
     with pytest.raises(SourceError, match=r"cam did not come back within 21 s: no answer") as caught:
@@ -91,7 +91,7 @@ def test_device_that_opens_and_gives_nothing_stays_away():
     assert device.closed == device.opened
 
 
-def test_time_away_starts_anew_after_a_frame():
+def test_a_frame_resets_the_time_away():
     source, _, clock = source_of(1, None, 1, None, 1, limit_s=2.0)
     assert [frame.away for frame in source] == [False, True, True, False, True, True, False]
     assert clock.now_ns == 3 * 10**9

@@ -35,7 +35,7 @@ def test_what_is_not_read_is_counted_and_named(tmp_path):
     assert said(open_source(str(folder / "a.png"), CLOCK)) == []
 
 
-def test_a_folder_of_other_files_only_says_what_it_holds(tmp_path):
+def test_a_folder_with_only_other_files_lists_its_content(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
     with pytest.raises(SourceError, match=r"no image in .*; left out: 1 \.heic files \(a\.heic\)"):
         open_source(str(tmp_path), CLOCK)

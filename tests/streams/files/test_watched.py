@@ -73,7 +73,7 @@ def test_writer_that_pauses_half_way_is_waited_for(folder):
     assert [frame.error for frame in reading.frames] == [""]
 
 
-def test_file_that_never_becomes_an_image_is_a_frame_without_pixels_once_and_holds_up_nothing(folder):
+def test_a_file_that_never_becomes_an_image_is_one_frame_without_pixels_and_delays_nothing(folder):
     source, reading = watching(folder, "&patience=0.3")
     (folder / "a.png").write_bytes(png(120)[:-20])
     (folder / "b.png").write_bytes(png(130))
@@ -85,7 +85,7 @@ def test_file_that_never_becomes_an_image_is_a_frame_without_pixels_once_and_hol
     assert "truncated" in reading.frames[1].error
 
 
-def test_existing_images_are_ignored_on_request_and_one_written_anew_is_new(folder):
+def test_existing_images_are_ignored_on_request_and_a_rewritten_one_is_new(folder):
     write_images(folder, ["old.png", "again.png"])
     source, reading = watching(folder, ignore_existing=True)
     assert not reading.wait_for(lambda frames: frames, 3 * SETTLE_S)
@@ -99,7 +99,7 @@ def test_existing_images_are_ignored_on_request_and_one_written_anew_is_new(fold
     assert int(reading.frames[1].pixels[0, 0]) == 77
 
 
-def test_what_is_remembered_is_no_more_than_the_folder_holds(folder):
+def test_it_remembers_no_more_files_than_the_folder_holds(folder):
     source, reading = watching(folder)
     for number in range(6):
         path = folder / f"{number}.png"

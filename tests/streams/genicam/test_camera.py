@@ -62,7 +62,7 @@ def test_lost_frames_are_counted_over_the_wrap_of_a_short_counter(start, lost):
     assert missed_between(start, now) == lost
 
 
-def test_counter_that_starts_anew_or_is_not_there_counts_nothing():
+def test_a_counter_that_restarts_or_is_missing_counts_nothing():
     assert missed_between(None, 9) == missed_between(9, None) == 0
     assert missed_between(500, 1) == 0
     assert missed_between(2**40, 1) == 0
@@ -82,7 +82,7 @@ def test_cameras_of_a_producer_are_told_apart_by_name():
         open_source("genicam://?cti=/nowhere/none.cti", CLOCK)
 
 
-def test_feature_that_a_camera_lacks_or_refuses_is_said():
+def test_a_feature_that_a_camera_lacks_or_refuses_is_reported():
     with pytest.raises(SourceError, match="no feature TriggerSelector"):
         genicam(options="&trigger=software")
     with pytest.raises(SourceError, match="refused PixelFormat Mono77"):
@@ -103,7 +103,7 @@ def test_frames_that_a_slow_reader_lost_are_counted_by_their_ids():
     source.close()
     missed = sum(frame.missed for frame in late)
     assert missed > 5
-    # What came and what was lost is what a camera of that rate took, give or take its pace.
+    # Delivered and lost frames add up to what a camera of that rate takes, within its jitter.
     assert len(late) + missed == pytest.approx(100 * elapsed_s, rel=0.5)
 
 
@@ -111,7 +111,7 @@ def aravis(options=""):
     return open_source(f"aravis://{SERIAL}?{options}", CLOCK)
 
 
-def test_software_trigger_gives_a_frame_each_time_one_is_asked_for():
+def test_a_software_trigger_gives_one_frame_per_request():
     with gige_camera():
         source = aravis("trigger=software&exposure=2000&reconnect=0")
         assert not runs_free(source)
@@ -126,7 +126,7 @@ def test_software_trigger_gives_a_frame_each_time_one_is_asked_for():
 
 
 @pytest.mark.slow
-def test_settings_reach_the_device_and_what_it_refuses_is_said():
+def test_settings_reach_the_device_and_refusals_are_reported():
     with gige_camera():
         shown = []
         for exposure in (9000, 1000):

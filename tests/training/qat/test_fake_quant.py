@@ -9,7 +9,7 @@ from sji_edge.training.qat.fake_quant import ActivationGrid, Bias, Kernel, fake_
 
 
 def _onnx_pair(values: np.ndarray, step: float, zero: int, kind: type[np.integer]) -> np.ndarray:
-    """What ONNX's own QuantizeLinear and DequantizeLinear make of values."""
+    """Values after ONNX's own QuantizeLinear and DequantizeLinear."""
     code = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
     graph = helper.make_graph(
         [
@@ -54,7 +54,7 @@ def test_gradients_are_those_of_the_formula() -> None:
     torch.testing.assert_close(step.grad, (by_step * weight).sum())
 
 
-def test_a_kernel_is_held_in_levels_and_a_float_one_stays() -> None:
+def test_a_kernel_is_rounded_to_levels_and_a_float_kernel_is_unchanged() -> None:
     kernel = np.array([[0.5, -1.0], [30.0, 7.0]], np.float32)
     step = np.array([[1 / 127], [30 / 127]], np.float32)
     rounded = Kernel(kernel, step, 127)().detach().numpy()

@@ -176,7 +176,7 @@ def test_no_image_and_a_divergence_are_refused() -> None:
 
 @pytest.mark.parametrize("count", [2, 5, 7, 8, 9])
 def test_no_held_out_image_is_trained_on(count: int) -> None:
-    """One batch a trained image: the rest is what the best epoch is chosen on."""
+    """One batch per trained image; the best epoch is chosen on the rest."""
     graph, floats = _quantized(SCHEMES["int8"])
     totals: set[int] = set()
     settings = FineTuneSettings(epochs=1, batch_size=1)

@@ -63,7 +63,7 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
     assert set(manifest.files) == {
         "model.onnx", "engine.plan", "golden.npz", "parity.json", "graph.onnx", "build.log",
     }  # fmt: skip
-    # The graph's own figures are on record, under its own name: nothing is said of the engine.
+    # The graph's figures are recorded under its own name; they say nothing about the engine.
     assert bundle.parity.gated == "pytorch-graph"
     assert bundle.parity.comparisons["pytorch-graph"]["flips"] == 0
     assert not [name for name in bundle.parity.comparisons if "engine" in name]
@@ -83,7 +83,7 @@ def test_an_engine_that_could_not_run_is_kept_but_not_released(run, precision, t
         (("--compute-capability", "8.9"), "8.9\n", "8.9"),
     ],
 )
-def test_which_cards_it_is_built_for_is_said(run, words, said, cards, capsys, monkeypatch) -> None:
+def test_the_output_names_the_target_cards(run, words, said, cards, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert build(run, "--precision", "fp32", *words) == 0
     shown = capsys.readouterr().out
@@ -294,7 +294,7 @@ def test_release_says_what_the_builder_would_rather_have_had(elsewhere, capsys) 
     assert "note: 2 quantizing nodes were not fused into a layer: a, b" in capsys.readouterr().out
 
 
-def test_layers_off_the_dla_and_warnings_are_said(capsys, monkeypatch) -> None:
+def test_layers_off_the_dla_and_warnings_are_reported(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     say_build({"not_on_dla": ["a", "b", "c", "d"], "network_layers": 20, "warnings": ["hot", "cold"]})
     said = capsys.readouterr().out

@@ -112,7 +112,7 @@ def test_a_name_is_shown_as_it_is_and_never_as_markup(tmp_path: Path) -> None:
     assert "parity of [red]x[/red] on golden crops" in result.stdout
 
 
-def test_what_a_dataset_leaves_out_is_said_and_in_the_document(tmp_path: Path) -> None:
+def test_unused_files_of_a_dataset_are_printed_and_in_the_document(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path).folder
     data = write_dataset(tmp_path / "data", {"test": {"normal": 4, "defective": 4}})
     (data / "test" / "normal" / "a.heic").write_bytes(b"x")

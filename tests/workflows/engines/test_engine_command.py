@@ -74,7 +74,7 @@ def test_an_unreleased_engine_is_not_signed(tmp_path: Path) -> None:
     assert not (folder / "manifest.sig").exists()
 
 
-def test_a_passphrase_is_asked_for(tmp_path: Path) -> None:
+def test_the_command_prompts_for_a_passphrase(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path).folder
     assert _run("keygen", tmp_path / "k.pem", "--passphrase", typed="word\nword\n").exit_code == 0
     assert "ENCRYPTED" in (tmp_path / "k.pem").read_text()

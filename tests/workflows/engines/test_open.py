@@ -1,4 +1,4 @@
-"""Opening the engine that is meant."""
+"""Choosing and opening an engine."""
 
 import subprocess
 import sys

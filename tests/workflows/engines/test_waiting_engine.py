@@ -1,4 +1,4 @@
-"""What is said of an engine that was built ahead of time and waits for its device."""
+"""Messages about an engine that was built ahead of time and waits for its device."""
 
 from pathlib import Path
 

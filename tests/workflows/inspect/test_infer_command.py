@@ -100,7 +100,7 @@ def test_newest_released_engine_is_the_default(tmp_path, boards, monkeypatch):
     assert len(boards_in(tmp_path / "inspections")) == 3
 
 
-def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, boards, bundle):
+def test_faults_are_reported_before_anything_is_written(tmp_path, boards, bundle):
     output = tmp_path / "out"
     common = ("--engine", bundle, "--output", output)
     with pytest.raises(SourceError):
@@ -274,7 +274,7 @@ def test_a_quota_without_a_folder_of_pictures_is_a_usage_error(tmp_path, boards,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_larger_than_the_quota_is_said_once(tmp_path, boards, bundle):
+def test_a_picture_larger_than_the_quota_is_reported_once(tmp_path, boards, bundle):
     pictures = tmp_path / "pictures"
     done = run(
         *("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out"),
@@ -288,7 +288,9 @@ def test_a_picture_larger_than_the_quota_is_said_once(tmp_path, boards, bundle):
     assert "exceed the folder's quota of 0.002 MB; raise the picture quota" in warning
 
 
-def test_what_the_stream_leaves_out_is_said_at_the_start_and_in_the_closing_summary(tmp_path, boards, bundle):
+def test_files_left_out_of_a_stream_are_reported_at_the_start_and_in_the_closing_summary(
+    tmp_path, boards, bundle
+):
     (boards / "more").mkdir()
     (boards / "board9.jp2").write_bytes(b"x")
     words = ("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
