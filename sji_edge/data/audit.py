@@ -12,6 +12,7 @@ from sji_edge.core.files import sha256_of
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image
+from sji_edge.core.text import amount
 from sji_edge.data.duplicates import difference_hashes, near_pairs, near_pairs_within
 from sji_edge.data.folder import FolderDataset, Sample, mixed_colour
 from sji_edge.data.groups import NO_GROUP, groups_of
@@ -136,7 +137,7 @@ def _read(dataset: FolderDataset) -> tuple[dict[Path, Image], list[Finding]]:
                 faults.append((_name(dataset, sample), error.message))
     if not faults:
         return images, []
-    text = f"{len(faults)} files cannot be read: {faults[0][1]}"
+    text = f"{amount(len(faults), 'file')} cannot be read: {faults[0][1]}"
     return images, [
         Finding(kind="unreadable", serious=True, text=text, files=tuple(name for name, _ in faults))
     ]

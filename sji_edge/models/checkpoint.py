@@ -11,6 +11,7 @@ from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import write_atomic
+from sji_edge.core.text import amount, listing, readable
 from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.weights_file import naming_of, read_weights
@@ -109,7 +110,7 @@ def _architecture_of(source: Path, state: Mapping[str, torch.Tensor]) -> str:
     card = source.parent / CARD_FILE
     if source.name == WEIGHTS_FILE and card.is_file():
         return f"weights of {card_of_run(source.parent).architecture}"
-    return f"{len(state)} tensors ({', '.join(list(state)[:2])}, …)"
+    return f"{amount(len(state), 'tensor')} ({readable(listing(list(state), 2))})"
 
 
 def _fill(model: JointClassifier, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import UsageError
-from sji_edge.core.text import one_line
+from sji_edge.core.text import one_line, readable
 
 WANTED = "give a run's folder, a .safetensors file, or a PyTorch state dictionary"
 LIGHTNING = "pytorch-lightning_version"
@@ -31,6 +31,9 @@ PLAIN_MODULES = (
 )
 """Modules whose objects make up tensors and dictionaries; a pickle of anything else needs code to be loaded."""
 
+MAX_PICKLE_BYTES = 1 << 20
+"""How much of a bare pickle is looked at to name what it holds."""
+
 HEADS = (
     (
         b"version https://git-lfs",
@@ -40,6 +43,8 @@ HEADS = (
     (b"\x89HDF\r\n", "an HDF5 file, as Keras writes it", WANTED),
     (b"<?xml", "an XML file, as OpenVINO writes it", "give the run that it was exported from"),
     (b"\x93NUMPY", "a NumPy array", WANTED),
+    (b"<!DOCTYPE html", "an HTML page, as a failed download leaves it", "download the file again"),
+    (b"<html", "an HTML page, as a failed download leaves it", "download the file again"),
 )
 
 
@@ -59,18 +64,34 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         UsageError: the file cannot be read, or is something else; says what it is.
     """
     source = path / run_files.WEIGHTS if path.is_dir() else path
-    try:
-        with source.open("rb") as stream:
-            head = stream.read(64)
-    except OSError as error:
-        raise UsageError(f"cannot read the weights {source}: {error.strerror}", hint=WANTED) from error
+    head = _head(source)
     _refuse_other_files(source, head)
     if source.suffix == ".safetensors" or head[8:9] == b"{":
         try:
-            return _unwrapped(load_file(source))
+            state = load_file(source)
         except (SafetensorError, OSError) as error:
             raise UsageError(f"{source} is not a readable safetensors file: {one_line(error)}") from error
-    return _unwrapped(_state_in(_load(source), source))
+    else:
+        state = _state_in(_load(source), source)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UsageError(
+                f"{source} holds values that are not finite numbers, in {readable(name)}",
+                hint="take the weights of an earlier epoch",
+            )
+    return _unwrapped(state)
+
+
+def _head(source: Path) -> bytes:
+    """Return the first bytes of a regular file."""
+    if source.exists() and not source.is_file():
+        # Opening a named pipe waits for its writer.
+        raise UsageError(f"cannot read the weights {source}: not a regular file", hint=WANTED)
+    try:
+        with source.open("rb") as stream:
+            return stream.read(64)
+    except OSError as error:
+        raise UsageError(f"cannot read the weights {source}: {error.strerror}", hint=WANTED) from error
 
 
 def _refuse_other_files(source: Path, head: bytes) -> None:
@@ -105,9 +126,9 @@ def _load(source: Path) -> object:
     except Exception as error:  # torch.load raises whatever the file provokes
         foreign = _foreign_classes(source)
         if not foreign:
-            raise UsageError(
-                f"{source} holds no readable weights: {_first_line(error)}", hint=WANTED
-            ) from error
+            # What torch says of other files is advice to run their code.
+            why = one_line(error) if zipfile.is_zipfile(source) else "it is not a file that torch.save writes"
+            raise UsageError(f"{source} holds no readable weights: {why}", hint=WANTED) from error
         whole, first = foreign
         what = (
             f"a pickled {first}"
@@ -180,9 +201,13 @@ def naming_of(names: Collection[str], own: Sequence[str], stem: str, backbone: s
 def _foreign_classes(source: Path) -> tuple[bool, str] | None:
     """Return whether a pickle as a whole is such an object, and the first class that is no tensor or container."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
-            content = archive.read(name)
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
+                content = archive.read(name)
+        else:
+            with source.open("rb") as stream:
+                content = stream.read(MAX_PICKLE_BYTES)
         classes = list(_classes_in(content))
     except (OSError, ValueError, zipfile.BadZipFile, StopIteration):
         return None
@@ -201,7 +226,3 @@ def _classes_in(pickled: bytes) -> Iterator[tuple[int, str]]:
         elif operation.name == "STACK_GLOBAL" and len(strings) > 1:
             # The two names before it; a whole object starts with them.
             yield max(0, place - 5), ".".join(strings[-2:])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -76,9 +76,13 @@ def run_trainer(
         signal.signal(signal.SIGINT, on_interrupt)
         if not trainer.interrupted:
             raise
+        saved = getattr(trainer.checkpoint_callback, "last_model_path", "")
+        can_resume = resume_from is not None or (saved and Path(saved).is_file())
         raise TrainingInterruptedError(
             "training was interrupted",
-            hint="resume continues it after its last complete epoch",
+            hint="resume continues it after its last complete epoch"
+            if can_resume
+            else "no epoch was saved yet: start the run again",
         ) from None
     except RuntimeError as error:
         # PyTorch's writer hides the system's error.

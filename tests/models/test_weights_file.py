@@ -1,5 +1,8 @@
 """Weights files as other tools write them: read where that is safe, named where it is not."""
 
+import os
+import pickle
+
 import lightning
 import numpy as np
 import onnx
@@ -128,6 +131,23 @@ def write_script(path):
         ("keras.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(60)), "is an HDF5 file"),
         ("arrays.npz", lambda path: np.savez(path, a=np.zeros(2)), "is an archive without PyTorch weights"),
         ("empty.pt", lambda path: path.touch(), "is empty"),
+        ("page.pth", lambda path: path.write_text("<!DOCTYPE html><title>404</title>"), "is an HTML page"),
+        ("pipe.pth", os.mkfifo, "not a regular file"),
+        (
+            "bare.pkl",
+            lambda path: path.write_bytes(pickle.dumps(Config())),
+            r"is a pickled .*test_weights_file.Config; loading it would run the code",
+        ),
+        (
+            "noise.pth",
+            lambda path: path.write_bytes(bytes(range(9, 200)) * 9),
+            "not a file that torch.save writes",
+        ),
+        (
+            "diverged.pt",
+            lambda path: torch.save({"fc.weight": torch.tensor([1.0, float("nan")])}, path),
+            "not finite numbers, in fc.weight",
+        ),
         (
             "cut.safetensors",
             lambda path: path.write_bytes(b"\x40\0\0\0\0\0\0\0{"),

@@ -49,10 +49,23 @@ def stopped_once(tmp_path_factory):
     """A folder with a dataset and a run with options of its own, interrupted in its second epoch."""
     root = tmp_path_factory.mktemp("stopped")
     settings = started_settings(write_dataset(root / "data"), root)
-    with pytest.raises(TrainingInterruptedError):
+    with pytest.raises(TrainingInterruptedError) as caught:
         run_training(settings, progress=stop_in_second)
+    assert caught.value.hint.startswith("resume continues it")
     assert (work_folder(settings.runs, "tiny") / "last.ckpt").is_file()
     return root
+
+
+def test_an_interruption_before_the_first_checkpoint_does_not_promise_a_resume(tmp_path):
+    def stop_in_first(line: str) -> None:
+        if line.startswith("epoch 1 "):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = started_settings(write_dataset(tmp_path / "data"), tmp_path)
+    with pytest.raises(TrainingInterruptedError) as caught:
+        run_training(settings, progress=stop_in_first)
+    assert not work_folder(settings.runs, "tiny").exists()
+    assert caught.value.hint == "no epoch was saved yet: start the run again"
 
 
 @pytest.fixture

@@ -104,7 +104,12 @@ class History:
         with self._reading() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             application = connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             self._packages = version >= PACKAGES_SINCE
+        if not tables:
+            raise UsageError(
+                f"{self._path} is empty: no run has recorded into it", hint="name the database of a run"
+            )
         # Later schemas only add to the first; infer migrates an older database.
         if application != APPLICATION_ID or not 1 <= version <= SCHEMA_VERSION:
             found = f"schema {version}" if application == APPLICATION_ID else "another program's tables"

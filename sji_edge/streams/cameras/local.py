@@ -12,6 +12,7 @@ from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.images.read import decode_image
 from sji_edge.core.options import Options, SizePx, read_options
 from sji_edge.core.protocols import FrameSource
+from sji_edge.core.text import amount
 from sji_edge.streams.cameras.capture import MOTION_JPEG, open_capture, read_capture
 from sji_edge.streams.cameras.live import Grabbed, LiveSource
 from sji_edge.streams.cameras.reconnect import RECONNECT_S, reconnecting
@@ -94,7 +95,9 @@ class CaptureGrabber:
         """Wait for the next image; raises ``SourceError`` when there is none."""
         image = read_capture(self._capture)
         if image is None:
-            raise SourceError(f"{self._label} was lost after {self._frames} frames", hint="check its cable")
+            raise SourceError(
+                f"{self._label} was lost after {amount(self._frames, 'frame')}", hint="check its cable"
+            )
         self._frames += 1
         if self._trust is not None and not self._trust.in_next_frame(self._capture):
             return Grabbed(None, DAMAGED)

@@ -8,6 +8,7 @@ import time
 
 from sji_edge.core.errors import DataError, SourceError
 from sji_edge.core.images.read import decode_image
+from sji_edge.core.text import amount
 from sji_edge.streams.cameras.http_open import OpenAnswer, open_url
 from sji_edge.streams.cameras.live import Grabbed
 
@@ -132,7 +133,8 @@ class PartGrabber:
 
     def _lost(self, why: str) -> SourceError:
         return SourceError(
-            f"{self._label} was lost after {self._parts} frames: {why}", hint="check its cable and its power"
+            f"{self._label} was lost after {amount(self._parts, 'frame')}: {why}",
+            hint="check its cable and its power",
         )
 
     def stop(self) -> None:

@@ -156,6 +156,9 @@ def test_what_is_no_database_of_ours_is_refused(tmp_path):
         connection.commit()
     with pytest.raises(UsageError, match="another program's tables"):
         History(other)
+    (tmp_path / "zero.db").touch()
+    with pytest.raises(UsageError, match=r"zero\.db is empty: no run has recorded into it"):
+        History(tmp_path / "zero.db")
     (tmp_path / "text.db").write_text("no database, but long enough to look at " * 40)
     with pytest.raises(UsageError, match="cannot read"):
         History(tmp_path / "text.db")
