@@ -24,6 +24,9 @@ MAX_GUARDED = 0.0025
 """Share of the crops that the guard band may move from PASS to REVIEW: half of what the gate allows. The band is
 always wide enough for the crops that were seen."""
 
+NOVELTY_REACH = 0.5
+"""Crops whose novelty is within this share of the guard's limit count as near it."""
+
 MAX_LIMITS = 512
 _EDGE = 1e-9
 
@@ -85,7 +88,8 @@ def match_thresholds(
     ``lower`` is reduced by a guard band: the ``GUARD`` quantile of how far the engine's scores near it fall short of
     the reference's, limited by ``MAX_GUARDED``. It always ends up below every crop that the reference did not pass:
     the engine must not cause an escape. The price is a few more REVIEW verdicts, which the gate counts as flips.
-    ``upper`` is moved only if that brings the engine's FAIL verdicts, and their F1, closer to the reference's.
+    ``upper`` is moved only if that brings the engine's FAIL verdicts, and their F1, closer to the reference's. The
+    guard's limit is a matter of ``match_novelty``, and not in the result.
 
     Args:
         reference: the reference's scores, ``(n,)``, finite.
@@ -114,6 +118,39 @@ def match_thresholds(
     if between.size:
         limits.append(_midpoint_above(scores, float(between[-1])))
     return Thresholds(lower=lower, upper=max(lower, min(limits, key=distance)))
+
+
+def match_novelty(
+    reference: NDArray[np.floating], novelty: NDArray[np.floating], passes: Truth, limit: float
+) -> float:
+    """Adapt the guard's limit to an engine's own novelty; the result is never above ``limit``.
+
+    The limit is reduced by a guard band as the PASS limit is: the ``GUARD`` quantile of how far the engine's novelty
+    near it falls short of the reference's, limited by ``MAX_GUARDED``. It always ends at or below the novelty of every
+    crop that the reference's guard stopped and that the engine's scores would pass.
+
+    Args:
+        reference: the reference's novelty, ``(n,)``, finite.
+        novelty: the engine's novelty of the same crops, ``(n,)``, finite.
+        passes: bool ``(n,)``: the engine's score says PASS.
+        limit: the reference's limit, above 0.
+    """
+    wanted, own = reference.astype(np.float64), novelty.astype(np.float64)
+    shortfall = np.maximum(wanted - own, 0.0)
+    near = np.abs(wanted - limit) < NOVELTY_REACH * limit
+    chosen = shortfall[near] if near.sum() >= GUARD_CROPS else shortfall
+    band = float(np.quantile(chosen, GUARD, method="higher"))
+    matched = limit - band
+    passed = np.sort(own[passes & (wanted < limit)])
+    budget = int(MAX_GUARDED * own.size)
+    if passed.size > budget:
+        # The next novelty above the last crop that may keep its PASS.
+        matched = max(matched, float(np.nextafter(passed[-1 - budget], np.inf)))
+    matched = min(matched, limit)
+    stopped = own[passes & (wanted >= limit)]
+    if stopped.size:
+        matched = min(matched, float(stopped.min()))
+    return max(matched, _EDGE)
 
 
 def _allowed(max_escape: float, defects: int) -> int:

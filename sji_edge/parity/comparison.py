@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from sji_edge.core.errors import GateError
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide, defect_scores
+from sji_edge.core.protocols import EngineOutput
+from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide, defect_scores, stopped_by_guard
 from sji_edge.metrics.intervals import clopper_pearson
 from sji_edge.metrics.rates import DefectRates, defect_rates
 
@@ -47,6 +48,8 @@ class WorstJoint(FrozenModel):
     candidate_score: float
     reference_verdict: str
     candidate_verdict: str
+    reference_novelty: float | None = None
+    candidate_novelty: float | None = None
 
 
 class Comparison(FrozenModel):
@@ -55,7 +58,7 @@ class Comparison(FrozenModel):
     Attributes:
         joints: number of crops, at least 1.
         labelled: number of crops whose class is known.
-        reference_nonfinite: number of crops for which the reference returned a non-finite logit.
+        reference_nonfinite: number of crops for which the reference returned a non-finite logit or novelty.
         candidate_nonfinite: the same for the candidate.
         logits: |Δlogit| over all classes where both sides are finite; None where no pair is.
         probabilities: |Δp| over all classes; None as above.
@@ -72,6 +75,11 @@ class Comparison(FrozenModel):
         reference_rates: counts and rates of the reference against the labels; None without labels.
         candidate_rates: the same for the candidate.
         f1_change: F1 of the defect class, candidate − reference; None where either is undefined.
+        novelty: |Δnovelty| where both sides are finite; None unless both have a guard.
+        reference_stopped: number of crops whose score says PASS and that the reference's guard sends to REVIEW.
+        candidate_stopped: the same for the candidate.
+        silent_guard_flips: number of these of the reference that the candidate passes, because its guard fell silent;
+            they are among ``escape_flips``.
         classes: one row a class, and one for crops without a label.
         worst: crops to look at: first verdicts that changed to PASS, then other changes, then the rest; within
             each, the largest |Δscore| first.
@@ -98,16 +106,23 @@ class Comparison(FrozenModel):
     f1_change: float | None
     classes: tuple[ClassDifference, ...]
     worst: tuple[WorstJoint, ...]
+    novelty: Difference | None = None
+    reference_stopped: int = 0
+    candidate_stopped: int = 0
+    silent_guard_flips: int = 0
 
 
 class _Side:
-    """The logits of one predictor, with its scores and verdicts."""
+    """The answers of one predictor, with its scores and verdicts."""
 
-    def __init__(self, logits: Logits, good_index: int, thresholds: Thresholds) -> None:
-        self.logits = logits.astype(np.float64)
-        self.scores = defect_scores(logits, good_index)
+    def __init__(self, output: EngineOutput, good_index: int, thresholds: Thresholds) -> None:
+        self.logits = output.logits.astype(np.float64)
+        self.scores = defect_scores(output.logits, good_index)
+        self.novelty = None if output.novelty is None else output.novelty.astype(np.float64)
         self.finite: NDArray[np.bool_] = np.isfinite(self.scores)
-        self.codes = decide(self.scores, thresholds)
+        self.broken = ~self.finite if self.novelty is None else ~(self.finite & np.isfinite(self.novelty))
+        self.codes = decide(self.scores, thresholds, self.novelty)
+        self.stopped = stopped_by_guard(self.codes, self.scores, np.float64(thresholds.lower))
 
     def probabilities(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the softmax of the chosen rows."""
@@ -118,8 +133,8 @@ class _Side:
 
 
 def compare(
-    reference: Logits,
-    candidate: Logits,
+    reference: EngineOutput,
+    candidate: EngineOutput,
     labels: NDArray[np.int64],
     *,
     classes: Sequence[str],
@@ -127,11 +142,11 @@ def compare(
     thresholds: Thresholds,
     candidate_thresholds: Thresholds | None = None,
 ) -> Comparison:
-    """Compare a candidate's logits with a reference's.
+    """Compare a candidate's answers with a reference's.
 
     Args:
-        reference: float32 ``(n, classes)``.
-        candidate: float32 ``(n, classes)``.
+        reference: logits float32 ``(n, classes)``, and novelty float32 ``(n,)`` from one with a guard.
+        candidate: the same of the candidate.
         labels: class indices, int64 ``(n,)``; -1 where the class is not known.
         classes: names of the columns.
         good_index: column of the good class.
@@ -139,24 +154,27 @@ def compare(
         candidate_thresholds: the candidate's limits; None: the same.
 
     Raises:
-        GateError: there is nothing to compare, or the shapes do not match.
+        GateError: there is nothing to compare, the shapes do not match, or a side has a limit for the novelty but
+            no novelty.
     """
-    _check(reference, candidate, labels, len(classes))
     own = candidate_thresholds or thresholds
+    _check(reference.logits, candidate.logits, labels, len(classes))
+    _check_novelty("the reference", reference, thresholds, len(labels))
+    _check_novelty("the candidate", candidate, own, len(labels))
     ours, theirs = _Side(reference, good_index, thresholds), _Side(candidate, good_index, own)
     finite: NDArray[np.bool_] = ours.finite & theirs.finite
     flips = ours.codes != theirs.codes
     escapes = (ours.codes != PASS) & (theirs.codes == PASS)
     false_calls = (ours.codes != FAIL) & (theirs.codes == FAIL)
-    top1 = finite & (reference.argmax(axis=1) == candidate.argmax(axis=1))
+    top1 = finite & (ours.logits.argmax(axis=1) == theirs.logits.argmax(axis=1))
     not_pass = int((ours.codes != PASS).sum())
     score_gap = np.abs(ours.scores - theirs.scores)
     rates = _rates(ours, labels, good_index), _rates(theirs, labels, good_index)
     return Comparison(
         joints=len(labels),
         labelled=int((labels >= 0).sum()),
-        reference_nonfinite=int((~ours.finite).sum()),
-        candidate_nonfinite=int((~theirs.finite).sum()),
+        reference_nonfinite=int(ours.broken.sum()),
+        candidate_nonfinite=int(theirs.broken.sum()),
         logits=_difference(ours.logits[finite] - theirs.logits[finite]),
         probabilities=_difference(np.subtract(ours.probabilities(finite), theirs.probabilities(finite))),
         scores=_difference(score_gap[finite]),
@@ -174,7 +192,31 @@ def compare(
         f1_change=_f1_change(*rates),
         classes=_class_rows(classes, labels, (flips, escapes, false_calls), score_gap),
         worst=_worst(ours, theirs, labels, np.where(escapes, 2, flips)),
+        novelty=_novelty_difference(ours, theirs),
+        reference_stopped=int(ours.stopped.sum()),
+        candidate_stopped=int(theirs.stopped.sum()),
+        silent_guard_flips=int((ours.stopped & (theirs.codes == PASS)).sum()),
     )
+
+
+def _novelty_difference(ours: _Side, theirs: _Side) -> Difference | None:
+    if ours.novelty is None or theirs.novelty is None:
+        return None
+    both = np.isfinite(ours.novelty) & np.isfinite(theirs.novelty)
+    return _difference(ours.novelty[both] - theirs.novelty[both])
+
+
+def _check_novelty(side: str, output: EngineOutput, thresholds: Thresholds, crops: int) -> None:
+    if output.novelty is not None and output.novelty.shape != (crops,):
+        raise GateError(
+            f"{side} must have one novelty for each crop, {(crops,)} (got {output.novelty.shape})"
+        )
+    if thresholds.novelty is not None and output.novelty is None:
+        raise GateError(
+            f"{side} has a limit for the novelty ({thresholds.novelty:g}) but gives no novelty: "
+            "its guard cannot be compared",
+            hint="train and export the model again, so that its graph and its golden crops have the guard",
+        )
 
 
 def _check(reference: Logits, candidate: Logits, labels: NDArray[np.int64], columns: int) -> None:
@@ -247,6 +289,12 @@ def _worst(
             candidate_score=float(theirs.scores[index]),
             reference_verdict=VERDICTS[ours.codes[index]],
             candidate_verdict=VERDICTS[theirs.codes[index]],
+            reference_novelty=_finite_or_none(ours.novelty, index),
+            candidate_novelty=_finite_or_none(theirs.novelty, index),
         )
         for index in chosen
     )
+
+
+def _finite_or_none(values: NDArray[np.float64] | None, index: np.intp) -> float | None:
+    return float(values[index]) if values is not None and np.isfinite(values[index]) else None

@@ -67,12 +67,22 @@ def contact_sheet(comparison: Comparison, crops: NDArray[np.uint8], classes: Seq
     return sheet
 
 
+def _novelty_line(joint: WorstJoint) -> tuple[tuple[str, tuple[int, int, int]], ...]:
+    """Return the line on the novelty of both sides; nothing where neither has a guard."""
+    sides = (joint.reference_novelty, joint.candidate_novelty)
+    if sides == (None, None):
+        return ()
+    shown = ("none" if value is None else f"{value:.3f}" for value in sides)
+    return ((f"novelty {' -> '.join(shown)}", INK),)
+
+
 def _tile(joint: WorstJoint, crop: Image, classes: Sequence[str]) -> Image:
     flipped = joint.reference_verdict != joint.candidate_verdict
     label = UNLABELLED if joint.label < 0 else classes[joint.label]
     lines = (
         (f"#{joint.index} {label}", INK),
         (f"score {joint.reference_score:.4f} -> {joint.candidate_score:.4f}", INK),
+        *_novelty_line(joint),
         (f"{joint.reference_verdict} -> {joint.candidate_verdict}", ALARM if flipped else INK),
     )
     tile = np.full((TILE + LINE * len(lines) + 3 * MARGIN, TILE + 2 * MARGIN, 3), WHITE, np.uint8)

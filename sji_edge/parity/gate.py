@@ -48,14 +48,16 @@ def _failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
             "no verdict can change to PASS and the comparison cannot rule out new escapes; compare on "
             "joints with defects that the reference catches"
         )
-    if comparison.reference_nonfinite:
-        yield f"the reference returned non-finite logits for {amount(comparison.reference_nonfinite, 'joint')}"
-    if comparison.candidate_nonfinite:
-        yield f"the engine returned non-finite logits for {amount(comparison.candidate_nonfinite, 'joint')}"
+    for side, count in (
+        ("the reference", comparison.reference_nonfinite),
+        ("the engine", comparison.candidate_nonfinite),
+    ):
+        if count:
+            yield f"{side} returned non-finite logits or novelty for {amount(count, 'joint')}"
     if comparison.escape_flips > limits.max_escape_flips:
         yield (
             f"{comparison.escape_flips} of {amount(comparison.escape_flips_of, 'verdict')} changed to PASS "
-            f"(limit {limits.max_escape_flips})"
+            f"(limit {limits.max_escape_flips})" + _silent(comparison.silent_guard_flips)
         )
     if comparison.agreement < limits.min_agreement:
         yield (
@@ -68,6 +70,10 @@ def _failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:
             yield "no score is finite on both sides"
         elif comparison.scores.max > limits.max_score_error:
             yield f"largest score error {comparison.scores.max:.2g} (limit {limits.max_score_error:g})"
+
+
+def _silent(flips: int) -> str:
+    return f"; in {flips} of them the guard fell silent" if flips else ""
 
 
 def _f1_failures(comparison: Comparison, limits: ParityGate) -> Iterator[str]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from sji_edge.core.card import ModelCard, ParityGate
 from sji_edge.core.errors import UsageError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.registry import nearest
 from sji_edge.core.verdict import Thresholds
-from sji_edge.parity.comparison import Logits, compare
+from sji_edge.parity.comparison import compare
 from sji_edge.parity.crops import Joints
 from sji_edge.parity.gate import gate, gate_for
 from sji_edge.parity.run import ParityReport
@@ -20,12 +21,12 @@ class Side:
     """One of the two predictors.
 
     Attributes:
-        logits: its answers, float32 ``(n, classes)``.
+        output: its answers.
         thresholds: the limits that it is deployed with.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
     """
 
-    logits: Logits
+    output: EngineOutput
     thresholds: Thresholds
     precision: str
 
@@ -59,8 +60,8 @@ def compare_pair(
     """
     limits = limits or gate_for(card, coarser(reference.precision, candidate.precision))
     found = compare(
-        reference.logits,
-        candidate.logits,
+        reference.output,
+        candidate.output,
         joints.labels,
         classes=card.classes,
         good_index=card.good_index,

@@ -98,12 +98,12 @@ def check_parity(
         raise GateError(NO_CROPS, hint="choose a split that has crops")
     limits = limits or gate_for(card, engine.spec.precision)
     outputs = {
-        "engine": predict(engine, joints.crops).logits,
-        "reference": predict(reference, joints.crops).logits,
+        "engine": predict(engine, joints.crops),
+        "reference": predict(reference, joints.crops),
     }
     pairs = [("reference", "engine")]
-    if joints.pytorch is not None:
-        outputs["pytorch"] = joints.pytorch
+    if joints.recorded is not None:
+        outputs["pytorch"] = joints.recorded
         pairs = [("pytorch", "reference"), ("pytorch", "engine"), *pairs]
     comparisons = {
         f"{one}-{other}": compare(

@@ -260,7 +260,8 @@ def _test_rates(bundle: Bundle, data: Path) -> DefectRates:
     joints = folder_joints(data, "test", bundle.card)
     engine = open_engine(bundle)
     try:
-        scores = defect_scores(predict(engine, joints.crops).logits, bundle.card.good_index)
+        output = predict(engine, joints.crops)
     finally:
         engine.close()
-    return defect_rates(decide(scores, bundle.thresholds), joints.labels != bundle.card.good_index)
+    codes = decide(defect_scores(output.logits, bundle.card.good_index), bundle.thresholds, output.novelty)
+    return defect_rates(codes, joints.labels != bundle.card.good_index)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import FAIL, PASS, Thresholds, decide
@@ -7,6 +9,7 @@ from sji_edge.metrics.thresholds import (
     MAX_REVIEW_SHARE,
     REVIEW_SHARE,
     SOFTNESS,
+    match_novelty,
     match_thresholds,
     solve_thresholds,
 )
@@ -173,3 +176,40 @@ def test_arguments_are_not_modified():
     match_thresholds(scores, scores, truth, found)
     assert np.array_equal(scores, copies[0])
     assert np.array_equal(truth, copies[1])
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 400),
+    st.floats(0.0, 0.5),
+    st.floats(0.2, 3.0),
+    st.floats(-0.5, 0.5),
+)
+def test_the_guards_limit_never_lets_a_stopped_crop_pass(seed, crops, noise, limit, shift):
+    rng = np.random.default_rng(seed)
+    reference = rng.gamma(3.0, 0.25, crops).astype(np.float32)
+    own = (reference + noise * rng.normal(size=crops) + shift).astype(np.float32)
+    passes = rng.random(crops) < 0.8
+    matched = match_novelty(reference, own, passes, limit)
+    assert 0 < matched <= limit
+    stopped = passes & (reference.astype(np.float64) >= limit)
+    # A novelty of 0 or less is below every possible limit: the gate counts that crop.
+    assert not (own[stopped & (own > 1e-9)].astype(np.float64) < matched).any()
+
+
+def test_an_engine_that_agrees_keeps_the_guards_limit():
+    reference = np.linspace(0.1, 2.0, 200).astype(np.float32)
+    assert match_novelty(reference, reference, np.ones(200, np.bool_), 1.0) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_guard_band_is_the_engines_shortfall_near_the_limit():
+    rng = np.random.default_rng(0)
+    reference = rng.uniform(0.3, 0.9, 2000).astype(np.float32)
+    own = reference - np.where(np.arange(2000) % 20 == 0, 0.05, 0.0).astype(np.float32)
+    matched = match_novelty(reference, own, np.ones(2000, np.bool_), 1.0)
+    assert matched == pytest.approx(0.95, abs=1e-3)
+    # It costs no more than a quarter of a percent of the crops their PASS.
+    dense = np.full(2000, 0.97, np.float32)
+    dense[::20] -= np.float32(0.1)
+    costly = match_novelty(np.full(2000, 0.97, np.float32), dense, np.ones(2000, np.bool_), 1.0)
+    assert (dense.astype(np.float64) >= costly).mean() <= 0.0025

@@ -5,9 +5,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from sji_edge.core.card import ParityGate
 from sji_edge.core.errors import GateError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Comparison, compare
+from sji_edge.parity.gate import gate
 
 LIMITS = Thresholds(lower=0.3, upper=0.6)
 CLASSES = ("bridge", "good", "open")
@@ -22,7 +25,8 @@ def _logits(n: int, seed: int, noise: float) -> tuple[np.ndarray, np.ndarray, np
 
 def _compare(reference, candidate, labels, **changes) -> Comparison:
     settings = {"classes": CLASSES, "good_index": 1, "thresholds": LIMITS}
-    return compare(reference, candidate, labels, **{**settings, **changes})
+    outputs = (one if isinstance(one, EngineOutput) else EngineOutput(one) for one in (reference, candidate))
+    return compare(*outputs, labels, **{**settings, **changes})
 
 
 def _verdict(score: float, limits: Thresholds) -> str:
@@ -133,3 +137,70 @@ def test_no_evidence_and_mismatched_logits_fail() -> None:
             _compare(reference, wrong, labels)
     with pytest.raises(GateError, match="labels must be between"):
         _compare(reference, candidate, labels + 3)
+
+
+GUARDED = Thresholds(lower=0.3, upper=0.6, novelty=1.0)
+
+
+def _outputs(rows):
+    """Reference and candidate from rows of (score, novelty, score, novelty)."""
+    values = np.array(rows, np.float64)
+    sides = []
+    for score, novelty in (values[:, :2].T, values[:, 2:].T):
+        logits = np.zeros((len(rows), 3), np.float32)
+        logits[:, 1] = np.log((1 - score) / score) + np.log(2)
+        sides.append(EngineOutput(logits, novelty.astype(np.float32)))
+    return sides
+
+
+def test_a_guard_that_falls_silent_is_a_flip_to_pass():
+    rows = [
+        (0.1, 0.5, 0.1, 0.6),  # PASS here and there
+        (0.1, 1.5, 0.1, 1.4),  # both guards stop it
+        (0.1, 1.1, 0.1, 0.9),  # the candidate's guard falls silent
+        (0.1, 0.9, 0.1, 1.1),  # only the candidate's guard stops it
+        (0.4, 9.0, 0.4, 0.1),  # REVIEW by its score: no matter for the guard
+        (0.9, 9.0, 0.9, 0.1),  # FAIL stays FAIL
+        (0.4, 0.1, 0.1, 0.1),  # an escape that no guard could have stopped
+    ]
+    found = _compare(*_outputs(rows), np.full(len(rows), -1), thresholds=GUARDED)
+    assert (found.silent_guard_flips, found.escape_flips, found.flips) == (1, 2, 3)
+    assert (found.reference_stopped, found.candidate_stopped) == (2, 2)
+    assert found.escape_flips_of == 5
+    gap = np.abs(np.array(rows)[:, 1] - np.array(rows)[:, 3])
+    assert found.novelty.max == pytest.approx(gap.max(), abs=1e-6)
+    assert found.novelty.mean == pytest.approx(gap.mean(), abs=1e-6)
+    first = found.worst[0]
+    assert (first.reference_verdict, first.candidate_verdict) == ("REVIEW", "PASS")
+    silent = next(joint for joint in found.worst if joint.index == 2)
+    assert (silent.reference_novelty, silent.candidate_novelty) == pytest.approx((1.1, 0.9))
+    result = gate(found, ParityGate())
+    assert any("2 of 5 verdicts changed to PASS" in failure for failure in result.failures)
+    assert any("in 1 of them the guard fell silent" in failure for failure in result.failures)
+
+
+def test_a_candidate_without_a_guard_passes_what_the_references_guard_stops():
+    reference, candidate = _outputs([(0.1, 1.5, 0.1, 0.0), (0.1, 0.5, 0.1, 0.0)])
+    found = _compare(
+        reference,
+        EngineOutput(candidate.logits),
+        np.full(2, -1),
+        thresholds=GUARDED,
+        candidate_thresholds=LIMITS,
+    )
+    assert (found.silent_guard_flips, found.escape_flips) == (1, 1)
+    assert found.novelty is None
+
+
+def test_a_novelty_that_is_not_finite_is_counted_and_never_passes():
+    sides = _outputs([(0.1, 0.5, 0.1, np.nan), (0.9, 0.5, 0.9, 0.5)])
+    found = _compare(*sides, np.full(2, -1), thresholds=GUARDED)
+    assert (found.candidate_nonfinite, found.escape_flips, found.flips) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_limit_without_a_novelty_cannot_be_compared(side):
+    outputs = _outputs([(0.1, 0.5, 0.1, 0.5)] * 3)
+    outputs[side] = EngineOutput(outputs[side].logits)
+    with pytest.raises(GateError, match="gives no novelty"):
+        _compare(*outputs, np.full(3, -1), thresholds=GUARDED)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sji_edge.cli.commands.parity import parity
 from sji_edge.core.errors import GateError, OutputError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Comparison, compare
 from sji_edge.parity.flip_sheet import MARGIN, TILE, contact_sheet, save_worst
@@ -20,8 +21,8 @@ BATCH = crops(20)
 def _comparison(shift: np.ndarray) -> Comparison:
     logits = formula(BATCH).astype(np.float32)
     return compare(
-        logits,
-        (logits + shift).astype(np.float32),
+        EngineOutput(logits),
+        EngineOutput((logits + shift).astype(np.float32)),
         np.full(20, -1),
         classes=CLASSES,
         good_index=0,

@@ -4,6 +4,7 @@ from support.tiny_bundle import card
 
 from sji_edge.core.card import DEFAULT_GATES, ParityGate
 from sji_edge.core.errors import UsageError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import Thresholds
 from sji_edge.parity.comparison import Comparison, compare
 from sji_edge.parity.gate import gate, gate_for
@@ -12,12 +13,12 @@ LIMITS = Thresholds(lower=0.5, upper=0.5)
 
 
 def _of_scores(reference: list[float], candidate: list[float], labels: list[int] | None = None) -> Comparison:
-    def logits(scores: list[float]) -> np.ndarray:
-        return np.array([[0.0, np.log(score / (1 - score))] for score in scores], np.float32)
+    def output(scores: list[float]) -> EngineOutput:
+        return EngineOutput(np.array([[0.0, np.log(score / (1 - score))] for score in scores], np.float32))
 
     chosen = np.array(labels or [-1] * len(reference), np.int64)
     return compare(
-        logits(reference), logits(candidate), chosen, classes=("ok", "bad"), good_index=0, thresholds=LIMITS
+        output(reference), output(candidate), chosen, classes=("ok", "bad"), good_index=0, thresholds=LIMITS
     )
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from sji_edge.cli.commands.parity import parity
 from sji_edge.core.card import ModelCard, ParityGate, PreprocessSpec
 from sji_edge.core.errors import BundleError, GateError, UsageError
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.models.checkpoint import save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.predict import logits_of
@@ -62,7 +63,7 @@ def test_the_gate_is_the_coarser_precisions(one: str, other: str, wanted: str) -
     assert coarser(one, other) == coarser(other, one) == wanted
     gates = {wanted: ParityGate(min_agreement=0.25)}
     logits = formula(crops(8)).astype(np.float32)
-    sides = Side(logits, THRESHOLDS, one), Side(logits, THRESHOLDS, other)
+    sides = Side(EngineOutput(logits), THRESHOLDS, one), Side(EngineOutput(logits), THRESHOLDS, other)
     report = compare_pair(*sides, Joints(crops(8), np.zeros(8, np.int64)), card(gates=gates))
     assert report.limits.min_agreement == 0.25
     assert report
@@ -77,7 +78,8 @@ def test_each_side_decides_at_its_own_limits() -> None:
     logits = formula(crops(30)).astype(np.float32)
     joints = Joints(crops(30), np.full(30, -1))
     strict = THRESHOLDS.model_copy(update={"lower": 1e-3, "upper": 2e-3})
-    report = compare_pair(Side(logits, strict, "fp32"), Side(logits, THRESHOLDS, "fp32"), joints, card())
+    output = EngineOutput(logits)
+    report = compare_pair(Side(output, strict, "fp32"), Side(output, THRESHOLDS, "fp32"), joints, card())
     score = 1 / (1 + np.exp(logits[:, 0].astype(np.float64) - logits[:, 1]))
     assert report.comparisons[PAIR].escape_flips == int(((score >= 1e-3) & (score < 0.4)).sum()) > 0
     assert not report

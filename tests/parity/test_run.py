@@ -1,15 +1,26 @@
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from support.tiny_bundle import HEAD, card, crops, formula, make_bundle
+from support.tiny_bundle import (
+    GUARDED_THRESHOLDS,
+    HEAD,
+    card,
+    crops,
+    formula,
+    make_bundle,
+    novelty_formula,
+    write_graph,
+)
 
 from sji_edge.core.errors import BundleError, DataError, GateError, UsageError
 from sji_edge.core.protocols import Engine
 from sji_edge.parity import run
 from sji_edge.parity.crops import Joints, folder_joints, golden_joints
-from sji_edge.parity.run import predict, run_parity
+from sji_edge.parity.run import check_parity, predict, run_parity
+from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
 
 
@@ -77,7 +88,7 @@ def test_a_class_the_model_does_not_know_and_an_unknown_split_are_refused(tmp_pa
 
 
 def test_no_crop_is_a_failed_gate(bundle: Bundle) -> None:
-    with pytest.raises(GateError, match="no evidence"):
+    with pytest.raises(GateError, match="without evidence"):
         run_parity(bundle, Joints(crops(0), np.empty(0, np.int64)), threads=1)
 
 
@@ -98,3 +109,40 @@ def test_the_engine_is_closed_when_the_reference_does_not_open(
     with pytest.raises(BundleError):
         run_parity(bundle, golden_joints(bundle), threads=1)
     assert len(closed) == 1
+
+
+def test_a_bundle_with_a_guard_is_compared_with_it(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, guard=True)
+    joints = golden_joints(bundle)
+    np.testing.assert_allclose(joints.pytorch_novelty, novelty_formula(crops(40)), atol=2e-5)
+    report = run_parity(bundle, joints, threads=1)
+    assert report
+    for comparison in report.comparisons.values():
+        assert comparison.novelty is not None
+        assert comparison.novelty.max < 2e-5
+        assert (comparison.reference_stopped, comparison.candidate_stopped) == (2, 2)
+        assert comparison.thresholds.novelty == 0.3
+    assert bundle.thresholds.novelty == bundle.manifest.reference_thresholds.novelty == 0.3
+
+
+def test_an_engine_whose_guard_is_silent_fails_its_gate(tmp_path: Path) -> None:
+    guarded = make_bundle(tmp_path, guard=True)
+    kind = BACKENDS.get("onnxruntime")()
+    with ExitStack() as opened:
+        reference, engine = (
+            kind.open(graph, precision="fp32", max_batch=16, threads=1)
+            for graph in (guarded.reference_path, write_graph(tmp_path / "plain.onnx"))
+        )
+        opened.callback(reference.close)
+        opened.callback(engine.close)
+        report = check_parity(
+            engine,
+            reference,
+            golden_joints(guarded),
+            guarded.card,
+            thresholds=GUARDED_THRESHOLDS.without_guard,
+            reference_thresholds=GUARDED_THRESHOLDS,
+        )
+    assert not report
+    assert report.comparison.silent_guard_flips == 2
+    assert "in 2 of them the guard fell silent" in report.result.failures[0]

@@ -18,7 +18,8 @@ from sji_edge.runtime.bundle.manifest import BundleFacts
 
 SIDE = 16
 THRESHOLDS = Thresholds(lower=0.4, upper=0.6)
-GUARDED_THRESHOLDS = Thresholds(lower=0.4, upper=0.6, novelty=1.5)
+GUARDED_THRESHOLDS = Thresholds(lower=0.63, upper=0.69, novelty=0.3)
+"""With these, some of ``crops(40)`` get each verdict, and the guard stops two whose score says PASS."""
 
 _rng = np.random.default_rng(5)
 KERNEL = _rng.normal(size=(4, 1, 3, 3)).astype(np.float32)
@@ -116,16 +117,25 @@ def write_graph(
 
 
 def make_bundle(
-    folder: Path, *, engine_head: np.ndarray = HEAD, backend: str = "onnxruntime", name: str = "tiny"
+    folder: Path,
+    *,
+    engine_head: np.ndarray = HEAD,
+    backend: str = "onnxruntime",
+    name: str = "tiny",
+    guard: bool = False,
 ) -> Bundle:
     """Build a bundle as build-engine does; another ``engine_head`` makes an engine that decides otherwise."""
+    limits = GUARDED_THRESHOLDS if guard else THRESHOLDS
+    own = card(thresholds=limits)
     work = folder / f"work-{name}"
     work.mkdir(parents=True)
-    reference = write_graph(work / "model.onnx")
-    graph = write_graph(work / "candidate.onnx", head=engine_head)
+    reference = write_graph(work / "model.onnx", guard=guard)
+    graph = write_graph(work / "candidate.onnx", head=engine_head, guard=guard)
     batch = crops(40)
     labels = (np.arange(40) % 2).astype(np.int64)
-    write_golden(work / "golden.npz", Golden(batch, formula(batch).astype(np.float32), labels), card())
+    novelty = novelty_formula(batch).astype(np.float32) if guard else None
+    golden = Golden(batch, formula(batch).astype(np.float32), labels, novelty)
+    write_golden(work / "golden.npz", golden, own)
     kind = BACKENDS.get(backend)()
     facts = kind.build(graph, work / "engine.onnx", precision="fp32", max_batch=16)
     engine = kind.open(work / "engine.onnx", precision="fp32", max_batch=16, threads=1)
@@ -133,10 +143,10 @@ def make_bundle(
     report = check_parity(
         engine,
         plain,
-        Joints(batch, labels, formula(batch).astype(np.float32)),
-        card(),
-        thresholds=THRESHOLDS,
-        reference_thresholds=THRESHOLDS,
+        Joints.of(golden),
+        own,
+        thresholds=limits,
+        reference_thresholds=limits,
     )
     files = {"engine": work / "engine.onnx", "reference": reference, "golden": work / "golden.npz"}
     return write_bundle(
@@ -146,9 +156,9 @@ def make_bundle(
             backend=backend,
             precision="fp32",
             max_batch=16,
-            card=card(),
-            thresholds=THRESHOLDS,
-            reference_thresholds=THRESHOLDS,
+            card=own,
+            thresholds=limits,
+            reference_thresholds=limits,
             environment=dict(kind.environment()),
             build=dict(facts),
         ),

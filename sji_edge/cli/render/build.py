@@ -32,6 +32,7 @@ def print_built(built: "Built") -> None:
 
 def print_tried(manifest: Manifest) -> None:
     """Print one row for each attempt, then remarks on the calibration, INT8's speed and blank crops."""
+    guarded = any(attempt.silent_guard_flips is not None for attempt in manifest.tried)
     batch = next((attempt.batch for attempt in manifest.tried if attempt.batch), None)
     table = Table(title=escape(_title(manifest)))
     for column in (
@@ -39,6 +40,7 @@ def print_tried(manifest: Manifest) -> None:
         "gate",
         "flips",
         "to PASS",
+        *(["guard silent"] if guarded else []),
         "max |Δscore|",
         f"batch {batch}",
         "batch 1",
@@ -52,6 +54,7 @@ def print_tried(manifest: Manifest) -> None:
             _gate(attempt),
             _number(attempt.flips),
             _number(attempt.escape_flips),
+            *([_number(attempt.silent_guard_flips)] if guarded else []),
             _decimals(attempt.max_score_error),
             _milliseconds(attempt.batch_ms),
             _milliseconds(attempt.single_ms),

@@ -59,6 +59,7 @@ def print_engine(bundle: Bundle) -> None:
         "classes": ", ".join(card.classes) + f"; good: {card.good_class}",
         "crop": " x ".join(map(str, card.preprocess.shape)) + " (height x width x channels)",
         "thresholds": _thresholds(bundle),
+        "guard": _guard(bundle),
         "parity": _parity(bundle),
         **{f"machine: {key}": value for key, value in sorted(manifest.environment.items())},
         **{f"build: {key}": str(value) for key, value in sorted(manifest.build.items())},
@@ -99,6 +100,14 @@ def _thresholds(bundle: Bundle) -> str:
         f"PASS below {own.lower:.4f}, FAIL from {own.upper:.4f} "
         f"(PyTorch: {reference.lower:.4f}, {reference.upper:.4f})"
     )
+
+
+def _guard(bundle: Bundle) -> str:
+    own, reference = bundle.thresholds.novelty, bundle.manifest.reference_thresholds.novelty
+    if own is None:
+        return "none: crops unlike the training data are judged by their score alone"
+    said = f"REVIEW from a novelty of {own:.4f}"
+    return said if reference is None else f"{said} (PyTorch: {reference:.4f})"
 
 
 def _parity(bundle: Bundle) -> str:

@@ -69,6 +69,9 @@ def _figures(report: ParityReport, what: str, titles: dict[str, str]) -> Table:
         _differences("|Δlogit|", [pair.logits for pair in pairs.values()]),
         _differences("|Δp|", [pair.probabilities for pair in pairs.values()]),
         _differences("|Δscore|", [pair.scores for pair in pairs.values()]),
+        _differences("|Δnovelty|", [pair.novelty for pair in pairs.values()])
+        if any(pair.novelty for pair in pairs.values())
+        else {},
         {
             "top-1 agreement": [f"{pair.top1_agreement:.2%}" for pair in pairs.values()],
             "verdict agreement": [f"{pair.agreement:.2%}" for pair in pairs.values()],
@@ -76,6 +79,7 @@ def _figures(report: ParityReport, what: str, titles: dict[str, str]) -> Table:
             "  to PASS (escapes)": [
                 f"{pair.escape_flips} of {pair.escape_flips_of}" for pair in pairs.values()
             ],
+            **_guard_rows(list(pairs.values())),
             "  upper limit, 95 %": [f"{pair.escape_flip_upper:.1%}" for pair in pairs.values()],
             "  to FAIL": [str(pair.false_call_flips) for pair in pairs.values()],
         },
@@ -85,7 +89,7 @@ def _figures(report: ParityReport, what: str, titles: dict[str, str]) -> Table:
             "false calls": [_change(pair, "false_calls") for pair in pairs.values()],
         },
     )
-    for section in sections:
+    for section in filter(None, sections):
         for name, cells in section.items():
             table.add_row(name, *cells)
         table.add_section()
@@ -96,6 +100,16 @@ def _differences(name: str, found: list[Difference | None]) -> dict[str, list[st
     return {
         f"{name} {part}": ["–" if one is None else f"{getattr(one, part):.1e}" for one in found]
         for part in ("max", "mean", "p99")
+    }
+
+
+def _guard_rows(pairs: list[Comparison]) -> dict[str, list[str]]:
+    """Return how many crops the guard stopped on both sides, and how often it fell silent; nothing without a guard."""
+    if all(pair.thresholds.novelty is None for pair in pairs):
+        return {}
+    return {
+        "    guard fell silent": [str(pair.silent_guard_flips) for pair in pairs],
+        "stopped by the guard": [f"{pair.reference_stopped} → {pair.candidate_stopped}" for pair in pairs],
     }
 
 

@@ -25,11 +25,15 @@ MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Golden:
-    """Crops uint8 ``(n, h, w, c)``, PyTorch's logits float32 ``(n, k)``, class indices int64 ``(n,)``."""
+    """Crops uint8 ``(n, h, w, c)``, PyTorch's logits float32 ``(n, k)``, class indices int64 ``(n,)``.
+
+    ``novelty`` is what PyTorch's guard said, float32 ``(n,)``; None for a model without a guard.
+    """
 
     crops: NDArray[np.uint8]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
+    novelty: NDArray[np.float32] | None = None
 
     def check(self, card: ModelCard, source: Path) -> None:
         """Check the arrays against a card.
@@ -44,6 +48,8 @@ class Golden:
             "logits": (self.logits, np.float32, (n, len(card.classes))),
             "labels": (self.labels, np.int64, (n,)),
         }
+        if self.novelty is not None:
+            wanted["novelty"] = (self.novelty, np.float32, (n,))
         for name, (array, dtype, shape) in wanted.items():
             if array.dtype != dtype or array.shape != shape:
                 raise BundleError(
@@ -51,8 +57,9 @@ class Golden:
                 )
         if n == 0:
             raise BundleError(f"{source} holds no crops, so there is nothing to compare with")
-        if not np.isfinite(self.logits).all():
-            raise BundleError(f"{source}: logits must be finite")
+        for name, values in (("logits", self.logits), ("novelty", self.novelty)):
+            if values is not None and not np.isfinite(values).all():
+                raise BundleError(f"{source}: {name} must be finite")
         if self.labels.min() < UNKNOWN or self.labels.max() >= len(card.classes):
             raise BundleError(f"{source}: labels must be from {UNKNOWN} to {len(card.classes) - 1}")
 
@@ -61,7 +68,16 @@ def write_golden(path: Path, golden: Golden, card: ModelCard) -> None:
     """Write golden crops, compressed; raises as ``Golden.check``."""
     golden.check(card, path)
     with path.open("wb") as stream:
-        np.savez_compressed(stream, crops=golden.crops, logits=golden.logits, labels=golden.labels)
+        if golden.novelty is None:
+            np.savez_compressed(stream, crops=golden.crops, logits=golden.logits, labels=golden.labels)
+        else:
+            np.savez_compressed(
+                stream,
+                crops=golden.crops,
+                logits=golden.logits,
+                labels=golden.labels,
+                novelty=golden.novelty,
+            )
 
 
 def read_golden(path: Path, card: ModelCard) -> Golden:
@@ -83,7 +99,8 @@ def parse_golden(content: bytes, source: Path, card: ModelCard) -> Golden:
     try:
         _check_size(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = [arrays[name] for name in ("crops", "logits", "labels")]
+            names = ("crops", "logits", "labels", *(name for name in arrays.files if name == "novelty"))
+            found = [arrays[name] for name in names]
     except UNREADABLE as error:
         raise BundleError(f"{source} is not a file of golden crops: {one_line(error)}") from error
     # An entry without NumPy's header comes as bytes; an array without dimensions has no length.

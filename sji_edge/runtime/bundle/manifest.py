@@ -59,6 +59,7 @@ class Attempt(FrozenModel):
     agreement: float | None = None
     flips: int | None = None
     escape_flips: int | None = None
+    silent_guard_flips: int | None = None
     max_score_error: float | None = None
     f1_change: float | None = None
     batch: int | None = None

@@ -58,7 +58,8 @@ def passed_blank_crops(engine: Engine, golden: Golden, card: ModelCard, threshol
     check = HiddenJoints(card.preprocess)
 
     def count(crops: NDArray[np.uint8]) -> BlankKind:
-        passed = decide(defect_scores(predict(engine, crops).logits, card.good_index), thresholds) == PASS
+        output = predict(engine, crops)
+        passed = decide(defect_scores(output.logits, card.good_index), thresholds, output.novelty) == PASS
         hidden = check.in_crops(crops, np.ones(len(crops), np.bool_))
         return BlankKind(crops=len(crops), passed=int(passed.sum()), missed=int((passed & ~hidden).sum()))
 

@@ -14,7 +14,7 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds, defect_scores
-from sji_edge.metrics.thresholds import match_thresholds
+from sji_edge.metrics.thresholds import match_novelty, match_thresholds
 from sji_edge.parity.crops import Joints
 from sji_edge.parity.gate import gate, gate_for
 from sji_edge.parity.run import ParityReport, check_parity, predict, unproven
@@ -128,7 +128,7 @@ class Workbench:
             report = check_parity(
                 engine,
                 reference,
-                Joints(self.golden.crops, self.golden.labels, self.golden.logits),
+                Joints.of(self.golden),
                 self.card,
                 thresholds=thresholds,
                 reference_thresholds=self.card.thresholds,
@@ -195,16 +195,23 @@ class Workbench:
             return passed_blank_crops(engine, self.golden, self.card, trial.thresholds)
 
     def _thresholds(self, engine: Engine) -> Thresholds:
-        scores = defect_scores(predict(engine, self.golden.crops).logits, self.card.good_index)
+        output = predict(engine, self.golden.crops)
+        scores = defect_scores(output.logits, self.card.good_index)
         if not np.isfinite(scores).all():
             return self.card.thresholds
         labels = self.golden.labels
-        return match_thresholds(
+        matched = match_thresholds(
             defect_scores(self.golden.logits, self.card.good_index),
             scores,
             (labels >= 0) & (labels != self.card.good_index),
             self.card.thresholds,
         )
+        limit = self.card.thresholds.novelty
+        if limit is None or self.golden.novelty is None or output.novelty is None:
+            return matched.model_copy(update={"novelty": limit})
+        if np.isfinite(output.novelty).all():
+            limit = match_novelty(self.golden.novelty, output.novelty, scores < matched.lower, limit)
+        return matched.model_copy(update={"novelty": limit})
 
 
 def _times_ms(engine: Engine, batch: NDArray[np.uint8], clock: Clock) -> tuple[float, float]:

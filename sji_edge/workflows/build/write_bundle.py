@@ -155,6 +155,7 @@ def attempt(bench: Workbench, trial: EngineTrial, kept: EngineTrial) -> Attempt:
         agreement=judged.agreement,
         flips=judged.flips,
         escape_flips=judged.escape_flips,
+        silent_guard_flips=judged.silent_guard_flips if judged.thresholds.novelty is not None else None,
         max_score_error=judged.scores.max if judged.scores else None,
         f1_change=judged.f1_change,
         batch=bench.timed_batch,

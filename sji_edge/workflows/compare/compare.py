@@ -233,9 +233,9 @@ def _recorded_case(candidate: OpenSide, settings: CompareSettings) -> _Case:
         )
 
     def judge(joints: Joints) -> ParityReport:
-        if joints.pytorch is None:
+        if joints.recorded is None:
             raise UsageError(f"{candidate.golden} has no recorded logits of PyTorch")
-        recorded = Side(joints.pytorch, candidate.card.thresholds, "fp32")
+        recorded = Side(joints.recorded, candidate.card.thresholds, "fp32")
         return compare_pair(recorded, _judged(candidate, joints), joints, candidate.card)
 
     def part(_joints: Joints) -> Bisection:
@@ -273,7 +273,7 @@ def _pair_case(reference: OpenSide, candidate: OpenSide, settings: CompareSettin
 
 
 def _judged(side: OpenSide, joints: Joints) -> Side:
-    return Side(predict(side.engine, joints.crops).logits, side.thresholds, side.engine.spec.precision)
+    return Side(predict(side.engine, joints.crops), side.thresholds, side.engine.spec.precision)
 
 
 def _predictor(side: OpenSide) -> Predictor:

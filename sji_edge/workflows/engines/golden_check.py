@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sji_edge.core.errors import GateError
 from sji_edge.core.preprocess import Image
-from sji_edge.core.protocols import Engine
+from sji_edge.core.protocols import Engine, EngineOutput
 from sji_edge.parity.comparison import compare
 from sji_edge.parity.crops import golden_joints
 from sji_edge.parity.gate import gate
@@ -34,13 +33,13 @@ def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> GoldenReplay:
         GateError: the engine fails its gate, or there are no golden crops.
     """
     golden = golden_joints(bundle)
-    if golden.pytorch is None or not len(golden.crops):
+    if golden.recorded is None or not len(golden.crops):
         raise GateError(
             f"{bundle.folder} has no golden crops, so there is no evidence that the engine decides correctly"
         )
     comparison = compare(
-        golden.pytorch,
-        _logits(engine, golden.crops, batch),
+        golden.recorded,
+        _answers(engine, golden.crops, batch),
         golden.labels,
         classes=bundle.card.classes,
         good_index=bundle.card.good_index,
@@ -56,12 +55,14 @@ def replay_golden(bundle: Bundle, engine: Engine, batch: int) -> GoldenReplay:
     return GoldenReplay(comparison.joints, comparison.flips)
 
 
-def _logits(engine: Engine, crops: Image, batch: int) -> NDArray[np.float32]:
+def _answers(engine: Engine, crops: Image, batch: int) -> EngineOutput:
     """Judge crops in batches of one size; the last batch is filled up with the first crops."""
     count = len(crops)
     order = np.arange(-(-count // batch) * batch) % count
     answers = [
-        engine.infer(np.ascontiguousarray(crops[order[start : start + batch]])).logits
+        engine.infer(np.ascontiguousarray(crops[order[start : start + batch]]))
         for start in range(0, len(order), batch)
     ]
-    return np.concatenate(answers)[:count]
+    logits = np.concatenate([answer.logits for answer in answers])[:count]
+    novelty = [answer.novelty for answer in answers if answer.novelty is not None]
+    return EngineOutput(logits, np.concatenate(novelty)[:count] if novelty else None)

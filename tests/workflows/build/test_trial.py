@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_bundle import HEAD, card, crops, formula, write_graph
+from support.tiny_bundle import GUARDED_THRESHOLDS, HEAD, card, crops, formula, novelty_formula, write_graph
 
 from sji_edge.core.errors import BundleError, GateError
 from sji_edge.core.verdict import defect_scores
@@ -92,6 +92,31 @@ def test_only_engines_that_serve_are_open_together(bench: Workbench) -> None:
         replace(trial, times_ms=(0, 0)) for trial in trials
     ]
     assert all(0 < trial.times_ms[1] < float("inf") for trial in timed)
+
+
+def test_a_guards_limit_is_carried_over_to_the_engines_own_values(tmp_path: Path) -> None:
+    batch = crops(40)
+    own = novelty_formula(batch).astype(np.float32)
+    # What PyTorch said lies a little higher, so that the engine's guard would fall silent at the same limit.
+    golden = Golden(batch, formula(batch).astype(np.float32), np.full(40, -1), own * np.float32(1.3))
+    limits = GUARDED_THRESHOLDS
+    bench = Workbench(
+        model=write_graph(tmp_path / "model.onnx", guard=True),
+        backend=OnnxRuntimeBackend(),
+        card=card(thresholds=limits),
+        golden=golden,
+        folder=tmp_path,
+        step=lambda _: None,
+        max_batch=8,
+        threads=1,
+    )
+    trial = bench.judge(Candidate("a", "fp32", bench.model))
+    scores = defect_scores(golden.logits, 0)
+    stopped = (golden.novelty >= limits.novelty) & (scores < limits.lower)
+    assert stopped.sum() > 2
+    assert trial.thresholds.novelty <= own[stopped].min() < limits.novelty
+    assert trial.report.comparisons["pytorch-engine"].silent_guard_flips == 0
+    assert trial.report.comparisons["pytorch-engine"].escape_flips == 0
 
 
 def test_blank_crops_show_no_joint_in_half_of_them_or_in_all(bench: Workbench) -> None:
