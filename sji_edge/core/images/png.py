@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.images.header import DamagedImageError, ImageHeader, exif_orientation
+from sji_edge.core.images.quiet import c_library_silenced
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 """Channels of each PNG colour type; a palette is read as colour."""
+PIECE = 1 << 20
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -77,12 +79,37 @@ def check(data: bytes) -> None:
 def decode(data: bytes, header: ImageHeader) -> NDArray[np.generic]:
     """Check and decode to the file's own channels and depth.
 
+    libpng only warns where the compressed data is damaged behind the last pixel that it needs, so its data is
+    decompressed once more whenever it wrote something.
+
     Raises:
-        DamagedImageError: a wrong checksum, or libpng failed.
+        DamagedImageError: a wrong checksum, or damaged compressed data.
     """
-    del header
     check(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    with c_library_silenced() as said_something:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise DamagedImageError("its compressed data is damaged")
+    if said_something():
+        check_stream(data, header)
     return image
+
+
+def check_stream(data: bytes, header: ImageHeader) -> None:
+    """Decompress all image data, and drop it.
+
+    Raises:
+        DamagedImageError: it is damaged, incomplete, or more than twice what the image needs.
+    """
+    most = 2 * header.height * (header.width * header.channels * 2 + 8) + PIECE
+    inflater, length = zlib.decompressobj(), 0
+    try:
+        for name, start, end in _chunks(data):
+            packed = data[start:end] if name == b"IDAT" else b""
+            while packed and length <= most:
+                length += len(inflater.decompress(packed, PIECE))
+                packed = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise DamagedImageError("its compressed data is damaged") from error
+    if not inflater.eof or inflater.unused_data:
+        raise DamagedImageError("its compressed data is damaged")

@@ -1,7 +1,8 @@
-"""Suppresses OpenCV's own log lines during a call."""
+"""What OpenCV and the libraries in it write to standard error, held back for the time of a call."""
 
+import ctypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import cv2
@@ -39,3 +40,79 @@ def quiet_opencv() -> Iterator[None]:
         yield
     finally:
         _LEVEL.leave()
+
+
+MOST_HELD = 1 << 20
+"""Bytes of held-back text in memory; it is overwritten from there on."""
+
+
+class _CStderr:
+    """The stream that C code calls ``stderr``, exchanged for one in memory while somebody is inside.
+
+    libpng writes its warnings there and leaves no other way to hear of them. Python's own ``sys.stderr`` and the file
+    descriptor 2 are not touched, so that no line of ours is lost in another thread. The memory is shared: a line tells
+    that something was said during a call, and not by whom.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._known = False
+        self._real: int | None = None
+
+    def _find(self) -> None:
+        self._known = True
+        try:
+            self._library = ctypes.CDLL(None)
+            self._pointer = ctypes.c_void_p.in_dll(self._library, "stderr")
+            self._library.open_memstream.restype = ctypes.c_void_p
+            self._library.ftell.restype = ctypes.c_long
+            self._buffer, self._size = ctypes.c_void_p(), ctypes.c_size_t()
+            self._memory = self._library.open_memstream(ctypes.byref(self._buffer), ctypes.byref(self._size))
+        except (OSError, ValueError, AttributeError):
+            # Another C library: its lines are shown, and every file counts as one that was complained about.
+            self._memory = None
+
+    def enter(self) -> int:
+        with self._lock:
+            if not self._known:
+                self._find()
+            if self._memory is None:
+                return -1
+            if self._inside == 0:
+                if self._told() > MOST_HELD:
+                    self._library.fseek(ctypes.c_void_p(self._memory), ctypes.c_long(0), 0)
+                self._real, self._pointer.value = self._pointer.value, self._memory
+            self._inside += 1
+            return self._told()
+
+    def leave(self) -> int:
+        with self._lock:
+            if self._memory is None:
+                return 0
+            told = self._told()
+            self._inside -= 1
+            if self._inside == 0:
+                self._pointer.value = self._real
+            return told
+
+    def _told(self) -> int:
+        return int(self._library.ftell(ctypes.c_void_p(self._memory)))
+
+
+_STDERR = _CStderr()
+
+
+@contextmanager
+def c_library_silenced() -> Iterator[Callable[[], bool]]:
+    """Keep C code from writing to standard error inside the block.
+
+    Yields:
+        A function that tells, after the block, whether anything was written during it, by any thread.
+    """
+    before = _STDERR.enter()
+    after = before
+    try:
+        yield lambda: after != before
+    finally:
+        after = _STDERR.leave()

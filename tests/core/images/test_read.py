@@ -1,12 +1,15 @@
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 
 from sji_edge.core.errors import DataError
+from sji_edge.core.images import png
+from sji_edge.core.images.header import DamagedImageError
 from sji_edge.core.images.read import MAX_FILE_BYTES, decode_image, read_header, read_image, upright
 
 FORMATS = [".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"]
@@ -24,6 +27,10 @@ def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
 
 def png_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def chunks(data: bytes):
+    return list(png._chunks(data))
 
 
 def tiff(image: np.ndarray, compression: int, *, rows: int = 16, **changes: int) -> bytearray:
@@ -107,6 +114,76 @@ def test_a_png_with_a_wrong_checksum_is_refused(capfd):
         with pytest.raises(DataError, match="checksum of its chunk"):
             decode_image(bytes(damaged), "x")
     assert capfd.readouterr().err == ""
+
+
+def repacked(data: bytes, stream: bytes) -> bytes:
+    """A PNG with another compressed stream, and with the right checksums."""
+    return data[:33] + png_chunk(b"IDAT", stream) + png_chunk(b"IEND", b"")
+
+
+def stream_of(data: bytes) -> bytes:
+    return b"".join(data[start:end] for name, start, end in chunks(data) if name == b"IDAT")
+
+
+def test_a_png_with_a_damaged_stream_and_right_checksums_is_refused_without_a_line_on_stderr(capfd):
+    data = encoded(".png", picture())
+    stream = stream_of(data)
+    assert np.array_equal(decode_image(repacked(data, stream), "x"), decode_image(data, "x"))
+    damaged = [
+        stream[:place] + bytes([stream[place] ^ 0x55]) + stream[place + 1 :]
+        for place in [*range(2, len(stream) - 4, len(stream) // 40), *range(len(stream) - 4, len(stream))]
+    ]
+    for one in [*damaged, stream[: len(stream) // 2], stream[:-4], stream + b"more"]:
+        with pytest.raises(DataError, match="x cannot be decoded: its compressed data is damaged"):
+            decode_image(repacked(data, one), "x")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_png_that_libpng_only_comments_on_is_read_in_silence(capfd):
+    data = encoded(".png", picture())
+    profile = png_chunk(b"iCCP", b"odd\0\0" + zlib.compress(b"no profile"))
+    assert np.array_equal(decode_image(data[:33] + profile + data[33:], "x"), decode_image(data, "x"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_good_png_files_are_read_beside_damaged_ones_and_our_own_lines_are_not_lost(capfd):
+    good = encoded(".png", picture())
+    stream = bytearray(stream_of(good))
+    stream[-1] ^= 1
+
+    def reads(number: int) -> bool:
+        try:
+            decode_image(repacked(good, bytes(stream)) if number % 2 else good, "x")
+        except DataError:
+            return False
+        finally:
+            os.write(2, b"own line\n")
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(reads, range(200))) == [True, False] * 100
+    assert capfd.readouterr() == ("", "own line\n" * 200)
+
+
+def test_a_stream_that_never_ends_is_not_decompressed_to_its_end():
+    header = read_header(encoded(".png", picture()), "x")
+    with pytest.raises(DamagedImageError, match="damaged"):
+        png.check_stream(repacked(encoded(".png", picture()), zlib.compress(bytes(200 << 20))), header)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("compression", [5, 8])
+def test_the_predictor_of_a_tiff_is_undone(dtype, channels, compression):
+    shape = (37, 53) if channels == 1 else (37, 53, 3)
+    image = np.random.default_rng(1).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+    options = (cv2.IMWRITE_TIFF_COMPRESSION, compression, cv2.IMWRITE_TIFF_PREDICTOR, 2)
+    data = encoded(".tif", image, *options)
+    assert struct.unpack_from("<H", data, entry(data, 317))[0] == 2
+    wanted = (
+        image if dtype == np.uint8 else ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    )
+    assert np.array_equal(decode_image(data, "x"), wanted)
 
 
 def test_an_animated_png_is_refused():
