@@ -72,7 +72,7 @@ def bare(rig: Rig, crops: Image, count: int, period_s: float, clock: Clock) -> t
 def through_the_loop(
     rig: Rig, crops: Image, count: int, period_s: float, clock: Clock
 ) -> dict[str, LatencySummary]:
-    """Latency by stage of the loop, each crop an image of its own."""
+    """Latency by stage of the loop, each crop in its own image."""
     card, spec = rig.bundle.card, rig.bundle.preprocess
     model = Model(card.classes, card.good_index, spec, rig.bundle.engine_sha256)
     layout = ImageLayout(spec, rig.bundle.thresholds)

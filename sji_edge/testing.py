@@ -197,7 +197,7 @@ class FakeSource:
     Args:
         frames: uint8 arrays, grey ``(h, w)`` or BGR ``(h, w, 3)``; None for a frame that could not be read; or whole
             ``Frame`` objects, which are yielded unchanged (with ``repeat``, renumbered).
-        clock: stamps each frame as it is asked for.
+        clock: stamps each frame when it is requested.
         lost_after: number of frames after which the source is lost (``SourceError``); None for never.
         missed: number of frames that the device took but did not deliver, by the index of the frame that follows them.
         repeat: start again at the end; give the frames as a list then.

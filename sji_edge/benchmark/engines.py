@@ -22,7 +22,7 @@ def engine_subject(bundle: Bundle, name: str, *, memory_batch: int = 0, memory_t
     Args:
         bundle: an opened bundle, released or not.
         name: its name in the report.
-        memory_batch: batch size for measuring peak memory in a process of its own; 0: memory is not measured.
+        memory_batch: batch size for measuring peak memory in its own process; 0: memory is not measured.
         memory_threads: number of threads for measuring peak memory.
     """
     manifest = bundle.manifest

@@ -19,7 +19,7 @@ CALLS = 3
 
 
 def peak_rss_of(target: str, *words: str) -> int:
-    """Run a function in a process of its own and return that process's peak resident memory in bytes.
+    """Run a function in its own process and return that process's peak resident memory in bytes.
 
     Args:
         target: ``"module:function"``.

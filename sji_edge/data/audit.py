@@ -206,7 +206,7 @@ def _near_copies(
 
 
 def _differ(one: Sample, other: Sample) -> bool:
-    """Tell near copies from exact ones, which have a finding of their own."""
+    """Tell near copies from exact ones, which have their own finding."""
     return sha256_of(one.path) != sha256_of(other.path)
 
 

@@ -1,4 +1,4 @@
-"""Which files of a folder tree are a dataset's images: split folders, class folders, and what lies beside them."""
+"""Finds a dataset's images in a folder tree: its split folders, its class folders, and what else is there."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +119,7 @@ def beside_splits(root: Path, classes: Sequence[str]) -> Iterator[tuple[str, Pat
 
 
 def check_spelling(names: Sequence[str], root: Path) -> None:
-    """Refuse class names that differ only in case, blanks or Unicode form: one of them would become a class of its own.
+    """Refuse class names that differ only in case, blanks or Unicode form: one of them would become its own class.
 
     Raises:
         DataError: names the first such pair.

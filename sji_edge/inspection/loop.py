@@ -1,6 +1,6 @@
 """Runs an inspection: takes frames from a source, records boards, and accounts for every frame.
 
-The stages run in threads of their own, connected by bounded channels: acquire → prepare (align and crop) → infer →
+The stages run in their own threads, connected by bounded channels: acquire → prepare (align and crop) → infer →
 decide → record. Only the infer stage calls the engine; recording happens in the caller's thread. With
 ``low_latency`` a single thread prepares, infers and decides, which saves the time to hand frames over.
 """

@@ -24,7 +24,7 @@ OWN_PREFIX = "backbone."
 def save_run(folder: Path, model: JointClassifier, card: ModelCard) -> None:
     """Write ``weights.safetensors`` and ``card.json`` into a folder."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # Not save_file: on a full disk it raises an error of its own kind instead of OSError.
+    # Not save_file: on a full disk it raises its own kind of error instead of OSError.
     write_atomic(folder / WEIGHTS_FILE, save(state))
     write_atomic(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
 

@@ -16,7 +16,7 @@ from sji_edge.core.text import one_line, readable
 WANTED = "give a run's folder, a .safetensors file, or a PyTorch state dictionary"
 LIGHTNING = "pytorch-lightning_version"
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
-"""Keys under which training scripts store the state dictionary, beside optimizer and epoch."""
+"""Keys under which training scripts store the state dictionary, along with optimizer and epoch."""
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What ``DistributedDataParallel`` and ``torch.compile`` put before every name."""
@@ -133,7 +133,7 @@ def _load(source: Path) -> object:
         what = (
             f"a pickled {first}"
             if whole
-            else f"a checkpoint that holds Python objects ({first}) beside its weights"
+            else f"a checkpoint that holds Python objects ({first}) in addition to its weights"
         )
         raise UsageError(
             f"{source} is {what}; loading it would run code from whoever wrote it",
@@ -193,7 +193,7 @@ def naming_of(names: Collection[str], own: Sequence[str], stem: str, backbone: s
         listed = ", ".join(prefix.rstrip(".") for prefix in best)
         raise UsageError(
             f"{source} holds several networks that fit: {listed}",
-            hint="save the weights of the one that you mean",
+            hint="save only the weights of the network to load",
         )
     return "" if "" in best else best[0]
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the reference for parity, and a backend of its own."""
+"""ONNX Runtime on the CPU: the reference for parity, and a backend."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache

@@ -72,7 +72,7 @@ class StudySettings(FrozenModel):
         for kind, names in (("method", self.methods), ("backbone", self.backbones)):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{kind} {twice[0]!r} is repeated")
+                raise ValueError(f"duplicate {kind} {twice[0]!r}")
         viewed = [name for name in self.methods if name in METHODS and method(name).views != "none"]
         if viewed and self.budget.trained_blocks is not None:
             raise ValueError(f"method {viewed[0]!r} needs the whole network trained: use the preset full")

@@ -80,7 +80,7 @@ def resumed(settings: TrainSettings, work: Path) -> TrainSettings:
         )
         raise UsageError(
             f"the interrupted run was started with other settings: {listed}",
-            hint="leave these settings out to resume with the run's own, or start a run of another name",
+            hint="leave these settings out to resume with the run's own, or start a run with another name",
         )
     now = {name: getattr(settings, name) for name in settings.model_fields_set & FREE}
     if now.get("data") is None:
@@ -104,7 +104,7 @@ def check_dataset(started: Started, dataset: FolderDataset, sha256: str) -> None
         raise UsageError(
             f"the dataset {dataset.root} is not the one that the interrupted run was started with: "
             f"its hash is {sha256[:12]}, was {started.dataset_sha256[:12]}",
-            hint="restore the dataset, or start a run of another name",
+            hint="restore the dataset, or start a run with another name",
         )
 
 

@@ -263,7 +263,7 @@ def _card(
 
 
 def _not_default(settings: TrainSettings) -> dict[str, str]:
-    """Return the settings that affect the result and have no field of their own in the card."""
+    """Return the settings that affect the result and have no separate field in the card."""
     options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
     depth = {} if settings.bit_depth is None else {"bit_depth": str(settings.bit_depth)}
     return {name: value for name, value in options.items() if value != "none"} | depth

@@ -1,4 +1,4 @@
-"""Measures latency and throughput of engines, and of PyTorch beside them."""
+"""Measures latency and throughput of engines, and of PyTorch for comparison."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

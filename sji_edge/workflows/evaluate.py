@@ -139,7 +139,7 @@ def evaluate(
         split: ``train``, ``validation`` or ``test``.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
         max_escape: largest share of the validation defects that may pass, from 0 to below 1; None keeps the
-            limits as they are.
+            current limits.
         apply: write the chosen limits into the run's card. Its exported graph keeps the old ones until the run is
             exported again.
         attention: ``grad`` (Grad-CAM), ``eigen`` (Eigen-CAM) or ``none``.

@@ -94,7 +94,7 @@ def test_a_method_that_a_backbone_cannot_be_trained_with_is_left_out_and_said(se
     [
         (("--methods", "focl"), "unknown method 'focl'"),
         (("--backbones", "resnet_18"), "unknown backbone 'resnet_18'"),
-        (("--methods", "ce,ce"), "method 'ce' is repeated"),
+        (("--methods", "ce,ce"), "duplicate method 'ce'"),
         (("--methods", "jigsaw"), "needs the whole network trained"),
         (("--preset", "quik"), "unknown preset 'quik'"),
     ],

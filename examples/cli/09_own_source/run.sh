@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install a package with a source of its own, and name it as the stream. (`pip install ./acme_camera` in your own
+# Install a package with its own source, and name it as the stream. (`pip install ./acme_camera` in your own
 # environment; --target keeps this example out of it, --no-build-isolation lets it run offline.)
 set -euo pipefail
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install a package with a sink of its own, and send every record to it. (`pip install ./acme_siren` in your own
+# Install a package with its own sink, and send every record to it. (`pip install ./acme_siren` in your own
 # environment; --target keeps this example out of it, --no-build-isolation lets it run offline.)
 set -euo pipefail
 

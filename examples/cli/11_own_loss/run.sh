@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install a package with a loss of its own, and train with it by name. (`pip install ./acme_loss` in your own
+# Install a package with its own loss, and train with it by name. (`pip install ./acme_loss` in your own
 # environment; --target keeps this example out of it, --no-build-isolation lets it run offline.)
 set -euo pipefail
 

@@ -46,7 +46,8 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, googlenet, swin_t, …).",
+            help="Architecture: efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, "
+            "googlenet, swin_t, …).",
             rich_help_panel=MODEL,
         ),
     ] = "efficientnet_lite0",
@@ -71,7 +72,8 @@ def train(
     loss: Annotated[
         str,
         typer.Option(
-            help="alpha-js, ce, label-smoothing, confidence-penalty, focal, margin-label-smoothing, poly1, "
+            help="Loss function: alpha-js, ce, label-smoothing, confidence-penalty, focal, "
+            "margin-label-smoothing, poly1, "
             "logit-norm, mutual-channel or pairwise-confusion.",
             rich_help_panel=LOSS,
         ),
@@ -133,7 +135,7 @@ def train(
         float, typer.Option(help="Peak learning rate of the one-cycle schedule.", rich_help_panel=SCHEDULE)
     ] = 1e-3,
     weight_decay: Annotated[
-        float, typer.Option(min=0.0, help="AdamW's weight decay.", rich_help_panel=SCHEDULE)
+        float, typer.Option(min=0.0, help="Weight decay of the AdamW optimizer.", rich_help_panel=SCHEDULE)
     ] = 1e-2,
     patience: Annotated[
         int,

@@ -78,7 +78,7 @@ def _title(manifest: Manifest) -> str:
     if any(attempt.pending for attempt in manifest.tried):
         return f"tried for {manifest.backend}, {capability}, without the card"
     if "compute_capability" in facts:
-        # A plan for named cards has no GPU of its own, also where one of them is here.
+        # A plan for named cards has no GPU of its own, even if one of them is here.
         device = capability if facts["gpu"] == NONE else f"{facts['gpu']} ({capability})"
     else:
         device = facts.get("cpu", "a device without a name")

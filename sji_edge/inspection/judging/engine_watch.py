@@ -83,7 +83,7 @@ class EngineWatch:
         )
 
     def run(self, task: Callable[[], object], limit_ns: int) -> None:
-        """Run a task that calls the engine in a thread of its own, and give it up after ``limit_ns``.
+        """Run a task that calls the engine in its own thread, and give it up after ``limit_ns``.
 
         Raises:
             EnvironmentMismatchError: the task did not end in time; its thread is abandoned.

@@ -74,7 +74,7 @@ class RecipeLayout:
     Args:
         recipe: the board description.
         spec: the model's crop.
-        thresholds: for joints without thresholds of their own in the recipe.
+        thresholds: for joints without their own thresholds in the recipe.
     """
 
     def __init__(self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds) -> None:

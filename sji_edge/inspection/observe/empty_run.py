@@ -22,7 +22,7 @@ NEXT_STEP = {
     Cause.NOT_FINITE: "validate the engine: sji-edge engine verify BUNDLE",
     Cause.LATE: "raise the takt, or speed up the engine: sji-edge bench measures it",
 }
-"""What to do about a cause that all boards share. Causes that end the run have hints of their own."""
+"""What to do about a cause that all boards share. Causes that end the run have their own hints."""
 
 
 def nothing_judged(summary: RunSummary) -> GateError | None:

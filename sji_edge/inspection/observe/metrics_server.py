@@ -12,7 +12,7 @@ TIMEOUT_S = 5.0
 
 
 class MetricsServer:
-    """Serves ``/metrics`` on the loopback address, in a thread of its own.
+    """Serves ``/metrics`` on the loopback address, in its own thread.
 
     Args:
         port: port to listen on; 0 takes a free one, see ``port``.

@@ -1,4 +1,4 @@
-"""Shadow parity: judges a share of the crops again with the reference graph, beside the loop."""
+"""Shadow parity: judges a share of the crops again with the reference graph, in parallel to the loop."""
 
 import json
 import os
@@ -59,7 +59,7 @@ class _Sample:
 
 
 class Shadow:
-    """Replays crops in a thread of its own, at lower priority if the system allows that.
+    """Replays crops in its own thread, at lower priority if the system allows that.
 
     Args:
         reference: the FP32 graph, opened for one thread. The shadow owns it and closes it after its last call.

@@ -49,7 +49,7 @@ def prometheus_text(summary: RunSummary, info: Labels, shadow: ShadowReport | No
 
     Args:
         summary: the counts so far.
-        info: labels that identify the engine, in a metric of their own.
+        info: labels that identify the engine, in their own metric.
         shadow: the result of shadow parity so far, if it is on.
     """
     families = [

@@ -157,7 +157,7 @@ class PictureFolder:
         yield from self._left_half_written(set(names))
 
     def _left_half_written(self, names: set[str]) -> Iterator[Path]:
-        """Yield temporary files of listed pictures that have no line of their own yet."""
+        """Yield temporary files of listed pictures that have no line yet."""
         for parent in {(self.folder / name).parent for name in names}:
             for path in parent.glob(".*") if parent.is_dir() else ():
                 found = TEMPORARY.fullmatch(path.name)

@@ -66,7 +66,9 @@ def open_read_only(path: Path) -> ReadOnly:
             return ReadOnly(_connect(path, "mode=ro"), path)
         return _copied(path)
     except PermissionError as error:
-        raise UsageError(f"{path} cannot be read by this user", hint="get read access to it") from error
+        raise UsageError(
+            f"{path} cannot be read by this user", hint="give this user permission to read it"
+        ) from error
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f"cannot open {path}: {error}") from error
 

@@ -160,7 +160,7 @@ class SqliteSink:
         """Check that the database and its log are still the ones that were opened, and whole.
 
         SQLite goes on with what it has in memory when somebody truncates them. They shrink when another program
-        compacts them, too, so a file that shrank is read again from the disk, by a connection of its own.
+        compacts them, too, so a file that shrank is read again from the disk, by its own connection.
         """
         shrunk = [file.check() for file in self._files]
         if not any(shrunk):
@@ -176,7 +176,7 @@ class SqliteSink:
         if fault != "ok" or (self._last and not kept):
             raise OutputError(
                 f"{self._path} was truncated or overwritten while this run writes to it",
-                hint="choose another --output; the JSONL file of this run has its boards",
+                hint="choose another output folder; the JSONL file of this run has its boards",
             )
 
     def keep_packages(self, recipe_sha256: str, packages: Mapping[str, str]) -> None:

@@ -53,7 +53,7 @@ def make_keys(private: Path, passphrase: bytes | None = None) -> tuple[Path, str
             stream.write(text)
         write_atomic(public, key.public_key().public_bytes(*_PUBLIC_PEM))
     except OSError as error:
-        raise OutputError(f"cannot write the keys beside {private}: {error.strerror}") from error
+        raise OutputError(f"cannot write the keys {private} and *.pub.pem: {error.strerror}") from error
     return public, fingerprint(key.public_key())
 
 

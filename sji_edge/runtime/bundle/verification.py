@@ -110,7 +110,9 @@ def verified_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
     if size != entry.size:
-        raise BundleError(f"{path} was altered: {size} bytes, not {entry.size}", hint=REBUILD)
+        raise BundleError(
+            f"{path} was altered: it has {size} bytes, the manifest says {entry.size}", hint=REBUILD
+        )
     content = read_bounded(path, entry.size, error=BundleError)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise BundleError(f"{path} was altered: its sha256 is not the manifest's", hint=REBUILD)

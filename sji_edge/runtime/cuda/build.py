@@ -16,7 +16,7 @@ FATBIN = HERE / "crop_kernel.fatbin"
 RECORD = HERE / "crop_kernel.json"
 MACHINE_CODE = ("75", "80", "86", "87", "89", "90", "120")
 VIRTUAL = ("90", "120")
-"""PTX for cards without machine code of their own. The driver translates PTX for its architecture and later ones, so
+"""PTX for cards without their own machine code. The driver translates PTX for its architecture and later ones, so
 PTX for 12.0 does not run on 10.0 (B200) or 11.0 (Jetson Thor), and PTX for 9.0 does. The driver must know this nvcc's
 PTX."""
 

@@ -92,7 +92,7 @@ class GraphRecorder:
             driver.cuGraphDestroy(graph)
 
     def _check(self, call: str, answer: tuple[Any, ...]) -> Any:
-        """Return what a call of cuda-python returned beside its result code."""
+        """Return the values of a cuda-python call without its result code."""
         result, *values = answer
         if int(result) != 0:
             raise EnvironmentMismatchError(f"{call} failed: {result.name}")

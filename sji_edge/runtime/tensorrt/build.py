@@ -112,7 +112,7 @@ def _parse(trt: Any, job: Job, network: Any, logger: Any) -> None:
     parser = trt.OnnxParser(network, logger)
     job.step("parsing")
     with tempfile.TemporaryDirectory(prefix="sji-edge-parse-") as folder:
-        # Parsed in a folder of its own, where a graph that keeps weights in other files does not find them.
+        # Parsed in its own folder, where a graph that keeps weights in other files does not find them.
         copied = Path(folder) / "graph.onnx"
         if TURING in job.targets:
             without_gemm(job.graph, copied)
@@ -203,7 +203,7 @@ def _use_dla(trt: Any, builder: Any, network: Any, config: Any, core: int) -> li
     """Assign layers to a DLA core where possible; returns the layers that fall back to the GPU."""
     if core >= builder.num_DLA_cores:
         raise EnvironmentMismatchError(
-            f"there is no DLA core {core}: this device has {builder.num_DLA_cores}",
+            f"there is no DLA core {core}: this device has {builder.num_DLA_cores} of them",
             hint="build without a DLA core; only Jetson AGX Orin, Orin NX and Xavier have them",
         )
     config.default_device_type = trt.DeviceType.DLA

@@ -1,6 +1,6 @@
 """Keeps garbage collections, exceptions and Ctrl-C out of TensorRT's calls.
 
-TensorRT holds locks of its own while it calls our logger. A garbage collection at that moment may free another of its
+TensorRT holds its own locks while it calls our logger. A garbage collection at that moment may free another of its
 objects, which needs the same lock, and the process deadlocks (seen with TensorRT for RTX 1.7.1 and a builder that the
 traceback of an earlier error kept alive). An exception that leaves one of our callbacks is printed and lost.
 """

@@ -1,7 +1,7 @@
 """The execution contexts of one buffer set: one for each batch size, all on the same scratch memory.
 
 A recorded CUDA graph refers to its execution context as it was at recording, and another input shape changes that:
-memory and kernel arguments may move. So every batch size that is recorded has a context of its own, which never gets
+memory and kernel arguments may move. So every batch size that is recorded has its own context, which never gets
 another shape. NVIDIA advises the same: one context for each graph, with shared memory. All contexts use one stream, so
 no two use the memory at once.
 """
@@ -13,7 +13,7 @@ from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.runtime.onnx_graph import INPUT_NAME
 
 MAX_OWN = 16
-"""Number of batch sizes that get a context of their own; the others share one, which is never recorded."""
+"""Number of batch sizes that get their own context; the others share one, which is never recorded."""
 
 NEAR = 1.25
 """A batch size that was not prepared runs as a larger one that was, up to this many times its size: a new context would
@@ -39,7 +39,7 @@ class Executions:
         crop_shape: shape of one crop.
         addresses: device addresses of the input and the outputs, by name.
         scratch: address and bytes of the shared memory; None: each context allocates its own.
-        own: number of batch sizes that get a context of their own; 0 if nothing is recorded.
+        own: number of batch sizes that get their own context; 0 if nothing is recorded.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ def count_types(table: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def unfused(table: Sequence[Mapping[str, Any]]) -> str:
-    """Say which Q/DQ nodes became layers of their own, or return an empty string.
+    """Say which Q/DQ nodes became separate layers, or return an empty string.
 
     A Q or DQ node that TensorRT could fuse leaves no layer. One that is left costs a pass over memory, and its
     neighbour runs in float. Quantizing the network's input always takes such a layer.

@@ -53,7 +53,7 @@ class CameraSource:
         settings = read_options(CameraOptions, options, "a camera source")
         if not target.isdecimal():
             raise SourceError(
-                f"no camera {target!r}: a camera is named by its number", hint="for example camera://0"
+                f"no camera {target!r}: a camera is selected by its number", hint="for example camera://0"
             )
         label = f"camera{int(target)}"
 
