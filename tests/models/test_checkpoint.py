@@ -130,7 +130,7 @@ def test_files_that_hold_no_weights_are_refused_and_no_pickle_is_run(tmp_path, c
     torch.save({"epoch": 3, "state_dict": {}}, tmp_path / "other.ckpt")
     for name, said in {
         "text.pt": "holds no readable weights: ",
-        "harmful.pt": r"is a checkpoint that holds Python objects \(__builtin__.print\) beside its weights",
+        "harmful.pt": r"is a checkpoint that holds Python objects \(__builtin__.print\) in addition to its weights",
         "gone.pt": "No such file",
         "other.ckpt": "is a dictionary without a state dictionary of tensors; it holds: epoch, state_dict",
     }.items():

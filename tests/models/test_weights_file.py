@@ -119,7 +119,7 @@ def write_script(path):
         (
             "c.ckpt",
             lambda path: torch.save({"state_dict": {}, "hyper_parameters": Config()}, path),
-            r"is a checkpoint that holds Python objects \(.*test_weights_file.Config\) beside its weights",
+            r"is a checkpoint that holds Python objects \(.*test_weights_file.Config\) in addition to its weights",
         ),
         ("m.onnx", lambda path: onnx.save(onnx_model(), path), "is an ONNX model"),
         ("onnx.pt", lambda path: path.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x05"), "is an ONNX model"),
@@ -136,7 +136,7 @@ def write_script(path):
         (
             "bare.pkl",
             lambda path: path.write_bytes(pickle.dumps(Config())),
-            r"is a pickled .*test_weights_file.Config; loading it would run the code",
+            r"is a pickled .*test_weights_file.Config; loading it would run code",
         ),
         (
             "noise.pth",

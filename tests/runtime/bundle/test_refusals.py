@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Damage, int, str]] = {
     "an empty engine": (
         lambda own, _: _write(own, "engine.onnx", b""),
         5,
-        "engine.onnx was altered: 0 bytes",
+        "engine.onnx was altered: it has 0 bytes",
     ),
     "truncated golden crops, forged": (
         lambda own, _: _write(own, "golden.npz", (own / "golden.npz").read_bytes()[:-99], forged=True),
