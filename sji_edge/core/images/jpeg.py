@@ -17,6 +17,10 @@ START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SEQUENTIAL = frozenset({0xC0, 0xC1})
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
+MAX_SCANS = 100
+"""A progressive JPEG has about ten scans. The decoder goes over the whole image for each, so that a small file with
+thousands of them keeps it busy for minutes."""
+
 LOST = bytes(48)
 """A run of this many zero bytes is a lost block: as codes it would be six blocks full of the same coefficient."""
 
@@ -25,7 +29,7 @@ def read_header(data: bytes) -> ImageHeader:
     """Read a JPEG's markers up to its first scan.
 
     Raises:
-        DamagedImageError: no image, or sequential data with a block of zero bytes.
+        DamagedImageError: no image, more than ``MAX_SCANS`` scans, or sequential data with a block of zero bytes.
     """
     place, orientation, frame, marker_of_frame, zeros_are_codes = 2, 1, b"", 0, False
     while True:
@@ -51,6 +55,11 @@ def read_header(data: bytes) -> ImageHeader:
         place = end
     if len(frame) < 6:
         raise DamagedImageError("it has no frame header")
+    # If the first scan holds all components of a sequential image, there is no other.
+    if marker_of_frame not in SEQUENTIAL or body[:1] != frame[5:6]:
+        scans = 1 + data.count(bytes((0xFF, START_OF_SCAN)), end)
+        if scans > MAX_SCANS:
+            raise DamagedImageError(f"it has {scans} scans; at most {MAX_SCANS} are decoded")
     if marker_of_frame in SEQUENTIAL and not zeros_are_codes and data.find(LOST, end) >= 0:
         raise DamagedImageError("a block of its image data is zero")
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")

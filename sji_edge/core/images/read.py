@@ -30,6 +30,9 @@ IMAGE_SUFFIXES = (
 MAX_PIXELS = 200_000_000
 """Above the largest area cameras; a file may announce far more than the memory holds."""
 MAX_FILE_BYTES = 1 << 30
+MAX_BYTES_PER_PIXEL, MAX_OTHER_BYTES = 16, 16 << 20
+"""A larger file than these allow for its pixels and for what else it holds, such as a preview, is no picture: a file
+system that made a hole of it, or a bomb."""
 
 OTHER_FORMATS = ((b"\0\0\0\x0cjP  ", "JPEG 2000"), (b"GIF8", "GIF"), (b"P1", "ASCII PNM"),
                  (b"P2", "ASCII PNM"), (b"P3", "ASCII PNM"))  # fmt: skip
@@ -105,6 +108,8 @@ def decode_image(
             f"{name} holds {header.pages} pages; one image per file is read",
             hint="save each page as its own file",
         )
+    if len(data) > header.width * header.height * MAX_BYTES_PER_PIXEL + MAX_OTHER_BYTES:
+        raise _damaged(name, f"{len(data)} bytes are too many for {header.width}x{header.height} pixels")
     try:
         with quiet_opencv():
             image = READERS[header.kind][1](data, header)

@@ -346,3 +346,18 @@ def test_an_error_names_a_file_on_one_line(tmp_path):
             read_image(path)
         assert r"a\x0aPASS board99\x1b[2J.png" in caught.value.message
         assert caught.value.message.isprintable()
+
+
+def test_jpeg_that_repeats_its_scans_thousands_of_times_is_refused_at_once():
+    data = encoded(".jpg", picture(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    first, end = data.index(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    assert decode_image(data, "x").shape == (90, 120, 3)
+    bomb = data[:end] + data[first:end] * 3000 + data[end:]
+    with pytest.raises(DataError, match=r"it has \d+ scans; at most 100 are decoded"):
+        decode_image(bomb, "x")
+
+
+def test_file_far_larger_than_its_picture_is_refused_before_it_is_decoded():
+    data = encoded(".png", picture()).ljust(17_000_000, b"\0")
+    with pytest.raises(DataError, match="17000000 bytes are too many for 120x90 pixels"):
+        decode_image(data, "x")
