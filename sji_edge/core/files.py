@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sji_edge.core.errors import OutputError, SjiError, UsageError
+from sji_edge.core.text import readable
 
 StrPath = str | PathLike[str]
 """A path as text, as a ``Path``, or as a result that names a folder, such as a run."""
@@ -77,10 +78,16 @@ def parse_json(content: bytes, name: str, *, error: type[SjiError] = UsageError)
         error: the class to raise.
 
     Raises:
-        error: the content is not UTF-8, not JSON, has NaN or infinity, or is nested too deeply; names the line.
+        error: the content is not UTF-8, not JSON, has NaN, infinity, an endless number or a key twice, or is nested
+            too deeply; names the line.
     """
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(
+            content.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            parse_int=_whole_number,
+            object_pairs_hook=_unique_keys,
+        )
     except UnicodeDecodeError as failure:
         raise error(f"{name} is not UTF-8 text") from failure
     except json.JSONDecodeError as failure:
@@ -93,6 +100,23 @@ def parse_json(content: bytes, name: str, *, error: type[SjiError] = UsageError)
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is not a JSON number")
+
+
+def _whole_number(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError(f"a number has {len(digits)} digits") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # Which of the two values counts would depend on the reader.
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {readable(repeated)}")
+    return found
 
 
 def read_toml(
@@ -111,8 +135,9 @@ def read_toml(
     except tomllib.TOMLDecodeError as failure:
         raise error(f"{path} is not valid TOML: {failure}") from failure
     except (RecursionError, ValueError) as failure:
+        # Any other ValueError is Python's limit on the digits of a number.
         deep = isinstance(failure, RecursionError)
-        raise error(f"{path} is nested too deeply" if deep else f"{path}: {failure}") from failure
+        raise error(f"{path} is nested too deeply" if deep else f"{path}: a number is too long") from failure
 
 
 @contextmanager

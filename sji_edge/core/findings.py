@@ -14,6 +14,9 @@ from sji_edge.core.errors import UsageError
 PREFIXES = ("Value error, ", "Assertion failed, ")
 """What pydantic puts in front of the message of our own validators."""
 
+PLAIN = {"Extra inputs are not permitted": "unknown entry", "Field required": "missing"}
+"""Our words for messages of pydantic that users meet in their files."""
+
 RULES = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
@@ -36,10 +39,10 @@ Spell = Callable[[str], str]
 
 
 def in_words(message: str) -> str:
-    """Return a finding's message as our validator wrote it, without pydantic's prefix."""
+    """Return a finding's message without pydantic's prefix, or in our words."""
     for prefix in PREFIXES:
         message = message.removeprefix(prefix)
-    return message
+    return PLAIN.get(message, message)
 
 
 def plain_name(field: str) -> str:

@@ -33,7 +33,7 @@ def test_the_good_class_may_be_any_column():
         (text_with(thresholds={"lower": 0.9, "upper": 0.1}), "thresholds: .*above the upper"),
         (text_with(preprocess={"height": 84, "width": 84, "channels": 2}), "preprocess.channels: "),
         (text_with(preprocess={"height": 8, "width": 84, "channels": 1}), "preprocess.height: "),
-        (text_with(surprise=1), "surprise: Extra inputs"),
+        (text_with(surprise=1), "surprise: unknown entry"),
         (text_with(schema_version=2), "schema_version: "),
     ],
 )

@@ -129,7 +129,8 @@ def test_json_is_read_as_it_was_written(tmp_path):
         (b'{\n"a": }', "line 2: not JSON"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b"[" * 200_000, "nested too deeply"),
-        (b"1" * 10_000, "not valid JSON"),
+        (b"1" * 10_000, "not valid JSON: a number has 10000 digits$"),
+        (b'{"b": {"a": 1, "a": 2}}', "not valid JSON: duplicate key a$"),
         (b"", "line 1: not JSON"),
     ],
 )
@@ -148,6 +149,7 @@ def test_invalid_json_is_refused_in_one_line(tmp_path, content, wanted):
         (b"a = \xff", "not UTF-8"),
         (b"a = ", "not valid TOML"),
         (b"a = " + b"[" * 100_000, "too deeply|not valid"),
+        (b"a = " + b"1" * 10_000, "a number is too long$"),
     ],
 )
 def test_invalid_toml_is_refused_in_one_line(tmp_path, content, wanted):
