@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 
 from sji_edge.cli.guarded_output import GuardedOutput, guarded_output
 from sji_edge.cli.interrupt import Interrupt, RunInterruptedError
-from sji_edge.core.errors import EXIT_INTERRUPTED, OutputError, SjiError
-from sji_edge.core.text import one_line, readable
+from sji_edge.core.errors import EXIT_INTERRUPTED, OutputError, SjiError, UsageError
+from sji_edge.core.text import one_line, readable, shortened
 
 WRITE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+PATH_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE}
+"""Even a look whether a file exists fails with these: its path is too long, or leads through a closed folder."""
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -62,6 +64,12 @@ def _exit_code(words: list[str], debug: bool) -> int:
             place = f" {error.filename}" if error.filename else ""
             return _report(
                 OutputError(f"cannot write{place}: {error.strerror}", hint="free some space"), debug
+            )
+        if error.errno in PATH_ERRNOS and error.filename:
+            name = shortened(os.fsdecode(error.filename))
+            return _report(
+                UsageError(f"cannot use {name}: {error.strerror}", hint="check the path and its permissions"),
+                debug,
             )
         return _report_internal(error, debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: shown, and exit 1

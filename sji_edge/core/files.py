@@ -1,5 +1,6 @@
 """Reads files within bounds, writes them completely or not at all, and hashes them."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,8 @@ StrPath = str | PathLike[str]
 
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a settings file, a manifest or a table: far above any real one, far below the memory of a machine."""
+
+NOT_REGULAR = "it is not a regular file"
 
 PARTIAL = ".partial-"
 STALE_AFTER_S = 60.0
@@ -153,7 +156,12 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
     Yields:
         A temporary file beside it, open for binary writing; its path is ``Path(stream.name)``.
+
+    Raises:
+        OSError: it cannot be written; or the path is a device or a pipe, which would be replaced, not written to.
     """
+    if _is_special(path):
+        raise FileExistsError(errno.EEXIST, NOT_REGULAR, str(path))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -167,6 +175,15 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether a path leads to a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
@@ -304,10 +321,12 @@ def check_writable_file(path: Path) -> None:
     """Check that a file can be written later; its folder is created if it is missing.
 
     Raises:
-        OutputError: the path is a folder, or its folder cannot be created or written to.
+        OutputError: the path is a folder, a device or a pipe, or its folder cannot be created or written to.
     """
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder", hint="name a file")
+    if _is_special(path):
+        raise OutputError(f"cannot write {path}: {NOT_REGULAR}", hint="name a file")
     try:
         check_writable_folder(path.parent)
     except OutputError as error:

@@ -46,5 +46,9 @@ def listing(names: Sequence[str], most: int = 5) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return another library's error text on one line of limited length; the name of its type if it has no text."""
-    text = readable(" ".join(str(error).split())) or type(error).__name__
+    return shortened(readable(" ".join(str(error).split())) or type(error).__name__)
+
+
+def shortened(text: str) -> str:
+    """Return text of limited length."""
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"

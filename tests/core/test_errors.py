@@ -72,6 +72,11 @@ def test_debug_shows_the_traceback(failing_app, capsys):
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 7, "cannot write runs/x: No space"),
         (OSError(errno.EROFS, "Read-only file system"), 7, "cannot write: Read-only"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/closed/x"),
+            2,
+            "cannot use /closed/x: Permission",
+        ),
         (ZeroDivisionError("by zero"), 1, "internal error: ZeroDivisionError: by zero"),
     ],
 )
@@ -106,3 +111,21 @@ def test_a_usage_error_of_a_real_command_reaches_the_shell(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("infer", "--stream", "x", "--engine"),
+        ("infer", "--stream", "x", "--recipe"),
+        ("export",),
+        ("engine", "verify"),
+        ("audit",),
+        ("recipe", "check"),
+    ],
+)
+def test_a_path_that_is_too_long_is_a_usage_error_on_a_short_line(capsys, words):
+    assert exit_code(*words, "x" * 5000) in (2, 5)
+    said = capsys.readouterr().err
+    assert "File name too long" in said or "no released engine" in said
+    assert max(len(line) for line in said.splitlines()) < 300

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -239,3 +240,18 @@ def test_a_folder_that_could_be_created_is_checked_without_creating_it(tmp_path)
     for place in ("file", "file/below"):
         with pytest.raises(OutputError, match=f"cannot write to .*{place}: Not a directory"):
             check_writable_folder(tmp_path / place, create=False)
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path(os.devnull)):
+        with pytest.raises(OutputError, match=f"cannot write {path}: it is not a regular file"):
+            check_writable_file(path)
+    for path in (pipe, link):
+        with pytest.raises(FileExistsError, match="not a regular file"):
+            write_atomic(path, "text")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
