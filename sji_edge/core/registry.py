@@ -95,7 +95,7 @@ class Registry:
     def _load(self, entry: EntryPoint) -> Any:
         try:
             return entry.load()
-        except Exception as error:
+        except Exception as error:  # importing another package's code may raise anything
             raise EnvironmentMismatchError(
                 f"cannot import {self.kind} {entry.name!r} ({entry.value} of {_owner(entry)}): "
                 f"{type(error).__name__}: {one_line(error)}",

@@ -1,6 +1,7 @@
 """Train a classifier from a dataset and settings, and write the run to disk."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,6 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from numpy.typing import NDArray
 
 from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
@@ -103,13 +105,7 @@ def train(
     weights_of_classes = class_weights(settings.class_weights, dataset.labels("train"), dataset.classes)
     sha256 = dataset.sha256()
     images = {split: dataset.read(split) for split in dataset.splits}
-    channels = channels_of(images["train"]) if settings.channels == "auto" else int(settings.channels)
-    mixed = mixed_colour([sample.path for sample in dataset.split("train")], images["train"])
-    if mixed and channels == 3:
-        if strict:
-            raise GateError(f"the dataset {settings.data} has mixed colour: {mixed}")
-        progress(f"mixed colour: {mixed}")
-    spec = PreprocessSpec(height=settings.image_size, width=settings.image_size, channels=channels)
+    spec = _crop_spec(settings, dataset, images["train"], strict=strict, progress=progress)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     if settings.resume:
         started = read_started(work)
@@ -146,14 +142,44 @@ def train(
     held_out = _held_out(dataset, module.model, spec)
     card = _card(settings, dataset, golden, held_out, spec, name=name, weights=weights, sha256=sha256)
     if trainer.is_global_zero:
-        with new_folder(target) as partial:
-            save_run(partial, module.model, card)
-            write_golden(partial / GOLDEN, golden, card)
-            shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
-            plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
-            plot_scores(held_out, card.thresholds, partial / "scores.png")
+        _write(target, work, module.model, card, golden, held_out)
         shutil.rmtree(work)
     return Run(target, card)
+
+
+def _crop_spec(
+    settings: TrainSettings,
+    dataset: FolderDataset,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    strict: bool,
+    progress: Say,
+) -> PreprocessSpec:
+    """Return the model's crop; report, or with ``strict`` refuse, grey images among those of a colour model."""
+    channels = channels_of(images) if settings.channels == "auto" else int(settings.channels)
+    mixed = mixed_colour([sample.path for sample in dataset.split("train")], images)
+    if mixed and channels == 3:
+        if strict:
+            raise GateError(f"the dataset {settings.data} has mixed colour: {mixed}")
+        progress(f"mixed colour: {mixed}")
+    return PreprocessSpec(height=settings.image_size, width=settings.image_size, channels=channels)
+
+
+def _write(
+    target: Path,
+    work: Path,
+    model: JointClassifier,
+    card: ModelCard,
+    golden: Golden,
+    held_out: Mapping[str, ScoredSplit],
+) -> None:
+    """Write the finished run into its folder, in one step."""
+    with new_folder(target) as partial:
+        save_run(partial, model, card)
+        write_golden(partial / GOLDEN, golden, card)
+        shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
+        plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
+        plot_scores(held_out, card.thresholds, partial / "scores.png")
 
 
 def _check_validation(dataset: FolderDataset) -> None:

@@ -55,7 +55,7 @@ def infer(
         bool,
         typer.Option(
             "--strict",
-            help="Exit 3 when the stream leaves something out, such as files of other formats or sub-folders.",
+            help="Exit 3 if the stream leaves files out, such as other formats or sub-folders.",
             rich_help_panel=SOURCE,
         ),
     ] = False,

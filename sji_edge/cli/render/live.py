@@ -66,7 +66,7 @@ class RunScreen(RunListener):
             self._output.console.print(line, markup=False)
 
     def stream_opened(self, left_out: tuple[LeftOut, ...]) -> None:
-        """Say what the stream does not read."""
+        """Print the files that the stream does not read."""
         if left_out:
             self._output.line(in_one_line(left_out))
 

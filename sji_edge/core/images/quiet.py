@@ -1,4 +1,4 @@
-"""What OpenCV and the libraries in it write to standard error, held back for the time of a call."""
+"""Suppresses what OpenCV and its libraries write to standard error during a call."""
 
 import ctypes
 import threading
@@ -43,15 +43,15 @@ def quiet_opencv() -> Iterator[None]:
 
 
 MOST_HELD = 1 << 20
-"""Bytes of held-back text in memory; it is overwritten from there on."""
+"""Maximum number of bytes of suppressed text in memory; then it is overwritten."""
 
 
 class _CStderr:
-    """The stream that C code calls ``stderr``, exchanged for one in memory while somebody is inside.
+    """Replaces the stream that C code calls ``stderr`` by one in memory while any thread is inside.
 
-    libpng writes its warnings there and leaves no other way to hear of them. Python's own ``sys.stderr`` and the file
-    descriptor 2 are not touched, so that no line of ours is lost in another thread. The memory is shared: a line tells
-    that something was said during a call, and not by whom.
+    libpng writes its warnings there and offers no other way to receive them. Python's own ``sys.stderr`` and the file
+    descriptor 2 are not touched, so that no line of ours is lost in another thread. The memory is shared: a line shows
+    that something was written during a call, but not by which thread.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _CStderr:
             self._buffer, self._size = ctypes.c_void_p(), ctypes.c_size_t()
             self._memory = self._library.open_memstream(ctypes.byref(self._buffer), ctypes.byref(self._size))
         except (OSError, ValueError, AttributeError):
-            # Another C library: its lines are shown, and every file counts as one that was complained about.
+            # Another C library: its lines are shown, and every file counts as one with a warning.
             self._memory = None
 
     def enter(self) -> int:

@@ -1,7 +1,7 @@
 """Finds joints that the image does not show: covered, blanked out, or lying in lost rows of the frame.
 
-A model answers for any crop, and scores many flat grey levels like a good joint. So each joint is looked at by itself,
-whatever the model says of it. A joint is hidden if one of these holds:
+A model answers for any crop, and scores many flat grey levels like a good joint. So each joint is examined by itself,
+whatever the model says about it. A joint is hidden if one of these holds:
 
 - More than ``MAX_FLAT`` of its cells are flat. A cell is one of 7 x 7 equal parts of the crop. It is flat if the grey
   level moves by no more than ``FLAT_LEVELS`` in total on the way across it, along its rows or down its columns. A

@@ -7,7 +7,7 @@ from sji_edge.inspection.observe.tally import RunSummary
 
 NEXT_STEP = {
     Cause.UNREADABLE: "check the stream's files: they are damaged, are not images, hold several pages, or use fewer "
-    "than 16 bits (give the camera's bit depth: --bit-depth 12)",
+    "than 16 bits (set the camera's bit depth, for example 12)",
     Cause.SOURCE_AWAY: "check the camera and its cable, then run it again",
     Cause.WRONG_SIZE: "name the recipe of these frames",
     Cause.BLACK: "check the lamp, the lens cap and the exposure",

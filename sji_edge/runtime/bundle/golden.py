@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 30
 class Golden:
     """Crops uint8 ``(n, h, w, c)``, PyTorch's logits float32 ``(n, k)``, class indices int64 ``(n,)``.
 
-    ``novelty`` is what PyTorch's guard said, float32 ``(n,)``; None for a model without a guard.
+    ``novelty`` is the answer of PyTorch's guard, float32 ``(n,)``; None for a model without a guard.
     """
 
     crops: NDArray[np.uint8]

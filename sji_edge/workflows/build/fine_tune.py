@@ -32,9 +32,9 @@ class QatSettings(FrozenModel):
 
 @dataclass(frozen=True)
 class QatJob:
-    """What the fine-tuning starts from; the first ranges are taken from ``crops``, the calibration crops.
+    """The inputs of the fine-tuning; the first ranges are computed from ``crops``, the calibration crops.
 
-    ``bit_depth`` is the one that the calibration crops were read with; None where nobody declared it.
+    ``bit_depth`` is that of the calibration crops; None if nobody declared it.
     """
 
     settings: QatSettings
@@ -116,5 +116,5 @@ def fine_tuned(job: QatJob, plain: Candidate, clock: Clock | None = None) -> Can
     }
     graph = job.folder / "int8-qat.onnx"
     onnx.save(with_guard(tuned.graph, guard), graph)
-    note = "" if nearer else "no epoch came closer to the float model, so nothing was changed"
+    note = "" if nearer else "no epoch came closer to the float model, so the graph is unchanged"
     return Candidate(LABEL, "int8", graph, {**plain.facts, "qat": facts}, note=note)

@@ -52,7 +52,7 @@ class OpenStream:
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """What the source finds beside its frames and does not read."""
+        """Files that the source finds but does not read as frames."""
         return left_out_of(self.source)
 
     def inspection(
@@ -386,7 +386,7 @@ def require_complete(source: FrameSource, strict: bool) -> None:
     if strict and (left_out := left_out_of(source)):
         raise GateError(
             f"the stream is not read completely; {in_one_line(left_out)}",
-            hint="move or convert what is named, or run without strict",
+            hint="move or convert these files, or switch off strict checking",
         )
 
 
