@@ -114,7 +114,7 @@ def short_audit(dataset: FolderDataset) -> tuple[Finding, ...]:
 def _left_out(dataset: FolderDataset) -> list[Finding]:
     """Report each kind of file, and each row of labels.csv, that the dataset does not use."""
     return [
-        Finding(kind="left out", serious=True, text=f"{one.count} {one.what}", files=one.examples)
+        Finding(kind="left out", serious=True, text=one.counted, files=one.examples)
         for one in dataset.left_out
     ]
 
@@ -220,7 +220,8 @@ def _torn_groups(dataset: FolderDataset) -> list[Finding]:
     if not torn:
         return []
     listed = ", ".join(torn[:MAX_LISTED]) + (" …" if len(torn) > MAX_LISTED else "")
-    text = f"{len(torn)} groups of labels.csv are in two splits: {listed}"
+    are = "is" if len(torn) == 1 else "are"
+    text = f"{amount(len(torn), 'group')} of labels.csv {are} in two splits: {listed}"
     return [Finding(kind="torn group", serious=True, text=text)]
 
 

@@ -138,7 +138,7 @@ def test_what_is_left_out_is_shown_and_fails_a_strict_audit(root, capsys):
     found = [f for f in short_audit(FolderDataset.open(root)) if f.kind == "left out"]
     assert {finding.text for finding in found} == {
         "5 images in sub-folders of a class folder",
-        "1 .xyz files",
+        "1 .xyz file",
     }
     assert all(finding.serious for finding in found)
     with pytest.raises(SystemExit) as stop:

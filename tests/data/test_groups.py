@@ -99,4 +99,4 @@ def test_a_table_that_is_a_folder_or_a_dead_link_is_refused(tmp_path):
 def test_a_table_of_another_name_is_reported(tmp_path, name):
     (tmp_path / name).write_text("file,group\n")
     (left,) = rows_left_out(tmp_path)
-    assert str(left) == f"1 tables of groups that are not named labels.csv ({name})"
+    assert str(left) == f"1 table of groups that is not named labels.csv ({name})"

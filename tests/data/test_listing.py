@@ -36,8 +36,8 @@ def test_files_of_other_suffixes_are_counted_by_suffix(root):
         (root / "train" / "normal" / name).touch()
     assert left_out(root) == [
         "2 .heic files (train/normal/a.heic, train/normal/b.HEIC)",
-        "1 .txt files (train/normal/notes.txt)",
-        "1 files without a suffix (train/normal/raw)",
+        "1 .txt file (train/normal/notes.txt)",
+        "1 file without a suffix (train/normal/raw)",
     ]
 
 
@@ -84,7 +84,7 @@ def test_split_folders_are_found_in_any_case(root, name):
 
 def test_hidden_files_are_skipped_and_counted(root):
     (root / "train" / "normal" / "._000.png").write_bytes(b"\0\5\x16\7")
-    assert left_out(root) == ["1 hidden images (train/normal/._000.png)"]
+    assert left_out(root) == ["1 hidden image (train/normal/._000.png)"]
     assert len(FolderDataset.open(root, splits=TWO).read("train")) == 5
 
 
@@ -108,7 +108,7 @@ def test_strict_refuses_what_is_left_out_in_one_line(root):
     with pytest.raises(DataError) as caught:
         FolderDataset.open(root, splits=TWO, strict=True)
     assert caught.value.message.endswith(
-        "left out: 1 .heic files (train/normal/a.heic), 1 rows of labels.csv that name no file (line 2: gone.png)"
+        "left out: 1 .heic file (train/normal/a.heic), 1 row of labels.csv that names no file (line 2: gone.png)"
     )
     with pytest.raises(DataError, match="left out"):
         FolderDataset.open_split(root, "train", ("normal", "defective"), "normal", strict=True)
@@ -125,4 +125,4 @@ def test_more_than_three_examples_end_with_an_ellipsis(root):
 
 def test_control_characters_in_a_name_are_escaped(root):
     (root / "train" / "normal" / "a\nPASS board99.heic").touch()
-    assert left_out(root) == [r"1 .heic files (train/normal/a\x0aPASS board99.heic)"]
+    assert left_out(root) == [r"1 .heic file (train/normal/a\x0aPASS board99.heic)"]

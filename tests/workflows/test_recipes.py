@@ -37,7 +37,7 @@ def parts(tmp_path):
 def test_an_import_says_what_it_made_and_what_it_left_out(parts, capsys):
     made = import_recipe(**parts())
     assert (made.board.joints, made.board.other_side, made.table.program) == (1, 1, "KiCad")
-    assert [str(one) for one in made.board.left_out] == ["1 parts of package H (H1)"]
+    assert [str(one) for one in made.board.left_out] == ["1 part of package H (H1)"]
     assert made.board.warnings == ()
     checked = check_recipe(made.folder)
     assert checked
@@ -49,7 +49,7 @@ def test_an_import_says_what_it_made_and_what_it_left_out(parts, capsys):
 
 
 def test_strict_refuses_parts_that_are_left_out(parts, tmp_path):
-    with pytest.raises(RecipeError, match="left out: 1 parts of package H"):
+    with pytest.raises(RecipeError, match="left out: 1 part of package H"):
         import_recipe(**parts(strict=True))
     assert not (tmp_path / "new").exists()
 

@@ -40,7 +40,7 @@ def test_y_goes_up_in_mm_and_down_in_pixels():
     fiducials = json.loads(board.board_json)["fiducials"]
     assert [(mark["x"], mark["y"], mark["radius"]) for mark in fiducials] == [(150, 400, 10), (550, 200, 10)]
     assert board.joints == 1
-    assert [str(one) for one in board.left_out] == ["1 parts of package HOLE (H1)"]
+    assert [str(one) for one in board.left_out] == ["1 part of package HOLE (H1)"]
 
 
 def test_a_part_turned_by_90_carries_its_pins_counter_clockwise():

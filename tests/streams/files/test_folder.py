@@ -28,8 +28,8 @@ def test_what_is_not_read_is_counted_and_named(tmp_path):
     (folder / "e.heic").write_bytes(b"x")
     (folder / "board.json").write_text("{}")
     source = open_source(str(folder), CLOCK)
-    assert said(source) == ["1 .heic files (e.heic)", "1 .jp2 files (d.jp2)", "1 hidden images (._a.png)",
-                            "1 sub-folders (more)"]  # fmt: skip
+    assert said(source) == ["1 .heic file (e.heic)", "1 .jp2 file (d.jp2)", "1 hidden image (._a.png)",
+                            "1 sub-folder (more)"]  # fmt: skip
     assert [frame.name for frame in source] == ["a.png", "b.webp"]
     assert said(open_source(f"{folder}?watch=1", CLOCK)) == said(source)
     assert said(open_source(str(folder / "a.png"), CLOCK)) == []
@@ -37,7 +37,7 @@ def test_what_is_not_read_is_counted_and_named(tmp_path):
 
 def test_a_folder_with_only_other_files_lists_its_content(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"no image in .*; left out: 1 \.heic files \(a\.heic\)"):
+    with pytest.raises(SourceError, match=r"no image in .*; left out: 1 \.heic file \(a\.heic\)"):
         open_source(str(tmp_path), CLOCK)
 
 

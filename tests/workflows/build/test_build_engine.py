@@ -268,7 +268,7 @@ def test_fine_tuning_reads_12_bit_images_as_the_calibration_set_did(workshop, ca
     assert command("calibrate", "data", "--count", 32) == 2
     assert "set the bit depth to 12" in capsys.readouterr().err
     assert command("calibrate", "data", "--count", 32, "--bit-depth", 12) == 0
-    assert "left out: 1 .xyz files (train/normal/list.xyz)" in " ".join(capsys.readouterr().out.split())
+    assert "left out: 1 .xyz file (train/normal/list.xyz)" in " ".join(capsys.readouterr().out.split())
     words = ("--precision", "int8", "--calibration", "calibration/tiny", "--qat", "data", "--qat-epochs", 1)
     assert command("build-engine", *words, "--name", "e") in (0, 3)
     built = manifest(workshop / "engines" / "e")

@@ -117,9 +117,9 @@ def test_unused_files_of_a_dataset_are_printed_and_in_the_document(tmp_path: Pat
     data = write_dataset(tmp_path / "data", {"test": {"normal": 4, "defective": 4}})
     (data / "test" / "normal" / "a.heic").write_bytes(b"x")
     result = _run(folder, "--data", data, "--json-file", tmp_path / "parity.json")
-    assert "left out: 1 .heic files (test/normal/a.heic)" in result.stdout
+    assert "left out: 1 .heic file (test/normal/a.heic)" in result.stdout
     [proof] = ParityResult.model_validate_json((tmp_path / "parity.json").read_text()).proofs
-    assert [str(one) for one in proof.left_out] == ["1 .heic files (test/normal/a.heic)"]
+    assert [str(one) for one in proof.left_out] == ["1 .heic file (test/normal/a.heic)"]
     assert compare(folder).proofs[0].left_out == ()
 
 

@@ -294,11 +294,11 @@ def test_files_left_out_of_a_stream_are_reported_at_the_start_and_in_the_closing
     (boards / "more").mkdir()
     (boards / "board9.jp2").write_bytes(b"x")
     words = ("--stream", boards, "--recipe", boards, "--engine", bundle, "--output", tmp_path / "out")
-    said = "left out: 1 .jp2 files (board9.jp2), 1 sub-folders (more)"
+    said = "left out: 1 .jp2 file (board9.jp2), 1 sub-folder (more)"
     done = run(*words)
     assert done.output.count(said) == 2
     assert done.output.index(said) < done.output.index("board0.png")
-    with pytest.raises(GateError, match=r"1 \.jp2 files \(board9\.jp2\), 1 sub-folders \(more\)"):
+    with pytest.raises(GateError, match=r"1 \.jp2 file \(board9\.jp2\), 1 sub-folder \(more\)"):
         run(*words[:-1], tmp_path / "strict", "--strict")
     assert not (tmp_path / "strict").exists()
 

@@ -125,8 +125,8 @@ def test_what_a_folder_leaves_out_is_in_the_summary_and_strict_refuses_it(engine
     with Inspector(engines / "tiny", recipe=recipe) as inspector:
         assert inspector.run(tmp_path, strict=True).left_out == ()
         (tmp_path / "b.heic").write_bytes(b"x")
-        assert [str(one) for one in inspector.run(tmp_path).left_out] == ["1 .heic files (b.heic)"]
-        with pytest.raises(GateError, match=r"left out: 1 \.heic files"):
+        assert [str(one) for one in inspector.run(tmp_path).left_out] == ["1 .heic file (b.heic)"]
+        with pytest.raises(GateError, match=r"left out: 1 \.heic file"):
             inspector.run(tmp_path, strict=True)
 
 
@@ -139,7 +139,7 @@ def test_sub_folders_that_appear_in_a_watched_folder_are_left_out_of_the_summary
     with Inspector(engines / "tiny", recipe=recipe) as inspector:
         source = f"{tmp_path}?watch=1&settle=0.02"
         summary = inspector.run(source, max_frames=1, on_board=add_folder)
-    assert [str(one) for one in summary.left_out] == ["1 sub-folders (later)"]
+    assert [str(one) for one in summary.left_out] == ["1 sub-folder (later)"]
 
 
 @pytest.mark.parametrize("depth", [8, 17])
