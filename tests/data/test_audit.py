@@ -63,7 +63,7 @@ def test_a_group_in_two_splits_is_torn(root):
     lines = ["file,group", "train/normal/000.png,a", "test/normal/000.png,a", "train/normal/001.png,b"]
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     torn = next(f for f in audit(FolderDataset.open(root)).findings if f.kind == "torn group")
-    assert torn.text.startswith("1 groups")
+    assert torn.text.startswith("1 group")
 
 
 def test_sixteen_bit_files_of_a_twelve_bit_camera_are_reported_as_black(root):
