@@ -34,7 +34,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(half)
     except onnx.checker.ValidationError as error:
-        raise BundleError(f"the graph cannot be made FP16: {one_line(error)}") from error
+        raise BundleError(f"the graph cannot be converted to FP16: {one_line(error)}") from error
     return half
 
 

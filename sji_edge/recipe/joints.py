@@ -38,7 +38,7 @@ class Joint(FrozenModel):
         if (self.lower is None) != (self.upper is None):
             raise ValueError("give both lower and upper, or neither")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
-            raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}")
+            raise ValueError(f"lower must not be above upper (got {self.lower:g} and {self.upper:g})")
         return self
 
     @property

@@ -74,7 +74,8 @@ def exported_model(named: Path | None, runs: Path) -> Path:
             f"{named} is not a run: it holds no {run_files.CARD}", hint=f"name {_runs_beside(named / '_')}"
         )
     raise UsageError(
-        f"the run {named} is not exported: it holds no {run_files.MODEL}", hint=f"sji-edge export {named}"
+        f"the run {named} is not exported: it holds no {run_files.MODEL}",
+        hint=f"export it with sji-edge export {named}",
     )
 
 

@@ -66,7 +66,7 @@ def test_all_faults_are_reported_together_with_their_lines(recipe_folder):
     ):
         assert f"line {line}: {what}" in message
     assert "line 8: give both lower and upper" in message
-    assert "line 9: lower 0.5 is above upper 0.4" in message
+    assert "line 9: lower must not be above upper (got 0.5 and 0.4)" in message
 
 
 def test_joint_outside_the_frame_is_named(recipe_folder):

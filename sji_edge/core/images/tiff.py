@@ -78,7 +78,7 @@ def decode(data: bytes, header: ImageHeader) -> NDArray[np.generic]:
         # Grey with alpha.
         return np.ascontiguousarray(samples[:, :, 0])
     if samples.shape[2] < 3:
-        raise DamagedImageError(f"it has {samples.shape[2]} channels")
+        raise DamagedImageError(f"it has {samples.shape[2]} colour channels; at least 3 are needed")
     return cv2.cvtColor(np.ascontiguousarray(samples[:, :, :3]), cv2.COLOR_RGB2BGR)
 
 

@@ -243,7 +243,7 @@ class History:
         if code == sqlite3.SQLITE_NOTADB:
             return UsageError(f"cannot read {self._path}: {error}", hint="name the inspections.db of a run")
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return OutputError(f"cannot read {self._path}: another process holds it locked", hint="try again")
+            return OutputError(f"cannot read {self._path}: another process has locked it", hint="try again")
         return OutputError(
             f"cannot read {self._path}: {error}", hint="check the disk and the file's permissions"
         )

@@ -54,7 +54,7 @@ def _pool(kind: Callable[..., torch.Tensor], fill: float) -> Operator:
     def pool(values: Values, attributes: Attributes) -> torch.Tensor:
         pads = tuple(attributes.get("pads", (0, 0, 0, 0)))
         if kind is functional.avg_pool2d and any(pads) and not attributes.get("count_include_pad", 0):
-            raise ValueError("average pooling without its padding is not supported")
+            raise ValueError("average pooling that ignores its padding is not supported")
         return kind(
             _padded(_need(values, 0), pads, fill),
             tuple(attributes["kernel_shape"]),

@@ -189,7 +189,7 @@ def test_a_locked_database_is_an_output_error_and_not_a_usage_error(database):
             history._records.connection.close()
             history._records.connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.05)
             other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(OutputError, match="another process holds it locked"):
+            with pytest.raises(OutputError, match="another process has locked it"):
                 history.runs(Filter())
 
 

@@ -209,7 +209,7 @@ def test_what_is_no_run_leads_to_one(tmp_path, monkeypatch, capsys, named, said,
     assert said in shown
     assert hint in shown
     assert command("build-engine", "runs/small") == 2
-    assert "hint: sji-edge export runs/small" in capsys.readouterr().err
+    assert "hint: export it with sji-edge export runs/small" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
