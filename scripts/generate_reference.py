@@ -108,13 +108,11 @@ def exit_codes_page() -> str:
 
 
 def causes_page() -> str:
-    """Return what each cause of an ERROR board, or of a frame without a record, means."""
+    """Return what each cause of an ERROR, a REVIEW, or a frame without a record means."""
     source = inspect.getsource(faults.Cause)
     found = re.findall(r'^    ([A-Z_]+) = "([^"]+)"\n(?:    """(.*?)""")?', source, re.M | re.S)
     rows = "\n".join(f"| `{value}` | {cell(meaning)} |" for _, value, meaning in found)
-    return (
-        f"# Causes of ERROR\n\n{inspect.getdoc(faults.Cause)}\n\n| cause | meaning |\n| --- | --- |\n{rows}\n"
-    )
+    return f"# Causes\n\n{inspect.getdoc(faults.Cause)}\n\n| cause | meaning |\n| --- | --- |\n{rows}\n"
 
 
 def database_page() -> str:

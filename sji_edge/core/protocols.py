@@ -228,7 +228,12 @@ class OwnRecipe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JointRecord:
-    """One joint's verdict. ``score`` is 1 − p(good) in [0, 1], or None when there is no trustworthy answer."""
+    """One joint's verdict. ``score`` is 1 − p(good) in [0, 1], or None when there is no trustworthy answer.
+
+    ``novelty`` says how unlike everything that was learned the joint is; from ``novelty_limit`` on, a joint whose score
+    says PASS is REVIEW with the cause ``unlike-training``. Both are None where the engine has no guard, and ``novelty``
+    also where the verdict is ERROR.
+    """
 
     refdes: str
     verdict: Verdict
@@ -237,6 +242,8 @@ class JointRecord:
     upper: float
     label: str = ""
     cause: str = ""
+    novelty: float | None = None
+    novelty_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""The causes for which a board or a joint is not judged."""
+"""The causes for which a board or a joint is not judged, or a joint that its score would pass is REVIEW."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why a board is ERROR, or why a frame has no record. A run counts boards by cause."""
+    """Why a board or joint is ERROR, why a joint that its score would pass is REVIEW, or why a frame has no record.
+
+    A run counts boards by cause.
+    """
 
     UNREADABLE = "unreadable"
     """The image cannot be decoded, or is damaged."""
@@ -33,6 +36,8 @@ class Cause(StrEnum):
     """A joint is covered, blanked out, or in lost rows of the frame, so it cannot be judged."""
     NOT_FINITE = "non-finite"
     """The engine's answer for the joint is not a finite number."""
+    UNLIKE_TRAINING = "unlike-training"
+    """The joint is REVIEW, though its score says PASS: the guard finds it unlike the training data."""
     ENGINE = "engine"
     """The engine failed, and the run ended."""
     STALLED = "engine-stalled"

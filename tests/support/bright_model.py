@@ -1,7 +1,8 @@
 """A real graph whose answer can be written down, and boards to judge with it.
 
 The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop. Joints are
-drawn as patches with a pattern, because a flat one counts as hidden.
+drawn as patches with a pattern, because a flat one counts as hidden. With a guard, the novelty is |m - 40| / 10: at the
+limit 1, a joint darker than 30 or brighter than 50 is unlike training.
 """
 
 import json
@@ -24,6 +25,7 @@ from sji_edge.testing import FakeClock
 
 SPEC = PreprocessSpec(height=16, width=16, channels=1)
 THRESHOLDS = Thresholds(lower=0.4, upper=0.6)
+GUARDED_THRESHOLDS = Thresholds(lower=0.4, upper=0.6, novelty=1.0)
 MODEL = Model(("normal", "defective"), 0, SPEC, "e" * 64)
 PLACES = {"J1": (200, 150), "J2": (420, 330), "J3": (200, 330), "J4": (420, 150), "J5": (310, 240)}
 SIDE = 40
@@ -53,7 +55,12 @@ def patterned(grey: int, x, y):
     return (grey + checks + np.where(x >= 0, 5, -5)).astype(np.uint8)
 
 
-def write_graph(path: Path, knee: float = 60.0) -> Path:
+def novelty_of(grey):
+    return abs(grey - 40.0) / 10.0
+
+
+def write_graph(path: Path, knee: float = 60.0, *, guard: bool = False) -> Path:
+    usual = {"usual": np.float32(40), "tenth": np.float32(0.1), "last": np.array([1])}
     constants = {
         "sixty": np.float32(knee),
         "axes": np.array([1, 2, 3]),
@@ -67,11 +74,21 @@ def write_graph(path: Path, knee: float = 60.0) -> Path:
         helper.make_node("Log", ["ratio"], ["log"]),
         helper.make_node("Mul", ["log", "slope"], ["logits"]),
     ]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2])]
+    if guard:
+        constants |= usual
+        nodes += [
+            helper.make_node("Sub", ["column", "usual"], ["away"]),
+            helper.make_node("Abs", ["away"], ["distance"]),
+            helper.make_node("Mul", ["distance", "tenth"], ["strange"]),
+            helper.make_node("Squeeze", ["strange", "last"], ["novelty"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["n"]))
     graph = helper.make_graph(
         nodes,
         "bright",
         [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", 16, 16, 1])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2])],
+        outputs,
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -80,8 +97,15 @@ def write_graph(path: Path, knee: float = 60.0) -> Path:
     return path
 
 
-def open_engine(folder: Path, max_batch: int = 8, knee: float = 60.0, backend: str = "onnxruntime") -> Engine:
-    graph = write_graph(folder / "bright.onnx", knee)
+def open_engine(
+    folder: Path,
+    max_batch: int = 8,
+    knee: float = 60.0,
+    backend: str = "onnxruntime",
+    *,
+    guard: bool = False,
+) -> Engine:
+    graph = write_graph(folder / "bright.onnx", knee, guard=guard)
     return BACKENDS.get(backend)().open(graph, precision="fp32", max_batch=max_batch, threads=1)
 
 
@@ -123,9 +147,11 @@ def recipe_judge(
     backend: str = "onnxruntime",
     deadlines: Deadlines | None = None,
     live: bool = False,
+    guard: bool = False,
 ) -> BoardJudge:
-    layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, THRESHOLDS)
-    engine = engine or open_engine(folder, max_batch, backend=backend)
+    limits = GUARDED_THRESHOLDS if guard else THRESHOLDS
+    layout = RecipeLayout(write_recipe(folder / "recipe", extra), SPEC, limits)
+    engine = engine or open_engine(folder, max_batch, backend=backend, guard=guard)
     clock = clock or FakeClock(step_s=0.001)
     return BoardJudge(engine, MODEL, layout, clock, "run", deadlines=deadlines, live=live)
 

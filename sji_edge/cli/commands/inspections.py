@@ -21,6 +21,7 @@ Verdict = Annotated[str, typer.Option(help="Only this verdict: PASS, REVIEW, FAI
 Refdes = Annotated[str, typer.Option(help="Only this joint.")]
 Run = Annotated[str, typer.Option(help="Only runs whose name starts with this text.")]
 Board = Annotated[str, typer.Option(help="Only this board.")]
+Cause = Annotated[str, typer.Option(help="Only joints with this cause, such as hidden or unlike-training.")]
 Since = Annotated[
     str,
     typer.Option(
@@ -74,6 +75,7 @@ def joints(
     refdes: Refdes = "",
     run: Run = "",
     board: Board = "",
+    cause: Cause = "",
     since: Since = "",
     until: Until = "",
     limit: Limit = 50,
@@ -87,7 +89,9 @@ def joints(
     from sji_edge.cli.render.inspections import print_rows
     from sji_edge.workflows.inspections import list_joints
 
-    wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
+    wanted = _filter(
+        verdict=verdict, refdes=refdes, run=run, board=board, cause=cause, since=since, until=until
+    )
     print_rows("joints", list_joints(database, wanted, limit=limit), as_json)
 
 
@@ -150,6 +154,7 @@ def export(
     refdes: Refdes = "",
     run: Run = "",
     board: Board = "",
+    cause: Cause = "",
     since: Since = "",
     until: Until = "",
     database: Database = DATABASE,
@@ -162,7 +167,9 @@ def export(
     from sji_edge.core.text import amount
     from sji_edge.workflows.inspections import export_table
 
-    wanted = _filter(verdict=verdict, refdes=refdes, run=run, board=board, since=since, until=until)
+    wanted = _filter(
+        verdict=verdict, refdes=refdes, run=run, board=board, cause=cause, since=since, until=until
+    )
     count = export_table(database, file, wanted)
     console().print(f"{file}: {amount(count, 'joint')}", markup=False)
 

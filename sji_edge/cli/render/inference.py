@@ -22,8 +22,13 @@ def engine_lines(engine: EngineFacts) -> list[str]:
     """Say which engine judges, why it was chosen, and what differs from where it was validated; plain text."""
     limits = engine.thresholds
     first = f"engine {engine_name(engine)}, {engine.why}; PASS below {limits.lower:.3f}, FAIL from {limits.upper:.3f}"
+    guard = (
+        "  this engine has no guard: a joint unlike the training data is judged by its score alone"
+        if limits.novelty is None
+        else f"  guard: REVIEW instead of PASS from a novelty of {limits.novelty:.3f}"
+    )
     changes = [f"  environment differs from where this engine was validated: {one}" for one in engine.changes]
-    return [readable(line) for line in (first, *changes)]
+    return [readable(line) for line in (first, guard, *changes)]
 
 
 def engine_name(engine: EngineFacts) -> str:
@@ -83,8 +88,12 @@ def verdict_table(summary: RunSummary) -> Table:
 
 
 def cause_lines(summary: RunSummary) -> list[str]:
-    """Count the ERROR boards on record and the frames without a record, by cause; with markup."""
+    """Count what the guard stopped, the ERROR boards on record and the frames without a record; with markup."""
     lines = []
+    if summary.unlike_training:
+        lines.append(
+            f"[yellow]REVIEW[/] unlike-training: {amount(summary.unlike_training, 'joint')} whose score alone says PASS"
+        )
     for cause, count in summary.errors.items():
         unrecorded = summary.unrecorded.get(cause, 0)
         if count > unrecorded:
@@ -116,8 +125,15 @@ def shadow_line(shadow: ShadowReport) -> str:
     return (
         f"shadow: {amount(shadow.replayed, 'crop')} replayed, {shadow.skipped} skipped; "
         f"{amount(shadow.flips, 'verdict')} {'differs' if shadow.flips == 1 else 'differ'} from the reference, "
-        f"{shadow.escape_flips} of them PASS here; score error {shadow.mean_score_error:.4f} on average, "
+        f"{shadow.escape_flips} of them PASS here{_silent(shadow)}; "
+        f"score error {shadow.mean_score_error:.4f} on average, "
         f"{shadow.max_score_error:.4f} at most{failure}"
+    )
+
+
+def _silent(shadow: ShadowReport) -> str:
+    return (
+        f" ({shadow.silent_guard_flips} because the guard fell silent)" if shadow.silent_guard_flips else ""
     )
 
 

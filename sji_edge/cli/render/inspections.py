@@ -14,6 +14,8 @@ from sji_edge.records.read.ranking import By, ParetoRow
 from sji_edge.workflows.inspections import Candidates
 
 HASHES = ("engine_sha256", "recipe_sha256")
+GUARD = ("novelty", "novelty_limit")
+"""Columns that a table shows only if a row has a value in them; JSON always has them."""
 SHARES = ("share", "cumulative", "rate", "fail_rate", "peers_rate")
 SMALLEST_P = 1e-9
 """Smaller p-values make no difference to a reader."""
@@ -31,7 +33,8 @@ def print_rows(title: str, rows: Sequence[Row], as_json: bool, nothing: str = NO
         console().print(nothing)
         return
     table = Table(title=title)
-    names = [name for name in rows[0] if name not in HASHES and not name.endswith("_ms")]
+    hidden = {*HASHES, *(name for name in GUARD if all(row.get(name) is None for row in rows))}
+    names = [name for name in rows[0] if name not in hidden and not name.endswith("_ms")]
     for name in names:
         number = isinstance(rows[0][name], int | float)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")

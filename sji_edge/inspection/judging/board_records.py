@@ -1,5 +1,7 @@
 """Makes a board's record from its joints' scores, or from a fault."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,15 +9,23 @@ from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.protocols import BoardRecord, JointRecord
-from sji_edge.core.verdict import ERROR, VERDICTS, Verdict, decide_each, defect_scores, worst
+from sji_edge.core.verdict import (
+    ERROR,
+    VERDICTS,
+    Verdict,
+    decide_each,
+    defect_scores,
+    stopped_by_guard,
+    worst,
+)
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_job import Judgement, Logits, Model, Work
 from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Layout, Placement
 
-OUTSIDE, NOT_FINITE, HIDDEN = range(3)
-JOINT_CAUSES = (Cause.OUTSIDE_FRAME, Cause.NOT_FINITE, Cause.HIDDEN)
-"""Why a joint alone is ERROR, by code."""
+OUTSIDE, NOT_FINITE, HIDDEN, UNLIKE = range(4)
+JOINT_CAUSES = (Cause.OUTSIDE_FRAME, Cause.NOT_FINITE, Cause.HIDDEN, Cause.UNLIKE_TRAINING)
+"""Why a joint alone is ERROR, or REVIEW whatever its score, by code."""
 
 
 class RecordMaker:
@@ -35,16 +45,23 @@ class RecordMaker:
         self._run = run
 
     def judged(self, work: Work, placement: Placement, hidden: Flags, logits: Logits) -> Judgement:
-        """Decide each joint. One that left the frame, is hidden, or has a logit that is not finite is ERROR."""
+        """Decide each joint. One that left the frame, is hidden, or has an answer that is not finite is ERROR.
+
+        One whose score says PASS is REVIEW where its novelty reaches the guard's limit.
+        """
         limits, inside = self._layout.limits, placement.inside
         scores = np.full(len(inside), np.nan)
         scores[inside] = np.where(hidden, np.nan, defect_scores(logits, self._model.good_index))
-        codes = decide_each(scores, limits.lower, limits.upper)
+        novelty = np.full(len(inside), np.nan)
+        if work.novelty is not None:
+            novelty[inside] = work.novelty
+        codes = decide_each(scores, limits.lower, limits.upper, novelty, limits.novelty)
         labels = np.zeros(len(inside), np.intp)
         labels[inside] = logits.argmax(axis=1)
         causes = np.full(len(inside), OUTSIDE)
         causes[inside] = np.where(hidden, HIDDEN, NOT_FINITE)
-        joints = self._joints(work, codes, scores, labels, causes)
+        unlike = stopped_by_guard(codes, scores, limits.lower)
+        joints = self._joints(work, codes, (scores, novelty), labels, np.where(unlike, UNLIKE, causes))
         fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
         work.watch.lap("decide")
         record = self._record(work, worst(codes), joints, fault)
@@ -54,36 +71,48 @@ class RecordMaker:
         self,
         work: Work,
         codes: NDArray[np.int8],
-        scores: NDArray[np.float64],
+        figures: tuple[NDArray[np.float64], NDArray[np.float64]],
         labels: NDArray[np.intp],
         causes: NDArray[np.intp],
     ) -> tuple[JointRecord, ...]:
-        limits, classes = self._layout.limits, self._model.classes
+        classes, (scores, novelty) = self._model.classes, figures
         return tuple(
-            JointRecord(name, VERDICTS[code], score, lower, upper, classes[label])
+            replace(
+                error,
+                verdict=VERDICTS[code],
+                score=score,
+                label=classes[label],
+                cause=JOINT_CAUSES[cause] if cause == UNLIKE else "",
+                novelty=strangeness if math.isfinite(strangeness) else None,
+            )
             if code != ERROR
-            else JointRecord(name, Verdict.ERROR, None, lower, upper, cause=JOINT_CAUSES[cause])
-            for name, code, score, lower, upper, label, cause in zip(
-                self._layout.names(work.frame),
+            else replace(error, cause=JOINT_CAUSES[cause])
+            for error, code, score, strangeness, label, cause in zip(
+                self._errors(work, ""),
                 codes.tolist(),
                 scores.tolist(),
-                limits.lower.tolist(),
-                limits.upper.tolist(),
+                novelty.tolist(),
                 labels.tolist(),
                 causes.tolist(),
                 strict=True,
             )
         )
 
+    def _errors(self, work: Work, cause: str) -> Iterator[JointRecord]:
+        """Yield a record for each joint of a frame that says ERROR, with the joint's limits."""
+        limits = self._layout.limits
+        names = self._layout.names(work.frame)
+        strange: Sequence[float | None] = [None] * len(names)
+        if limits.novelty is not None:
+            strange = limits.novelty.tolist()
+        for name, lower, upper, limit in zip(
+            names, limits.lower.tolist(), limits.upper.tolist(), strange, strict=True
+        ):
+            yield JointRecord(name, Verdict.ERROR, None, lower, upper, cause=cause, novelty_limit=limit)
+
     def error(self, work: Work, fault: Fault) -> Judgement:
         """Make every joint ERROR with the fault's cause."""
-        limits = self._layout.limits
-        joints = tuple(
-            JointRecord(name, Verdict.ERROR, None, lower, upper, cause=fault.cause)
-            for name, lower, upper in zip(
-                self._layout.names(work.frame), limits.lower.tolist(), limits.upper.tolist(), strict=True
-            )
-        )
+        joints = tuple(self._errors(work, fault.cause))
         record = self._record(work, Verdict.ERROR, joints, fault)
         return Judgement(record, work.placement, fault.cause, work.failure)
 
@@ -110,7 +139,7 @@ class RecordMaker:
 def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
     """Return a copy of a board's record with every joint ERROR."""
     joints = tuple(
-        JointRecord(joint.refdes, Verdict.ERROR, None, joint.lower, joint.upper, cause=fault.cause)
+        replace(joint, verdict=Verdict.ERROR, score=None, label="", cause=fault.cause, novelty=None)
         for joint in record.joints
     )
     return replace(record, verdict=Verdict.ERROR, joints=joints, cause=str(fault))

@@ -59,6 +59,11 @@ class BoardJudge:
                 f"its card says {model.preprocess.shape} and {len(model.classes)}",
                 hint="rebuild the engine",
             )
+        if layout.limits.novelty is not None and not spec.guarded:
+            raise EngineInputError(
+                "the bundle has a limit for the guard's novelty, but its engine has no guard",
+                hint="build the engine again with sji-edge build-engine",
+            )
         self._engine = engine
         self._model = model
         self._layout = layout

@@ -1,7 +1,8 @@
 """Locates the joints of a frame: in the boxes of a recipe, or the whole image is one joint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,21 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """Thresholds of all joints of a layout, float64 ``(n,)`` each."""
+    """Thresholds of all joints of a layout, float64 ``(n,)`` each; ``novelty`` is None for a model without a guard."""
 
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
+    novelty: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, lower: Sequence[float], upper: Sequence[float], thresholds: Thresholds) -> Self:
+        """Make limits from each joint's PASS and FAIL limit, and the guard's limit, which all joints share."""
+        limit = thresholds.novelty
+        return cls(
+            np.array(lower),
+            np.array(upper),
+            None if limit is None else np.full(len(lower), limit, np.float64),
+        )
 
 
 class Layout(Protocol):
@@ -87,9 +99,10 @@ class RecipeLayout:
         self._refiner = None
         if recipe.board.refine is not None and recipe.golden is not None:
             self._refiner = Refiner(recipe.board.refine, recipe.golden, recipe.rois)
-        self._limits = Limits(
-            np.array([joint.lower or thresholds.lower for joint in recipe.joints]),
-            np.array([joint.upper or thresholds.upper for joint in recipe.joints]),
+        self._limits = Limits.of(
+            [joint.lower or thresholds.lower for joint in recipe.joints],
+            [joint.upper or thresholds.upper for joint in recipe.joints],
+            thresholds,
         )
         self._sha256 = recipe.sha256
 
@@ -137,7 +150,7 @@ class ImageLayout:
 
     def __init__(self, spec: PreprocessSpec, thresholds: Thresholds) -> None:
         self._spec = spec
-        self._limits = Limits(np.array([thresholds.lower]), np.array([thresholds.upper]))
+        self._limits = Limits.of([thresholds.lower], [thresholds.upper], thresholds)
 
     @property
     def recipe_sha256(self) -> str:

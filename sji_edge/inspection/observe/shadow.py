@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Engine
-from sji_edge.core.verdict import PASS, VERDICTS, decide_each, defect_scores
+from sji_edge.core.verdict import PASS, VERDICTS, decide_each, defect_scores, stopped_by_guard
 from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.judging.frame_job import Model, Work
 from sji_edge.inspection.judging.layout import Layout, Limits
@@ -35,6 +35,7 @@ class ShadowReport:
         skipped: crops of the share that were not replayed, because the reference was busy or had failed.
         flips: verdicts that differ.
         escape_flips: flips in which the engine says PASS.
+        silent_guard_flips: those of them in which the reference's guard stopped the joint.
         max_score_error: largest difference between two scores.
         mean_score_error: mean over all replayed crops; a score that is not finite counts as an error of 1.
         failure: why the replay ended early; empty otherwise.
@@ -47,6 +48,7 @@ class ShadowReport:
     max_score_error: float = 0.0
     mean_score_error: float = 0.0
     failure: str = ""
+    silent_guard_flips: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,7 @@ class _Sample:
     places: NDArray[np.intp]
     crops: Image
     scores: NDArray[np.float64]
+    novelty: NDArray[np.float32] | None
 
 
 class Shadow:
@@ -110,6 +113,7 @@ class Shadow:
             np.flatnonzero(work.placement.inside)[chosen],
             work.crops[chosen],
             defect_scores(work.logits[chosen], self._model.good_index),
+            None if work.novelty is None else work.novelty[chosen],
         )
         if not self._samples.put(sample):
             self._skip(chosen.size)
@@ -176,14 +180,17 @@ class Shadow:
 
     def _replay(self, sample: _Sample) -> list[dict[str, object]]:
         """Judge a sample with the reference and count it; return a line for each verdict that differs."""
-        logits = [
-            self._reference.infer(sample.crops[start : start + self._reference.spec.max_batch]).logits
-            for start in range(0, len(sample.crops), self._reference.spec.max_batch)
+        limit = self._reference.spec.max_batch
+        outputs = [
+            self._reference.infer(sample.crops[start : start + limit])
+            for start in range(0, len(sample.crops), limit)
         ]
-        scores = defect_scores(np.concatenate(logits), self._model.good_index)
+        scores = defect_scores(np.concatenate([output.logits for output in outputs]), self._model.good_index)
+        strange = [output.novelty for output in outputs if output.novelty is not None]
+        novelty = np.concatenate(strange) if strange else None
         own, other = self._layout.limits, self._reference_limits
-        verdicts = decide_each(sample.scores, own.lower[sample.places], own.upper[sample.places])
-        wanted = decide_each(scores, other.lower[sample.places], other.upper[sample.places])
+        verdicts = _decided(sample.scores, sample.novelty, own, sample.places)
+        wanted = _decided(scores, novelty, other, sample.places)
         errors = np.abs(sample.scores - scores)
         errors[~np.isfinite(errors)] = 1.0
         flipped = np.flatnonzero(verdicts != wanted)
@@ -196,13 +203,17 @@ class Shadow:
                 "reference": VERDICTS[wanted[index]].value,
                 "score": _finite(sample.scores[index]),
                 "reference_score": _finite(scores[index]),
+                "novelty": None if sample.novelty is None else _finite(sample.novelty[index]),
+                "reference_novelty": None if novelty is None else _finite(novelty[index]),
             }
             for index in flipped
         ]
-        self._count(errors, len(flipped), int((verdicts[flipped] == PASS).sum()))
+        stopped = stopped_by_guard(wanted, scores, other.lower[sample.places])
+        silent = int((stopped & (verdicts == PASS)).sum())
+        self._count(errors, len(flipped), int((verdicts[flipped] == PASS).sum()), silent)
         return lines
 
-    def _count(self, errors: NDArray[np.float64], flips: int, escapes: int) -> None:
+    def _count(self, errors: NDArray[np.float64], flips: int, escapes: int, silent: int) -> None:
         self._error_sum += float(errors.sum())
         with self._lock:
             before = self._report
@@ -212,6 +223,7 @@ class Shadow:
                 replayed=replayed,
                 flips=before.flips + flips,
                 escape_flips=before.escape_flips + escapes,
+                silent_guard_flips=before.silent_guard_flips + silent,
                 max_score_error=max(before.max_score_error, float(errors.max())),
                 mean_score_error=self._error_sum / replayed,
             )
@@ -222,5 +234,12 @@ def as_json(report: ShadowReport) -> dict[str, object]:
     return asdict(report)
 
 
-def _finite(score: np.float64) -> float | None:
+def _decided(
+    scores: NDArray[np.float64], novelty: NDArray[np.float32] | None, limits: Limits, places: NDArray[np.intp]
+) -> NDArray[np.int8]:
+    limit = None if limits.novelty is None else limits.novelty[places]
+    return decide_each(scores, limits.lower[places], limits.upper[places], novelty, limit)
+
+
+def _finite(score: np.floating) -> float | None:
     return float(score) if np.isfinite(score) else None

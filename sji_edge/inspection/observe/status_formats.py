@@ -24,6 +24,7 @@ def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
         "joints_per_s": round(summary.joints_per_s, 1),
         "boards": {verdict.value: count for verdict, count in summary.boards.items()},
         "joints": {verdict.value: count for verdict, count in summary.joints.items()},
+        "unlike_training": summary.unlike_training,
         "errors": {cause.value: count for cause, count in summary.errors.items()},
         "unrecorded": {cause.value: count for cause, count in summary.unrecorded.items()},
         "left_out": [one.model_dump(mode="json") for one in summary.left_out],
@@ -59,6 +60,12 @@ def prometheus_text(summary: RunSummary, info: Labels, shadow: ShadowReport | No
         _family("boards_judged_total", "counter", "Boards with a verdict.", [("", {}, summary.judged)]),
         _counts("boards_total", "Boards on record by verdict.", "verdict", summary.boards),
         _counts("joints_total", "Joints on record by verdict.", "verdict", summary.joints),
+        _family(
+            "joints_unlike_training_total",
+            "counter",
+            "Joints that the guard sent to REVIEW.",
+            [("", {}, summary.unlike_training)],
+        ),
         _counts("boards_dropped_total", "Boards without a verdict, by cause.", "cause", summary.errors),
         _counts("frames_unrecorded_total", "Those without a record.", "cause", summary.unrecorded),
         _family("frames_in_flight", "gauge", "Captured, not yet recorded.", [("", {}, summary.in_flight)]),
@@ -93,6 +100,12 @@ def _shadow_families(shadow: ShadowReport) -> list[str]:
             ("skipped_total", "counter", "Crops of the share that were not replayed.", shadow.skipped),
             ("flips_total", "counter", "Verdicts that differ from the reference's.", shadow.flips),
             ("escape_flips_total", "counter", "Those where the engine says PASS.", shadow.escape_flips),
+            (
+                "silent_guard_flips_total",
+                "counter",
+                "Those that the reference's guard stopped.",
+                shadow.silent_guard_flips,
+            ),
             ("score_error_max", "gauge", "Greatest difference of two scores.", shadow.max_score_error),
         )
     ]

@@ -44,6 +44,7 @@ class RunSummary:
         first_fails: the first joints that failed.
         examples: the first finding of each cause on record.
         unrecorded: those of ``errors`` that have no record.
+        unlike_training: those joints at REVIEW whose score says PASS: the guard found them unlike the training data.
         left_out: what the source found beside its frames and did not read, such as files of other formats.
     """
 
@@ -59,6 +60,7 @@ class RunSummary:
     examples: dict[Cause, str]
     unrecorded: dict[Cause, int]
     left_out: tuple[LeftOut, ...] = ()
+    unlike_training: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -75,6 +77,7 @@ class Tally:
         self._judged = 0
         self._boards: Counter[Verdict] = Counter()
         self._joints: Counter[Verdict] = Counter()
+        self._unlike_training = 0
         self._errors: Counter[Cause] = Counter()
         self._unrecorded: Counter[Cause] = Counter()
         self._examples: dict[Cause, str] = {}
@@ -92,6 +95,7 @@ class Tally:
         with self._lock:
             self._boards[record.verdict] += 1
             self._joints.update(joint.verdict for joint in record.joints)
+            self._unlike_training += sum(joint.cause == Cause.UNLIKE_TRAINING for joint in record.joints)
             if judgement.cause is None:
                 self._judged += 1
             else:
@@ -118,6 +122,7 @@ class Tally:
             self._errors[cause] += 1
             self._boards[record.verdict] += 1
             self._joints.update(joint.verdict for joint in record.joints)
+            self._unlike_training += sum(joint.cause == Cause.UNLIKE_TRAINING for joint in record.joints)
 
     def _keep_fails(self, record: BoardRecord) -> None:
         if record.verdict is not Verdict.FAIL and record.verdict is not Verdict.ERROR:
@@ -144,6 +149,7 @@ class Tally:
                 first_fails=tuple(self._first_fails),
                 examples=dict(self._examples),
                 unrecorded=dict(self._unrecorded),
+                unlike_training=self._unlike_training,
             )
 
 

@@ -20,7 +20,7 @@ from sji_edge.inspection.outputs.quota_folder import PictureFolder, no_picture
 TABLE = "crops.csv"
 FEW_LINES = 1000
 """Lines of deleted crops that the table may hold, plus one for each crop that exists."""
-COLUMNS = ("file", "board", "frame", "refdes", "verdict", "score", "label", "cause")
+COLUMNS = ("file", "board", "frame", "refdes", "verdict", "score", "label", "cause", "novelty")
 LOOKED_AT = (Verdict.REVIEW, Verdict.FAIL, Verdict.ERROR)
 
 
@@ -132,6 +132,7 @@ def _row(name: str, judgement: Judgement, joint: JointRecord) -> tuple[object, .
         score,
         joint.label,
         joint.cause,
+        "" if joint.novelty is None else joint.novelty,
     )
 
 

@@ -1,4 +1,4 @@
-"""Paints a judged board: each joint's box in the colour of its verdict, with its score."""
+"""Paints a judged board: each joint's box in the colour of its verdict, with its score or its cause."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from sji_edge.core.errors import OutputError
 from sji_edge.core.preprocess import Image, Matrix, to_channels
 from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
+from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judging.frame_job import Judgement
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
 
@@ -21,6 +22,8 @@ COLOURS_BGR = {
     Verdict.FAIL: (60, 60, 245),
     Verdict.ERROR: (255, 60, 255),
 }
+UNLIKE_TRAINING_BGR = (255, 200, 40)
+"""Colour of a joint that the guard sent to REVIEW."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 PLATE_BGR = (24, 24, 24)
 SUBPIXEL_BITS = 4
@@ -59,7 +62,8 @@ def box_corners(maps: Matrix, spec: PreprocessSpec) -> NDArray[np.float64]:
 
 
 def _paint_joint(canvas: Image, joint: JointRecord, box: NDArray[np.float64], scale: float) -> None:
-    colour = COLOURS_BGR[joint.verdict]
+    unlike = joint.cause == Cause.UNLIKE_TRAINING
+    colour = UNLIKE_TRAINING_BGR if unlike else COLOURS_BGR[joint.verdict]
     passed = joint.verdict is Verdict.PASS
     points = np.round(box * (1 << SUBPIXEL_BITS)).astype(np.int32)
     cv2.polylines(
@@ -71,7 +75,7 @@ def _paint_joint(canvas: Image, joint: JointRecord, box: NDArray[np.float64], sc
         lineType=cv2.LINE_AA,
         shift=SUBPIXEL_BITS,
     )
-    score = joint.cause if joint.score is None else f"{joint.score:.2f}"
+    score = joint.cause if joint.score is None or unlike else f"{joint.score:.2f}"
     text = f"{joint.score:.2f}" if passed else f"{joint.refdes} {score}"
     left, top = box.min(axis=0)
     place = (max(2, round(left)), max(round(14 * scale), round(top - 7 * scale)))

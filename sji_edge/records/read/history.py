@@ -19,6 +19,8 @@ from sji_edge.records.write.sqlite import APPLICATION_ID, SCHEMA_VERSION
 
 PACKAGES_SINCE = 3
 """The first schema that holds a recipe's packages."""
+NOVELTY_SINCE = 4
+"""The first schema that holds the novelty of a joint and its limit."""
 DAMAGED = "the database is damaged; copy it again from the machine that wrote it"
 NEAR_LOGITS = 1.0
 """A FAIL that is fewer logits than this above its limit may be a false call."""
@@ -32,6 +34,8 @@ JOINT_COLUMNS = (
     "score",
     "lower",
     "upper",
+    "novelty",
+    "novelty_limit",
     "label",
     "cause",
     "board_verdict",
@@ -40,16 +44,19 @@ JOINT_COLUMNS = (
     *LATENCY_COLUMNS,
 )
 _JOINTS = """
-SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, j.label, j.cause,
+SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, {novelty}, j.label, j.cause,
        b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
 FROM joints j JOIN boards b ON b.id = j.board_id
 """
+_NOVELTY = "j.novelty, j.novelty_limit"
+_NO_NOVELTY = "NULL, NULL"
 
 
 class Filter(FrozenModel):
     """Selects records; an empty field selects all.
 
-    ``run`` is the start of a board's name. ``since`` and ``until`` are UTC times in ISO 8601; they may be shortened
+    ``run`` is the start of a board's name. ``cause`` is that of a joint, such as ``unlike-training``; a board is
+    selected if one of its joints has it. ``since`` and ``until`` are UTC times in ISO 8601; they may be shortened
     (``2025-01-31``) or end in ``Z`` or ``+00:00``. ``until`` is exclusive.
     """
 
@@ -57,6 +64,7 @@ class Filter(FrozenModel):
     refdes: str = ""
     run: str = ""
     board: str = ""
+    cause: str = ""
     since: Utc = ""
     until: Utc = ""
 
@@ -106,6 +114,9 @@ class History:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             self._packages = version >= PACKAGES_SINCE
+            self._select_joints = _JOINTS.format(
+                novelty=_NOVELTY if version >= NOVELTY_SINCE else _NO_NOVELTY
+            )
         if not tables:
             raise UsageError(
                 f"{self._path} is empty: no run has recorded into it", hint="name the database of a run"
@@ -147,7 +158,7 @@ class History:
     def joints(self, wanted: Filter, most: int = -1) -> Iterator[tuple[Any, ...]]:
         """Yield joints as ``JOINT_COLUMNS``, newest board first; ``most`` -1 for all."""
         where, values = _where(wanted, joints=True)
-        query = f"{_JOINTS} {where} ORDER BY b.id DESC, j.position LIMIT ?"
+        query = f"{self._select_joints} {where} ORDER BY b.id DESC, j.position LIMIT ?"
         text, latencies = "", in_ms({})
         with self._reading() as connection:
             for *row, found in connection.execute(query, [*values, most]):
@@ -261,11 +272,14 @@ def _where(wanted: Filter, *, joints: bool) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a filter and its values, which are bound and never part of the clause."""
     own = "j.refdes = ?"
     among = "EXISTS (SELECT 1 FROM joints j WHERE j.board_id = b.id AND j.refdes = ?)"
+    caused = "j.cause = ?"
+    among_causes = "EXISTS (SELECT 1 FROM joints j WHERE j.board_id = b.id AND j.cause = ?)"
     parts: list[tuple[str, list[Any]]] = [
         ("j.verdict = ?" if joints else "b.verdict = ?", [wanted.verdict]),
         (own if joints else among, [wanted.refdes]),
         ("substr(b.board, 1, length(?)) = ?", [wanted.run, wanted.run]),
         ("b.board = ?", [wanted.board]),
+        (caused if joints else among_causes, [wanted.cause]),
         ("b.utc >= ?", [wanted.since]),
         ("b.utc < ?", [wanted.until]),
     ]

@@ -65,6 +65,8 @@ def _lines(record: BoardRecord) -> list[dict[str, Any]]:
             "score": joint.score,
             "lower": joint.lower,
             "upper": joint.upper,
+            "novelty": joint.novelty,
+            "novelty_limit": joint.novelty_limit,
             "label": joint.label,
             "cause": joint.cause,
         }

@@ -15,7 +15,7 @@ from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -54,6 +54,12 @@ MIGRATIONS = {
         "CREATE TABLE packages (recipe_sha256 TEXT NOT NULL, refdes TEXT NOT NULL, package TEXT NOT NULL, "
         "PRIMARY KEY (recipe_sha256, refdes)) WITHOUT ROWID",
     ),
+    # NULL where the engine had no guard.
+    4: (
+        "ALTER TABLE joints ADD COLUMN novelty REAL",
+        "ALTER TABLE joints ADD COLUMN novelty_limit REAL",
+        "CREATE INDEX joints_by_cause ON joints (cause) WHERE cause <> ''",
+    ),
 }
 """Statements that migrate a database to each later version; ``SCHEMA`` is version 1."""
 
@@ -63,7 +69,7 @@ INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignme
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_JOINTS = "INSERT INTO joints VALUES "
-JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ROWS = 500
 """Joints per INSERT: a quarter faster than one each; SQLite binds at most 32766 values."""
 
@@ -227,6 +233,8 @@ class SqliteSink:
                         joint.upper,
                         joint.label,
                         joint.cause,
+                        joint.novelty,
+                        joint.novelty_limit,
                     )
                 ],
             )

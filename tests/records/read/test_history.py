@@ -5,6 +5,7 @@ import math
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -350,3 +351,26 @@ def test_a_time_that_the_tables_print_is_taken_back(history, mark):
 
 def test_the_leap_day_is_a_day():
     assert Filter(since="2024-02-29").since == "2024-02-29"
+
+
+def test_joints_are_selected_by_cause(database, tmp_path):
+    with closing(History(database)) as history:
+        found = [
+            dict(zip(JOINT_COLUMNS, row, strict=True))
+            for row in history.joints(Filter(cause="outside-frame"))
+        ]
+        boards = history.boards(Filter(cause="outside-frame"), 10)
+        none = list(history.joints(Filter(cause="unlike-training")))
+    assert [(row["board"], row["refdes"]) for row in found] == [("b-000000", "J1")]
+    assert [row["board"] for row in boards] == ["b-000000"]
+    assert none == []
+
+
+def test_the_command_lists_joints_unlike_training_with_their_novelty(tmp_path, capsys):
+    strange = JointRecord("J7", Verdict.REVIEW, 0.02, 0.3, 0.6, "normal", "unlike-training", 1.5, 1.0)
+    path = tmp_path / "inspections.db"
+    with closing(SqliteSink(path)) as sink:
+        sink.write(replace(board(1, "a-000000"), joints=(joint("J1", 0.1), strange)))
+    assert command("joints", "--cause", "unlike-training", "--database", path, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["refdes"], row["novelty"], row["novelty_limit"]) == ("J7", 1.5, 1.0)
