@@ -2,6 +2,7 @@
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+GUARD = "guard.safetensors"
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
 METRICS = "metrics.csv"

@@ -14,7 +14,7 @@ from sji_edge.evaluation.judged import judge
 from sji_edge.evaluation.operating_point import OperatingPoint
 from sji_edge.evaluation.page import Page, write_page
 from sji_edge.evaluation.plots import report_pictures
-from sji_edge.evaluation.report import Evaluation
+from sji_edge.evaluation.report import Answers, Evaluation, verdicts
 from sji_edge.evaluation.split import LabelledSplit
 from sji_edge.evaluation.stress import StressPoint
 
@@ -45,7 +45,7 @@ def write_report(
     model: str,
     card: ModelCard,
     split: LabelledSplit,
-    logits: NDArray[np.float32],
+    answers: Answers,
     look: Look | None,
     note: str,
     shown: int,
@@ -58,7 +58,7 @@ def write_report(
         model: the model's name, for the title.
         card: its classes.
         split: the joints that were judged.
-        logits: the model's answers, float32 ``(n, classes)``.
+        answers: the model's, of these joints.
         look: turns crops into activation maps, or None.
         note: what the page says about the maps.
         shown: joints in each gallery.
@@ -66,12 +66,14 @@ def write_report(
     evaluation = document.evaluation
     limits = evaluation.thresholds
     judged = judge(
-        logits,
+        answers.logits,
         split.labels,
         card.good_index,
         limit=limits.upper,
         temperature=evaluation.temperature or 1.0,
     )
+
+    codes = verdicts(judged.scores, limits, answers.novelty)
 
     def tiles(chosen: NDArray[np.int64]) -> Sequence[Shown]:
         return show(
@@ -81,7 +83,7 @@ def write_report(
             files=split.files,
             labels=[card.classes[label] for label in split.labels.tolist()],
             is_defect=judged.is_defect,
-            thresholds=limits,
+            codes=codes,
             look=look,
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.core.verdict import FAIL, PASS, VERDICTS, Thresholds, decide
+from sji_edge.core.verdict import FAIL, PASS, VERDICTS
 
 TILE_PX = 168
 HEAT = 0.45
@@ -45,7 +45,7 @@ def show(
     files: Sequence[str],
     labels: Sequence[str],
     is_defect: NDArray[np.bool_],
-    thresholds: Thresholds,
+    codes: NDArray[np.int8],
     look: Look | None,
 ) -> tuple[Shown, ...]:
     """Draw the tiles of the gallery.
@@ -57,10 +57,9 @@ def show(
         files: the file of each joint.
         labels: class name of each joint.
         is_defect: whether each joint really is defective, bool ``(n,)``.
-        thresholds: the PASS and FAIL limits.
+        codes: verdict of each joint, as of ``core.verdict.decide``.
         look: turns crops into activation maps, or None.
     """
-    codes = decide(scores, thresholds.without_guard)
     maps = None if look is None or not chosen.size else look(np.ascontiguousarray(crops[chosen]))
     return tuple(
         Shown(

@@ -103,11 +103,20 @@ class Answers:
         logits: float32 ``(n, classes)``.
         labels: class indices, int64 ``(n,)``.
         groups: group (board, panel) of each joint ``(n,)``; None where they are not known.
+        novelty: the guard's, float32 ``(n,)``; None for a model without a guard.
     """
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
+    novelty: NDArray[np.float32] | None = None
+
+
+def verdicts(
+    scores: NDArray[np.float64], thresholds: Thresholds, novelty: NDArray[np.float32] | None
+) -> NDArray[np.int8]:
+    """Return the verdict codes of scores; the guard's limit counts where there is a novelty."""
+    return decide(scores, thresholds if novelty is not None else thresholds.without_guard, novelty)
 
 
 def measure(
@@ -145,7 +154,7 @@ def measure(
     judged = judge(
         answers.logits, answers.labels, good_index, limit=thresholds.upper, temperature=temperature or 1.0
     )
-    codes = decide(judged.scores, thresholds.without_guard)
+    codes = verdicts(judged.scores, thresholds, answers.novelty)
     reasons = _reasons(judged, classes, good_index, temperature)
     groups = np.arange(judged.labels.size) if answers.groups is None else answers.groups
     return Evaluation(

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.preprocess import Image
-from sji_edge.core.verdict import Thresholds, decide, defect_scores
+from sji_edge.core.protocols import EngineOutput
+from sji_edge.core.verdict import Thresholds, defect_scores
 from sji_edge.data.folder import crops_of
 from sji_edge.evaluation.perturbations import PERTURBATIONS, perturbed
+from sji_edge.evaluation.report import verdicts
 from sji_edge.evaluation.similarity import pearson, top_iou
 from sji_edge.metrics.rates import defect_rates
 
 CLEAN = "clean"
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Predict = Callable[[NDArray[np.uint8]], EngineOutput]
 Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -66,7 +68,7 @@ def stress_points(
         images: one joint each, as stored.
         is_defect: whether each joint really is defective, bool ``(n,)``.
         spec: size and channels of the model's crop.
-        predict: turns crops into logits.
+        predict: judges crops.
         good_index: column of the good class.
         thresholds: PASS and FAIL limits; the same for all disturbances.
         look: turns crops into activation maps, which are compared with those of the clean crops; None skips that.
@@ -77,9 +79,9 @@ def stress_points(
     maps = None if look is None else look(clean)
 
     def point(kind: str, unit: str, strength: float, crops: NDArray[np.uint8]) -> StressPoint:
-        rates = defect_rates(
-            decide(defect_scores(predict(crops), good_index), thresholds.without_guard), is_defect
-        )
+        output = predict(crops)
+        codes = verdicts(defect_scores(output.logits, good_index), thresholds, output.novelty)
+        rates = defect_rates(codes, is_defect)
         likeness = (None, None) if look is None or maps is None else _likeness(maps, look(crops))
         return StressPoint(
             kind=kind,

@@ -13,10 +13,11 @@ from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import GateError
 from sji_edge.core.files import output_errors, write_atomic
 from sji_edge.exporting.surgery import fold_input_scale
-from sji_edge.models.checkpoint import load_run
+from sji_edge.models.checkpoint import load_guard, load_run
+from sji_edge.models.guard import GuardedClassifier
 from sji_edge.runtime.bundle.golden import Golden, read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN, REFERENCE
-from sji_edge.runtime.onnx_graph import CARD_KEY, INPUT_NAME, OUTPUT_NAME
+from sji_edge.runtime.onnx_graph import CARD_KEY, INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME
 
 OPSET = 18
 MAX_LOGIT_ERROR = 1e-3
@@ -42,7 +43,8 @@ def export_run(run: Path) -> Path:
     """
     model, card = load_run(run)
     golden = read_golden(run / GOLDEN, card)
-    proto = to_onnx(model, card)
+    guarded = load_guard(run, model)
+    proto = to_onnx(model if guarded is None else guarded, card)
     data = proto.SerializeToString()
     _check(data, golden)
     target = run / REFERENCE
@@ -58,7 +60,7 @@ def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
         model.eval(),
         (example,),
         input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME],
+        output_names=[OUTPUT_NAME, *([NOVELTY_NAME] if isinstance(model, GuardedClassifier) else [])],
         dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},),
         opset_version=OPSET,
         dynamo=True,
@@ -82,14 +84,18 @@ def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
 
 def _check(data: bytes, golden: Golden) -> None:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    wanted = {OUTPUT_NAME: golden.logits}
+    if golden.novelty is not None:
+        wanted[NOVELTY_NAME] = golden.novelty
     parts = [
-        session.run([OUTPUT_NAME], {INPUT_NAME: golden.crops[start : start + 64]})[0]
+        session.run(list(wanted), {INPUT_NAME: golden.crops[start : start + 64]})
         for start in range(0, len(golden.crops), 64)
     ]
-    error = float(np.abs(np.concatenate(parts) - golden.logits).max())
-    scale = max(1.0, float(np.abs(golden.logits).max()))
-    if not error <= MAX_LOGIT_ERROR * scale:
-        raise GateError(
-            f"the exported graph differs from PyTorch by {error:.3g} in a logit, limit {MAX_LOGIT_ERROR * scale:.3g}",
-            hint="please report this model: its graph does not compute what PyTorch does",
-        )
+    for (name, values), found in zip(wanted.items(), zip(*parts, strict=True), strict=True):
+        error = float(np.abs(np.concatenate(found) - values).max())
+        limit = MAX_LOGIT_ERROR * max(1.0, float(np.abs(values).max()))
+        if not error <= limit:
+            raise GateError(
+                f"the exported graph differs from PyTorch by {error:.3g} in {name}, limit {limit:.3g}",
+                hint="please report this model: its graph does not compute what PyTorch does",
+            )

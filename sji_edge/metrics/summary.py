@@ -11,26 +11,25 @@ from sji_edge.metrics.rates import defect_rates
 
 
 class ScoredSplit(NamedTuple):
-    """Scores 1 − p(good), float64 ``(n,)``, and whether each joint is defective, bool ``(n,)``."""
+    """Scores 1 − p(good), float64 ``(n,)``, whether each joint is defective, bool ``(n,)``, and the guard's novelty."""
 
     scores: NDArray[np.float64]
     is_defect: NDArray[np.bool_]
+    novelty: NDArray[np.float32] | None = None
 
 
-def summary(
-    scores: NDArray[np.float64], is_defect: NDArray[np.bool_], thresholds: Thresholds
-) -> dict[str, Any]:
+def summary(split: ScoredSplit, thresholds: Thresholds) -> dict[str, Any]:
     """Return ranking figures, and verdict figures at the thresholds; None where a denominator is 0.
 
     Args:
-        scores: 1 − p(good), ``(n,)``.
-        is_defect: bool ``(n,)``.
-        thresholds: the PASS and FAIL limits.
+        split: the joints of one split.
+        thresholds: the PASS and FAIL limits, and the guard's.
 
     Returns:
         Figures by name, ready for JSON: ranking figures, and all of ``DefectRates.as_dict``.
     """
-    rates = defect_rates(decide(scores, thresholds.without_guard), is_defect)
+    scores, is_defect, novelty = split
+    rates = defect_rates(decide(scores, thresholds, novelty), is_defect)
     return {
         "joints": int(scores.size),
         "average_precision": average_precision(scores, is_defect),

@@ -15,6 +15,10 @@ REVIEW_SHARE = 0.005
 MAX_REVIEW_SHARE = 0.05
 """Largest share of the good joints that may be reviewed to catch a defect that looks good."""
 
+NOVELTY_REVIEWS = 0.01
+"""Share of good validation views that the guard may send to REVIEW."""
+LEAST_NOVELTY = 1e-3
+
 GUARD = 0.99
 GUARD_REACH = 1.5
 GUARD_CROPS = 30
@@ -61,6 +65,20 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     ).tolist()
     lower = min(max(highest, _midpoint_above(scores, most)), _midpoint_above(scores, fewest))
     return Thresholds(lower=min(upper, lower), upper=upper)
+
+
+def with_novelty_limit(
+    thresholds: Thresholds, novelty: NDArray[np.float32], review_share: float = NOVELTY_REVIEWS
+) -> Thresholds:
+    """Add the guard's limit: at most ``review_share`` of good joints lie at or above it.
+
+    Args:
+        thresholds: the limits on the score.
+        novelty: the guard's novelty of good held-out views, float32 ``(n,)``, at least one.
+        review_share: largest share of them that the guard may send to REVIEW.
+    """
+    limit = float(np.nextafter(np.quantile(novelty, 1.0 - review_share, method="higher"), np.inf))
+    return thresholds.model_copy(update={"novelty": max(limit, LEAST_NOVELTY)})
 
 
 def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -> Thresholds:

@@ -1,10 +1,11 @@
 """Save and load a run: its card and its weights."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from sji_edge.core import run_files
@@ -14,6 +15,7 @@ from sji_edge.core.files import write_atomic
 from sji_edge.core.text import amount, listing, readable
 from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
+from sji_edge.models.guard import Guard, GuardedClassifier
 from sji_edge.models.weights_file import naming_of, read_weights
 
 CARD_FILE = run_files.CARD
@@ -27,6 +29,51 @@ def save_run(folder: Path, model: JointClassifier, card: ModelCard) -> None:
     # Not save_file: on a full disk it raises its own kind of error instead of OSError.
     write_atomic(folder / WEIGHTS_FILE, save(state))
     write_atomic(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+
+
+def save_guard(folder: Path, guarded: GuardedClassifier) -> None:
+    """Write ``guard.safetensors``: the guard's tensors, and in the metadata which modules it looks at."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in guarded.guard.state_dict().items()}
+    facts = {
+        "layers": json.dumps(guarded.layers),
+        "channels": json.dumps(guarded.guard.channels),
+        "prototypes": str(len(guarded.guard.prototypes)),
+    }
+    write_atomic(folder / run_files.GUARD, save(state, metadata=facts))
+
+
+def load_guard(folder: Path, model: JointClassifier) -> GuardedClassifier | None:
+    """Return a run's model with its guard, in evaluation mode; None for a run without one.
+
+    Args:
+        folder: the run.
+        model: its model, as of ``load_run``.
+
+    Raises:
+        UsageError: the file holds no guard that fits the model.
+    """
+    path = folder / run_files.GUARD
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stored:
+            facts = stored.metadata() or {}
+            state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
+        fine, coarse = json.loads(facts["channels"])
+        guard = Guard((int(fine), int(coarse)), int(facts["prototypes"]))
+        guard.load_state_dict(state)
+        layers = tuple(str(name) for name in json.loads(facts["layers"]))
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} does not hold a guard: {_first_line(error)}", hint="train the run again"
+        ) from error
+    known = dict(model.named_modules())
+    if missing := [name for name in layers if name not in known]:
+        raise UsageError(
+            f"{path} looks at {', '.join(missing)}, which {model.architecture} does not have",
+            hint="train the run again",
+        )
+    return GuardedClassifier(model, guard, layers).eval()
 
 
 def card_of_run(folder: Path) -> ModelCard:

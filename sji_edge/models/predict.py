@@ -28,3 +28,24 @@ def logits_of(model: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> ND
     model.train(training)
     logits: NDArray[np.float32] = np.concatenate(parts)
     return logits
+
+
+def answers_of(
+    guarded: nn.Module, crops: NDArray[np.uint8], batch: int = 64
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Judge crops with PyTorch as ``logits_of`` does, with a guard.
+
+    Args:
+        guarded: a ``GuardedClassifier``, in evaluation mode.
+        crops: uint8 ``(n, height, width, channels)``.
+        batch: crops at once.
+
+    Returns:
+        Logits float32 ``(n, classes)`` and novelty float32 ``(n,)``.
+    """
+    with torch.inference_mode():
+        parts = [
+            guarded(torch.from_numpy(crops[start : start + batch])) for start in range(0, len(crops), batch)
+        ]
+    logits = np.concatenate([part[0].float().numpy() for part in parts])
+    return logits, np.concatenate([part[1].float().numpy() for part in parts])

@@ -8,32 +8,43 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sji_edge.models.checkpoint import load_run
+from sji_edge.core.protocols import EngineOutput
+from sji_edge.models.checkpoint import load_guard, load_run
 
 CALLS = 3
 
 
 @contextmanager
-def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
-    """Yield a function from crops uint8 ``(n, h, w, c)`` to logits float32 ``(n, classes)``.
+def torch_outputs(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint8]], EngineOutput]]:
+    """Yield a function from crops uint8 ``(n, h, w, c)`` to what the run's model, and its guard, say of them.
 
     A call runs the model on the whole batch and does nothing else. ``threads`` sets PyTorch's threads within the
     block; 0 leaves them unchanged.
     """
     model, _ = load_run(run)
+    guarded = load_guard(run, model)
     before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)
 
-    def predict(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(crops: NDArray[np.uint8]) -> EngineOutput:
         with torch.inference_mode():
-            logits: NDArray[np.float32] = model(torch.from_numpy(crops)).numpy()
-        return logits
+            if guarded is None:
+                return EngineOutput(model(torch.from_numpy(crops)).numpy())
+            logits, novelty = guarded(torch.from_numpy(crops))
+        return EngineOutput(logits.numpy(), novelty.numpy())
 
     try:
         yield predict
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def torch_predictor(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
+    """Yield ``torch_outputs`` reduced to the logits, float32 ``(n, classes)``."""
+    with torch_outputs(run, threads) as predict:
+        yield lambda crops: predict(crops).logits
 
 
 def judge_once(run: str, batch: str, threads: str) -> None:

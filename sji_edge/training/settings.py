@@ -30,6 +30,7 @@ class TrainSettings(FrozenModel):
         loss: criterion and its settings.
         class_weights: ``none``, ``balanced``, or one number per class, separated by commas.
         sampler: ``balanced`` draws every class equally often.
+        guard: fit a guard beside the classifier, which turns PASS into REVIEW for what is unlike training.
         views: second view of each joint that carries half of the loss.
         epochs: maximum number of epochs.
         batch_size: crops per step.
@@ -59,6 +60,7 @@ class TrainSettings(FrozenModel):
     loss: LossCard = LossCard(name="alpha-js", settings={"alpha": 0.1, "beta": 0.3})
     class_weights: str = "none"
     sampler: Literal["none", "balanced"] = "none"
+    guard: bool = False
     views: Views = "none"
     epochs: int = Field(default=12, ge=1)
     batch_size: int = Field(default=32, ge=2)

@@ -17,21 +17,24 @@ from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
+from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
 from sji_edge.losses.build import build_loss
 from sji_edge.metrics.summary import ScoredSplit, summary
-from sji_edge.metrics.thresholds import solve_thresholds
+from sji_edge.metrics.thresholds import solve_thresholds, with_novelty_limit
 from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagenet
-from sji_edge.models.checkpoint import load_weights, save_run
+from sji_edge.models.checkpoint import load_weights, save_guard, save_run
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.predict import logits_of
+from sji_edge.models.guard import GuardedClassifier
+from sji_edge.models.predict import answers_of, logits_of
 from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.training.averaging import ema_decay
 from sji_edge.training.balance import class_weights
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
-from sji_edge.training.golden import golden_of
+from sji_edge.training.golden import golden_of, views_of
+from sji_edge.training.guard import fit_guard
 from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.plots import plot_epochs, plot_scores
@@ -133,16 +136,28 @@ def train(
         trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec), work, reports)
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
-    golden = golden_of(module.model, dataset, spec, settings.seed)
+    guarded = _guarded(settings, module.model, dataset, images, spec, progress) if settings.guard else None
+    golden = golden_of(module.model, dataset, spec, settings.seed, guarded)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
         raise TrainingDivergedError(
             "training diverged: the model's logits are not finite", hint="try a smaller learning rate"
         )
-    held_out = _held_out(dataset, module.model, spec)
+    held_out = _held_out(dataset, module.model, guarded, spec)
     card = _card(settings, dataset, golden, held_out, spec, name=name, weights=weights, sha256=sha256)
     if trainer.is_global_zero:
+<<<<<<< HEAD
         _write(target, work, module.model, card, golden, held_out)
+=======
+        with new_folder(target) as partial:
+            save_run(partial, module.model, card)
+            if guarded is not None:
+                save_guard(partial, guarded)
+            write_golden(partial / GOLDEN, golden, card)
+            shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
+            plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
+            plot_scores(held_out, card.thresholds, partial / "scores.png")
+>>>>>>> d69ce39 (train --guard: a patch memory and a detector taught on made-up novelties, exported as the graph's second output)
         shutil.rmtree(work)
     return Run(target, card)
 
@@ -245,12 +260,55 @@ def _fit(
     return trainer
 
 
-def _held_out(dataset: FolderDataset, model: JointClassifier, spec: PreprocessSpec) -> dict[str, ScoredSplit]:
+def _guarded(
+    settings: TrainSettings,
+    model: JointClassifier,
+    dataset: FolderDataset,
+    images: dict[str, list[Image]],
+    spec: PreprocessSpec,
+    progress: Say,
+) -> GuardedClassifier | None:
+    """Fit a guard to good and defective training joints, scaled by views of good validation joints."""
+    good = dataset.classes.index(dataset.good_class)
+
+    def of(split: str, *, wanted: bool) -> list[Image]:
+        labels = dataset.labels(split) == good
+        return [image for image, is_good in zip(images[split], labels, strict=True) if is_good == wanted]
+
+    usual = views_of(of("validation", wanted=True), spec, settings.seed)
+    guarded = fit_guard(
+        model,
+        of("train", wanted=True),
+        of("train", wanted=False),
+        usual,
+        spec,
+        seed=settings.seed,
+        progress=progress,
+    )
+    if guarded is None:
+        progress(f"no guard: {settings.architecture} has no feature map that it could look at")
+    return guarded
+
+
+def _scored(
+    model: JointClassifier,
+    guarded: GuardedClassifier | None,
+    crops: Image,
+    labels: NDArray[np.int64],
+    good: int,
+) -> ScoredSplit:
+    if guarded is None:
+        return ScoredSplit(defect_scores(logits_of(model, crops), good), labels != good)
+    logits, novelty = answers_of(guarded, crops)
+    return ScoredSplit(defect_scores(logits, good), labels != good, novelty)
+
+
+def _held_out(
+    dataset: FolderDataset, model: JointClassifier, guarded: GuardedClassifier | None, spec: PreprocessSpec
+) -> dict[str, ScoredSplit]:
     good = dataset.classes.index(dataset.good_class)
     return {
-        split: ScoredSplit(
-            defect_scores(logits_of(model, dataset.crops(split, spec)), good), dataset.labels(split) != good
-        )
+        split: _scored(model, guarded, dataset.crops(split, spec), dataset.labels(split), good)
         for split in dataset.splits
         if split != "train"
     }
@@ -269,7 +327,10 @@ def _card(
 ) -> ModelCard:
     """Choose the thresholds on the golden crops, and measure every held-out split with them."""
     good = dataset.classes.index(dataset.good_class)
-    thresholds = solve_thresholds(defect_scores(golden.logits, good), golden.labels != good)
+    is_defect = golden.labels != good
+    thresholds = solve_thresholds(defect_scores(golden.logits, good), is_defect)
+    if golden.novelty is not None:
+        thresholds = with_novelty_limit(thresholds, golden.novelty[~is_defect])
     return ModelCard(
         name=name,
         architecture=settings.architecture,
@@ -282,7 +343,7 @@ def _card(
         weights=weights,
         dataset_sha256=sha256,
         thresholds=thresholds,
-        metrics={split: summary(*scored, thresholds) for split, scored in held_out.items()},
+        metrics={split: summary(scored, thresholds) for split, scored in held_out.items()},
         versions={package: version(package) for package in RECORDED_PACKAGES},
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )

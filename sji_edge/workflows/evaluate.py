@@ -253,7 +253,7 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
                 model=side.name,
                 card=side.card,
                 split=judged.split,
-                logits=judged.answers.logits,
+                answers=judged.answers,
                 look=attention.look,
                 note=attention.note,
                 shown=settings.shown,
@@ -272,7 +272,8 @@ def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
 
 def _judged(side: OpenSide, settings: EvaluationSettings, name: str) -> _Judged:
     split = read_split(settings.data, name, side.card, settings.bit_depth)
-    return _Judged(split, Answers(predict(side.engine, split.crops).logits, split.labels, split.groups))
+    output = predict(side.engine, split.crops)
+    return _Judged(split, Answers(output.logits, split.labels, split.groups, output.novelty))
 
 
 def _validation(side: OpenSide, settings: EvaluationSettings) -> _Judged | None:
@@ -319,7 +320,7 @@ def _stressed(
             split.images,
             split.labels != good,
             side.card.preprocess,
-            lambda crops: predict(side.engine, crops).logits,
+            lambda crops: predict(side.engine, crops),
             good_index=good,
             thresholds=thresholds,
             look=look,

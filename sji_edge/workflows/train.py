@@ -34,6 +34,7 @@ def train(
     image_size: int = 84,
     channels: str = "auto",
     attention: str = "none",
+    guard: bool = False,
     loss: str = "alpha-js",
     alpha: float = 0.1,
     beta: float = 0.3,
@@ -75,6 +76,7 @@ def train(
         image_size: side of the square crop, 16 to 1024 pixels.
         channels: ``1`` (grey), ``3`` (BGR), or ``auto`` to follow the images.
         attention: attention after each stage of a ResNet: ``none``, ``cbam`` or ``se``.
+        guard: fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.
         loss: registered loss.
         alpha: skew of J_α in [0, 1], for ``alpha-js``.
         beta: weight of J_α, at least 0, for ``alpha-js``.
@@ -124,6 +126,7 @@ def train(
         "image_size": image_size,
         "channels": channels,
         "attention": attention,
+        "guard": guard,
         "loss": loss_card(loss, loss_options, alpha=alpha, beta=beta, legacy=legacy_double_softmax),
         "class_weights": class_weights,
         "sampler": sampler,

@@ -4,6 +4,7 @@ from support.tiny_dataset import draw_joint
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import crop_of_image
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import Thresholds
 from sji_edge.evaluation.perturbations import PERTURBATIONS, perturbed
 from sji_edge.evaluation.stress import stress_points
@@ -52,10 +53,10 @@ def test_a_shift_moves_the_picture_by_the_stated_pixels():
     np.testing.assert_allclose(np.hypot(x, y), 6, atol=0.3)
 
 
-def brightness_model(crops: np.ndarray) -> np.ndarray:
+def brightness_model(crops: np.ndarray) -> EngineOutput:
     """Dark is defective: a model that hangs on brightness."""
     odds = (105 - crops.astype(np.float32).mean(axis=(1, 2, 3))) / 4
-    return np.stack([np.zeros_like(odds), odds], axis=1)
+    return EngineOutput(np.stack([np.zeros_like(odds), odds], axis=1))
 
 
 def test_a_model_that_depends_on_brightness_fails_under_offset_but_not_under_blur():

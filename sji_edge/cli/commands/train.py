@@ -65,6 +65,14 @@ def train(
     channels: Annotated[
         str, typer.Option(help="1 (grey), 3 (BGR), or auto to follow the images.", rich_help_panel=MODEL)
     ] = "auto",
+    guard: Annotated[
+        bool,
+        typer.Option(
+            "--guard",
+            help="Fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
     attention: Annotated[
         str,
         typer.Option(help="Attention after each stage of a ResNet: none, cbam or se.", rich_help_panel=MODEL),
@@ -187,6 +195,7 @@ def train(
         "image_size": image_size,
         "channels": channels,
         "attention": attention,
+        "guard": guard,
         "class_weights": class_weights,
         "sampler": sampler,
         "views": views,

@@ -54,14 +54,18 @@ class OpenSide:
 class RunEngine:
     """A run as an engine: PyTorch in FP32, eager mode, on the CPU."""
 
-    def __init__(self, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]], card: ModelCard) -> None:
-        self.spec = EngineSpec(card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32")
+    def __init__(
+        self, predict: Callable[[NDArray[np.uint8]], EngineOutput], card: ModelCard, *, guarded: bool
+    ) -> None:
+        self.spec = EngineSpec(
+            card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32", guarded
+        )
         self._predict = predict
 
     def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops as ``core.protocols.Engine`` does."""
         check_crops(crops, self.spec)
-        return EngineOutput(self._predict(crops))
+        return self._predict(crops)
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Do nothing: eager mode takes any batch size."""
@@ -142,16 +146,16 @@ def _graph_side(model: Path, threads: int) -> Iterator[OpenSide]:
 def _run_side(run: Path, threads: int) -> Iterator[OpenSide]:
     require("torch", "torchvision", "safetensors", purpose="parity with a run (PyTorch)")
     from sji_edge.models.checkpoint import WEIGHTS_FILE, card_of_run
-    from sji_edge.models.timed import torch_predictor
+    from sji_edge.models.timed import torch_outputs
 
     card = card_of_run(run)
     exported = run / REFERENCE
-    with torch_predictor(run, threads) as predict:
+    with torch_outputs(run, threads) as predict:
         yield OpenSide(
             name=f"{card.name} PyTorch",
             kind="PyTorch",
             path=run,
-            engine=RunEngine(predict, card),
+            engine=RunEngine(predict, card, guarded=(run / run_files.GUARD).is_file()),
             card=card,
             thresholds=card.thresholds,
             graph=exported if exported.is_file() else None,

@@ -1,0 +1,196 @@
+"""The guard: how unlike everything that was learned a joint is, computed beside the logits.
+
+Feature cells at stride 8 and 16 are normalised and put side by side on the coarser grid. Two measures look at them:
+
+- a **patch memory**: the distance of each cell to the nearest of a few prototypes, chosen from good training joints
+  (after PatchCore: Roth et al., CVPR 2022, arXiv 2106.08265);
+- a **detector**: three small convolutions that were taught on made-up novelties where a cell is no good joint.
+
+Each is averaged over its worst tenth of the cells and scaled so that 1 is as unusual as one good validation view in a
+hundred; the novelty is the larger of the two. It says nothing about defects: that is the classifier's part.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sji_edge.models.classifier import JointClassifier
+
+STRIDES = (8, 16)
+DETECTOR_WIDTH = 48
+WORST_SHARE = 0.1
+MIN_GRID = 3
+"""A feature map with fewer cells a side says too little of where something lies."""
+EPSILON = 1e-6
+
+
+class Guard(nn.Module):
+    """Patch memory and detector over two feature maps.
+
+    Args:
+        channels: channels of the map at stride 8 (0: the architecture has none) and of the one at stride 16.
+        prototypes: number of prototypes of the memory.
+
+    Shapes: maps float ``(n, c, h, w)``, the finer one first, to novelty float ``(n,)``.
+    """
+
+    prototypes: torch.Tensor
+    offset: torch.Tensor
+    scale: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, channels: tuple[int, int], prototypes: int) -> None:
+        super().__init__()
+        self.channels = channels
+        width = sum(channels)
+        self.register_buffer("prototypes", torch.zeros(prototypes, channels[1]))
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        # Memory, then detector: novelty = max((measure - offset) * scale).
+        self.register_buffer("offset", torch.zeros(2))
+        self.register_buffer("scale", torch.ones(2))
+        self.detector = nn.Sequential(
+            nn.Conv2d(width, DETECTOR_WIDTH, 1),
+            nn.ReLU(),
+            nn.Conv2d(DETECTOR_WIDTH, DETECTOR_WIDTH, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(DETECTOR_WIDTH, 1, 1),
+        )
+
+    def cells(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """Return the maps side by side on the coarser grid, each cell of each map of length 1, ``(n, c, h, w)``."""
+        coarse = maps[-1]
+        parts = [
+            F.avg_pool2d(finer, 3, stride=2, padding=1, count_include_pad=False)
+            if finer is not coarse
+            else finer
+            for finer in maps
+        ]
+        return torch.cat([part / (part.norm(dim=1, keepdim=True) + EPSILON) for part in parts], dim=1)
+
+    def measures(self, cells: torch.Tensor) -> torch.Tensor:
+        """Return what memory and detector say of ``cells``, unscaled, float ``(n, 2)``."""
+        grid = cells[:, self.channels[0] :]
+        flat = grid.flatten(2).transpose(1, 2)
+        nearest = (flat @ self.prototypes.T).amax(dim=2)
+        return torch.stack([self.worst(1.0 - nearest), self.worst(self.detect(cells).flatten(1))], dim=1)
+
+    def detect(self, cells: torch.Tensor) -> torch.Tensor:
+        """Return the detector's logit of each cell, float ``(n, 1, h, w)``."""
+        logits: torch.Tensor = self.detector(
+            (cells - self.mean[:, None, None]) / self.deviation[:, None, None]
+        )
+        return logits
+
+    @staticmethod
+    def worst(values: torch.Tensor) -> torch.Tensor:
+        """Mean of the largest tenth of each row, one value at least: ``(n, cells)`` to ``(n,)``."""
+        count = max(1, math.ceil(WORST_SHARE * values.shape[1]))
+        return values.topk(count, dim=1).values.mean(dim=1)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """Return the novelty."""
+        return ((self.measures(self.cells(maps)) - self.offset) * self.scale).amax(dim=1)
+
+
+class GuardedClassifier(nn.Module):
+    """A classifier and its guard: uint8 crops to logits float ``(n, classes)`` and novelty float ``(n,)``.
+
+    Args:
+        classifier: the trained model.
+        guard: fitted to its feature maps.
+        layers: names of the modules of ``classifier`` that make them, as of ``guard_layers``.
+    """
+
+    def __init__(self, classifier: JointClassifier, guard: Guard, layers: tuple[str, ...]) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.guard = guard
+        self.layers = layers
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Judge crops."""
+        with tapped(self.classifier, self.layers) as maps:
+            logits = self.classifier(crops)
+        return logits, self.guard([maps[name] for name in self.layers])
+
+
+@contextmanager
+def tapped(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, torch.Tensor]]:
+    """Keep the feature maps of these modules in the passes within the block, channels first."""
+    maps: dict[str, torch.Tensor] = {}
+    modules = dict(model.named_modules())
+
+    def keep(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            maps[name] = output
+
+        return hook
+
+    handles = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    try:
+        yield maps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def guard_layers(
+    model: JointClassifier, crop_shape: tuple[int, int, int]
+) -> tuple[tuple[str, ...], tuple[int, int]]:
+    """Find the modules whose maps a guard looks at: the last ones at stride 8 and at stride 16.
+
+    Of several modules with a map of that size the outermost counts, then the last to run. An architecture without
+    stride 16 gives its last map of at least ``MIN_GRID`` cells a side alone; one without any gives none.
+
+    Args:
+        model: in evaluation mode.
+        crop_shape: ``(height, width, channels)`` in pixels.
+
+    Returns:
+        Names of the modules, the finer map's first, and the channels of both maps, 0 for one that is missing.
+    """
+    found: list[tuple[str, tuple[int, ...]]] = []
+
+    def noted(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 4:
+                found.append((name, tuple(output.shape)))
+
+        return hook
+
+    handles = [module.register_forward_hook(noted(name)) for name, module in model.named_modules() if name]
+    try:
+        model(torch.zeros((2, *crop_shape), dtype=torch.uint8))
+    finally:
+        for handle in handles:
+            handle.remove()
+    height, width = crop_shape[:2]
+
+    def last_at(stride: int) -> tuple[str, int] | None:
+        fitting = [
+            (name, shape[1])
+            for name, shape in found
+            if abs(shape[2] - height / stride) < 1
+            and abs(shape[3] - width / stride) < 1
+            and shape[2] >= MIN_GRID
+        ]
+        depth = min((name.count(".") for name, _ in fitting), default=0)
+        return next(((name, count) for name, count in reversed(fitting) if name.count(".") == depth), None)
+
+    fine, coarse = (last_at(stride) for stride in STRIDES)
+    if coarse is None:
+        wide = [(name, shape[1]) for name, shape in found if min(shape[2:]) >= MIN_GRID]
+        if not wide:
+            return (), (0, 0)
+        return (wide[-1][0],), (0, wide[-1][1])
+    if fine is None:
+        return (coarse[0],), (0, coarse[1])
+    return (fine[0], coarse[0]), (fine[1], coarse[1])
