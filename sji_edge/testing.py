@@ -85,6 +85,7 @@ class FakeEngine:
     Args:
         scores: from crops, uint8 ``(n, height, width, channels)``, to ``n`` defect scores in [0, 1], which are
             1 − p(good); or one score for every crop. NaN makes a logit that is not finite.
+        novelty: the same for a guard, each 0 or more; None for an engine without a guard.
         crop_shape: ``(height, width, channels)`` of a crop.
         classes: number of classes; the score is shared among those that are not good.
         good_index: index of the good class.
@@ -109,6 +110,7 @@ class FakeEngine:
         self,
         scores: Scores | float = 0.0,
         *,
+        novelty: Scores | float | None = None,
         crop_shape: tuple[int, int, int] = (84, 84, 1),
         classes: int = 2,
         good_index: int = 0,
@@ -123,11 +125,12 @@ class FakeEngine:
                 f"a fake engine needs 2 or more classes, a good index among them and a max batch of at least 1 "
                 f"(got {classes}, {good_index}, {max_batch})"
             )
-        self.spec = EngineSpec(crop_shape, classes, max_batch, "fake", "fp32")
+        self.spec = EngineSpec(crop_shape, classes, max_batch, "fake", "fp32", guarded=novelty is not None)
         self.batches: list[int] = []
         self.prepared: set[int] = set()
         self.closed = False
         self._scores = scores
+        self._novelty = novelty
         self._good_index = good_index
         self._fails_on, self._stalls_on = frozenset(fails_on), frozenset(stalls_on)
         self._call_s = call_s
@@ -147,12 +150,12 @@ class FakeEngine:
             self.prepared.add(size)
 
     def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
-        """Return logits whose softmax gives the scores.
+        """Return logits whose softmax gives the scores, and the novelty of an engine with a guard.
 
         Raises:
             EngineInputError: crops of another shape, dtype or number than ``spec`` allows, or a closed engine.
             EnvironmentMismatchError: a call of ``fails_on``.
-            UsageError: the function gave another number of scores than there are crops.
+            UsageError: a function gave another number of values than there are crops.
         """
         if self.closed:
             raise EngineInputError("this engine is closed")
@@ -165,7 +168,10 @@ class FakeEngine:
             self._released.wait()
         if call in self._fails_on:
             raise EnvironmentMismatchError(f"the fake engine fails on call {call}")
-        return EngineOutput(self._logits(self._score(crops)))
+        logits = self._logits(_values(self._scores, crops, "score"))
+        if self._novelty is None:
+            return EngineOutput(logits)
+        return EngineOutput(logits, _values(self._novelty, crops, "novelty").astype(np.float32))
 
     def release(self) -> None:
         """Let every stalled call return, now and later."""
@@ -176,19 +182,22 @@ class FakeEngine:
         self.closed = True
         self.release()
 
-    def _score(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-        given = self._scores(crops) if callable(self._scores) else np.full(len(crops), self._scores)
-        scores = np.asarray(given, np.float64)
-        if scores.shape != (len(crops),):
-            raise UsageError(f"the score function must return {len(crops)} scores (got shape {scores.shape})")
-        return scores
-
     def _logits(self, scores: NDArray[np.float64]) -> NDArray[np.float32]:
         """Logits with 0 for the good class: the others share log(score / (1 - score))."""
         others = logit(scores) - np.log(self.spec.classes - 1)
         logits = np.repeat(others[:, None], self.spec.classes, axis=1)
         logits[:, self._good_index] = np.where(np.isnan(scores), np.nan, 0.0)
         return logits.astype(np.float32)
+
+
+def _values(given: Scores | float, crops: NDArray[np.uint8], what: str) -> NDArray[np.float64]:
+    """Call a function of the crops, or repeat a number; raises ``UsageError`` unless each crop gets one value."""
+    values = np.asarray(given(crops) if callable(given) else np.full(len(crops), given), np.float64)
+    if values.shape != (len(crops),):
+        raise UsageError(
+            f"the {what} function must return one value for each of the {len(crops)} crops (got shape {values.shape})"
+        )
+    return values
 
 
 class FakeSource:

@@ -4,11 +4,11 @@ import threading
 
 import numpy as np
 import pytest
-from support.bright_model import PLACES, board_image, write_recipe
+from support.bright_model import PLACES, board_image, grey_patch, write_recipe
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SourceError, UsageError
 from sji_edge.core.protocols import Frame
-from sji_edge.core.verdict import Verdict, defect_scores
+from sji_edge.core.verdict import Thresholds, Verdict, defect_scores
 from sji_edge.testing import FakeClock, FakeEngine, FakeInspector, FakeSource
 
 SHAPE = (6, 5, 1)
@@ -91,7 +91,7 @@ def test_an_impossible_engine_is_refused(wrong):
 
 
 def test_a_function_with_too_few_scores_is_refused():
-    with pytest.raises(UsageError, match="must return 2 scores"):
+    with pytest.raises(UsageError, match="one value for each of the 2 crops"):
         FakeEngine(lambda batch: [0.1], crop_shape=SHAPE).infer(crops(1, 2))
 
 
@@ -158,5 +158,24 @@ def test_the_inspector_judges_a_stream_with_a_fake_engine(tmp_path):
 
 
 def test_the_inspector_refuses_names_that_do_not_fit_the_engine():
-    with pytest.raises(UsageError, match="the engine has 3 classes; 2 names"):
+    with pytest.raises(UsageError, match="the engine has 3 classes, but 2 names"):
         FakeInspector(FakeEngine(classes=3))
+
+
+def test_an_engine_with_a_guard_gives_the_novelty_of_the_function():
+    engine = FakeEngine(0.1, novelty=lambda batch: 2 * mean(batch), crop_shape=SHAPE)
+    assert engine.spec.guarded
+    output = engine.infer(crops(51, 102))
+    assert output.novelty.dtype == np.float32
+    np.testing.assert_allclose(output.novelty, [0.4, 0.8], atol=1e-6)
+    assert FakeEngine(crop_shape=SHAPE).infer(crops(1)).novelty is None
+    with pytest.raises(UsageError, match="novelty function"):
+        FakeEngine(novelty=lambda batch: [0.1], crop_shape=SHAPE).infer(crops(1, 2))
+
+
+def test_an_inspector_with_a_guard_reviews_what_is_unlike_training():
+    limits = Thresholds(lower=0.4, upper=0.6, novelty=1.0)
+    engine = FakeEngine(0.1, novelty=1.5, crop_shape=(16, 16, 1))
+    with FakeInspector(engine, thresholds=limits) as inspector:
+        (joint,) = inspector.judge(grey_patch(40)).joints
+    assert (joint.verdict, joint.cause, joint.novelty) == (Verdict.REVIEW, "unlike-training", 1.5)
