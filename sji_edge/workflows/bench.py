@@ -16,7 +16,7 @@ from sji_edge.benchmark.report import bench as measure
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import LatencyGateError, UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_file, output_errors, sha256_of, write_json
+from sji_edge.core.files import StrPath, check_writable_file, output_errors, sha256_of, write_json
 from sji_edge.core.findings import parse_settings
 from sji_edge.runtime.bundle.bundle import Bundle, open_bundle
 from sji_edge.workflows.artifacts import released_engine
@@ -53,10 +53,10 @@ class BenchResult:
 
 
 def bench(
-    bundles: Sequence[str | Path] = (),
+    bundles: Sequence[StrPath] = (),
     *,
     against: str = "",
-    run: str | Path | None = None,
+    run: StrPath | None = None,
     batches: Sequence[int] = BATCHES,
     threads: Sequence[int] = THREADS,
     seconds: float = SECONDS,
@@ -65,8 +65,8 @@ def bench(
     fail_if: Sequence[str] = (),
     json_file: Path | None = None,
     plot: Path | None = None,
-    runs: str | Path = "runs",
-    engines: str | Path = "engines",
+    runs: StrPath = "runs",
+    engines: StrPath = "engines",
     progress: Callable[[str], None] | None = None,
 ) -> BenchResult:
     """Measure engines in alternating blocks in one process; every call counts.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_new_folder, fresh_name
+from sji_edge.core.files import StrPath, check_new_folder, fresh_name
 from sji_edge.core.verdict import decide, defect_scores
 from sji_edge.data.audit import Finding
 from sji_edge.data.synthetic.boards import write_boards
@@ -129,10 +129,10 @@ class DemoListener:
 
 
 def demo(
-    output: Path | str = "demo",
+    output: StrPath = "demo",
     *,
-    data: Path | str | None = None,
-    boards: Path | str | None = None,
+    data: StrPath | None = None,
+    boards: StrPath | None = None,
     good_class: str = "normal",
     epochs: int = 12,
     seed: int = 0,

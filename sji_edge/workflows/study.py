@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sji_edge.core.errors import UsageError
 from sji_edge.core.extras import require
-from sji_edge.core.files import check_writable_folder
+from sji_edge.core.files import StrPath, check_writable_folder
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.registry import nearest
 
@@ -33,7 +33,7 @@ class StudyResult:
 
 
 def study(
-    data: Path | str,
+    data: StrPath,
     *,
     preset: str = "quick",
     methods: Sequence[str] = (),
@@ -47,7 +47,7 @@ def study(
     workers: int = 0,
     threads: int = 1,
     storage: str = "",
-    output: Path | str = "studies/study",
+    output: StrPath = "studies/study",
     progress: Callable[[str], None] | None = None,
 ) -> StudyResult:
     """Search the settings of each method on validation, train the best with several seeds, and compare on test.

@@ -237,10 +237,12 @@ def test_running_out_of_memory_is_reported_with_a_remedy() -> None:
     context = CudaContext()
     with context.current():
         LIBRARY.host_fail(b"cuMemAlloc_v2", OUT_OF_MEMORY, 0)
-        with pytest.raises(EnvironmentMismatchError, match="no room for 10 bytes") as caught:
+        with pytest.raises(
+            EnvironmentMismatchError, match="the GPU does not have 10 bytes of free memory"
+        ) as caught:
             context.device_memory(10)
         LIBRARY.host_fail(b"", 0, 0)
-        assert "smaller --batch" in caught.value.hint
+        assert "smaller max batch" in caught.value.hint
     context.close()
     assert alive()["retained"] == 0
 

@@ -1,13 +1,11 @@
 """Judge a camera stream (a generated one: 20 frames a second) and record it in SQLite and CSV."""
 
-from contextlib import closing
-
 import sji_edge as sji
 
 with (
     sji.Inspector() as inspector,
-    closing(sji.SqliteSink("stream.db")) as database,
-    closing(sji.CsvSink("stream.csv")) as table,
+    sji.SqliteSink("stream.db") as database,
+    sji.CsvSink("stream.csv") as table,
 ):
     summary = inspector.run(
         "synthetic://?joints=12&frames=20&fps=20",

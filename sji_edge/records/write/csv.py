@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.records.cells import plain_cells
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.records.write.appending import AppendedFile
+from sji_edge.records.write.closing import ClosedOnExit
 from sji_edge.records.write.validate import fit
 
 COLUMNS = (
@@ -32,7 +34,7 @@ COLUMNS = (
 )
 
 
-class CsvSink:
+class CsvSink(ClosedOnExit):
     """Appends to a file that only this run writes; all lines of a board are written in one call.
 
     Latencies belong to the board and are the same for each of its joints; ``since_capture_ms`` is the time from
@@ -46,7 +48,7 @@ class CsvSink:
         OutputError: it already exists, or cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: StrPath) -> None:
         self._file = AppendedFile(Path(path))
         self._append(_text([COLUMNS]), "the header")
 

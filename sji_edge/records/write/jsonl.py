@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.records.write.appending import AppendedFile
+from sji_edge.records.write.closing import ClosedOnExit
 from sji_edge.records.write.validate import fit
 
 
-class JsonlSink:
+class JsonlSink(ClosedOnExit):
     """Appends to a file that only this run writes; all lines of a board are written in one call.
 
     A board is complete once its ``"type": "board"`` line is there, because that comes last. When a file exceeds
@@ -24,7 +26,7 @@ class JsonlSink:
         OutputError: it already exists, or cannot be created.
     """
 
-    def __init__(self, path: str | Path, rotate_bytes: int = 0) -> None:
+    def __init__(self, path: StrPath, rotate_bytes: int = 0) -> None:
         self._path = Path(path)
         self._rotate_bytes = rotate_bytes
         self._pieces = 1

@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import readable
+from sji_edge.records.write.closing import ClosedOnExit
 from sji_edge.records.write.identity import FileIdentity
 from sji_edge.records.write.validate import fit
 
@@ -74,7 +76,7 @@ ROWS = 500
 """Joints per INSERT: a quarter faster than one each; SQLite binds at most 32766 values."""
 
 
-class SqliteSink:
+class SqliteSink(ClosedOnExit):
     """Appends boards to a database, one transaction each, on disk when ``write`` returns.
 
     A database of an older schema is migrated in one transaction. WAL mode lets others read during a run.
@@ -90,7 +92,7 @@ class SqliteSink:
         OutputError: it cannot be opened, is not one of our databases, or has a newer schema.
     """
 
-    def __init__(self, path: str | Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: StrPath, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = Path(path)
         self._waits_s = busy_timeout_s
         self._open = True

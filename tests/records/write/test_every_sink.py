@@ -151,3 +151,18 @@ def test_a_board_without_joints_is_a_board(kind, tmp_path):
     if kind == "sqlite":
         with closing(sqlite3.connect(tmp_path / "file")) as connection:
             assert connection.execute("SELECT count(*) FROM boards").fetchone() == (1,)
+
+
+def test_a_with_block_closes_a_sink_also_after_an_error(kind, tmp_path):
+    def fails():
+        with SINKS.get(kind)(str(tmp_path / "file")) as sink:
+            opened.append(sink)
+            sink.write(record(0))
+            raise ZeroDivisionError
+
+    opened = []
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert stored(kind, tmp_path / "file") == given(record(0))
+    with pytest.raises((OutputError, ValueError)):
+        opened[0].write(record(1))

@@ -65,6 +65,7 @@ def test_the_engine_runs_on_pycuda(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("SJI_DATA" not in os.environ, reason="SJI_DATA names no real data")
 def test_the_gpus_own_tests_run_but_for_the_package_and_the_machine(folder: Path) -> None:
     if not has("pycuda", "cuda", "cuda.bindings"):
         pytest.skip("pycuda and cuda-bindings are not installed")
