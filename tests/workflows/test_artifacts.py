@@ -43,7 +43,7 @@ def test_a_named_run_or_file_is_taken_and_an_unexported_run_is_refused(tmp_path:
     _run(tmp_path, "bare", finished_at=100)
     with pytest.raises(UsageError, match="bare is not exported") as caught:
         exported_model(tmp_path / "bare", tmp_path)
-    assert caught.value.hint == f"sji-edge export {tmp_path / 'bare'}"
+    assert caught.value.hint == f"export it with sji-edge export {tmp_path / 'bare'}"
 
 
 def test_without_any_run_the_error_says_how_to_make_one(tmp_path: Path) -> None:
