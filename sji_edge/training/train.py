@@ -146,18 +146,7 @@ def train(
     held_out = _held_out(dataset, module.model, guarded, spec)
     card = _card(settings, dataset, golden, held_out, spec, name=name, weights=weights, sha256=sha256)
     if trainer.is_global_zero:
-<<<<<<< HEAD
-        _write(target, work, module.model, card, golden, held_out)
-=======
-        with new_folder(target) as partial:
-            save_run(partial, module.model, card)
-            if guarded is not None:
-                save_guard(partial, guarded)
-            write_golden(partial / GOLDEN, golden, card)
-            shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
-            plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
-            plot_scores(held_out, card.thresholds, partial / "scores.png")
->>>>>>> d69ce39 (train --guard: a patch memory and a detector taught on made-up novelties, exported as the graph's second output)
+        _write(target, work, module.model, guarded, card, golden, held_out)
         shutil.rmtree(work)
     return Run(target, card)
 
@@ -184,6 +173,7 @@ def _write(
     target: Path,
     work: Path,
     model: JointClassifier,
+    guarded: GuardedClassifier | None,
     card: ModelCard,
     golden: Golden,
     held_out: Mapping[str, ScoredSplit],
@@ -191,6 +181,8 @@ def _write(
     """Write the finished run into its folder, in one step."""
     with new_folder(target) as partial:
         save_run(partial, model, card)
+        if guarded is not None:
+            save_guard(partial, guarded)
         write_golden(partial / GOLDEN, golden, card)
         shutil.copy(work / run_files.METRICS, partial / run_files.METRICS)
         plot_epochs(partial / run_files.METRICS, partial / "epochs.png")
