@@ -1,5 +1,7 @@
 """Record what a run was started with, and check that a resumed run continues the same one."""
 
+import zipfile
+import zlib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -57,6 +59,24 @@ def read_started(work: Path) -> Started:
     raise UsageError(
         f"the run cannot be resumed: {found}", hint=f"remove {work} and start the run again"
     ) from cause
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint that was cut or damaged, as a full disk or a power cut leaves it.
+
+    Raises:
+        UsageError: it is not a whole archive, or a checksum in it is wrong.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
+        whole = False
+    if not whole:
+        raise UsageError(
+            f"the run cannot be resumed: {path} is damaged",
+            hint=f"remove {path.parent} and start the run again",
+        )
 
 
 def resumed(settings: TrainSettings, work: Path) -> TrainSettings:

@@ -39,7 +39,14 @@ from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.plots import plot_epochs, plot_scores
 from sji_edge.training.quiet import quiet
-from sji_edge.training.resume import Started, check_dataset, read_started, resumed, write_started
+from sji_edge.training.resume import (
+    Started,
+    check_checkpoint,
+    check_dataset,
+    read_started,
+    resumed,
+    write_started,
+)
 from sji_edge.training.run_folder import (
     LAST_CHECKPOINT,
     check_names,
@@ -113,6 +120,7 @@ def train(
     if settings.resume:
         started = read_started(work)
         check_dataset(started, dataset, sha256)
+        check_checkpoint(work / LAST_CHECKPOINT)
         # The checkpoint holds the weights: the file that the run started from may be gone.
         model, weights = JointClassifier(settings.architecture, len(dataset.classes), spec), started.weights
     else:

@@ -157,3 +157,16 @@ def test_initial_weights_that_are_gone_do_not_stop_a_resumed_run(tmp_path):
     first.folder.rename(tmp_path / "elsewhere")
     run = train(settings.model_copy(update={"resume": True}), data)
     assert run.card.weights == "first"
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_damaged_checkpoint_is_refused_by_name(interrupted, cut):
+    path = work_folder(interrupted.runs, "tiny") / "last.ckpt"
+    content = bytearray(path.read_bytes())
+    if cut:
+        del content[1000:]
+    else:
+        content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"the run cannot be resumed: .*last\.ckpt is damaged"):
+        run_training(TrainSettings(runs=interrupted.runs, name="tiny", resume=True))
