@@ -5,15 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo examples test test-all lint types imports docs reference install clean
+.PHONY: demo examples test test-all lint types imports docs reference pages install clean
 
 demo: $(STAMP)
 	$(BIN)/sji-edge demo $(if $(DATA),--data $(DATA)) $(if $(BOARDS),--boards $(BOARDS))
 
-test: lint types imports
+test: lint types imports pages
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
-test-all: lint types imports
+test-all: lint types imports pages
 	$(PYTEST) -n 2 -m "not gpu"
 
 lint: $(STAMP)
@@ -33,6 +33,10 @@ imports: $(STAMP)
 # The pages of docs/reference that come from the code.
 reference: $(STAMP)
 	$(BIN)/python scripts/generate_reference.py
+
+# Those pages are up to date.
+pages: $(STAMP)
+	$(BIN)/python scripts/generate_reference.py --check
 
 docs: reference
 	$(BIN)/zensical build --strict
