@@ -22,7 +22,6 @@ from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
 from sji_edge.workflows.build.build_engine import build_engine
-from sji_edge.workflows.build.write_bundle import Built
 from sji_edge.workflows.calibrate import CalibrationResult, calibrate
 from sji_edge.workflows.export import export
 from sji_edge.workflows.inspect.request import RunListener, RunRequest, RunResult
@@ -31,6 +30,7 @@ from sji_edge.workflows.train import train
 
 if TYPE_CHECKING:
     from sji_edge.training.train import Run
+    from sji_edge.workflows.build.write_bundle import Built
 
 NAME = "demo"
 BATCH = 16
@@ -88,7 +88,7 @@ class DemoResult:
     folder: Path
     run: "Run"
     calibration: CalibrationResult
-    built: Built
+    built: "Built"
     inference: RunResult
     rates: Mapping[str, DefectRates]
 
@@ -120,7 +120,7 @@ class DemoListener:
     def calibrated(self, made: CalibrationResult) -> None:
         """The calibration set was written."""
 
-    def built(self, built: Built) -> None:
+    def built(self, built: "Built") -> None:
         """The engine was written, released or not."""
 
     def judging(self) -> AbstractContextManager[RunListener]:
