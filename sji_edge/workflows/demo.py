@@ -29,6 +29,7 @@ from sji_edge.workflows.inspect.run import run_inference
 from sji_edge.workflows.train import train
 
 if TYPE_CHECKING:
+    # Building needs packages that the base installation does not have; the command names them first.
     from sji_edge.training.train import Run
     from sji_edge.workflows.build.write_bundle import Built
 
