@@ -45,9 +45,6 @@ def leave(code: int) -> NoReturn:
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
-    # A KeyboardInterrupt that ends the code of an ``exec``, as in the import of a dataclass, makes CPython kill the
-    # process with SIGINT at its exit, whatever the code is. The next ``exec`` resets that.
-    exec("")  # noqa: S102
     sys.exit(code)
 
 

@@ -218,18 +218,6 @@ def test_a_signal_before_the_first_frame_is_answered(tmp_path, boards, bundle, n
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupt_that_ends_an_exec_ends_with_the_documented_code():
-    # The import of a dataclass runs code in this way.
-    script = """
-from sji_edge.cli.main import leave
-try:
-    exec("raise KeyboardInterrupt")
-except KeyboardInterrupt:
-    leave(130)
-"""
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 130
-
-
 def test_a_hangup_that_the_parent_ignores_stays_ignored(tmp_path, boards, bundle):
     many(boards, 100)
     script = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {START}"
