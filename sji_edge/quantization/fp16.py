@@ -29,6 +29,9 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     )
     half: onnx.ModelProto = convert_float_to_float16(plain, keep_io_types=True)
     del half.graph.output[logits:]
+    # The types that were declared for them are those of their FP16 originals.
+    for value in [value for value in half.graph.value_info if value.name in taps]:
+        half.graph.value_info.remove(value)
     half = with_guard(half, guard)
     _sort(half.graph)
     try:

@@ -44,7 +44,8 @@ def split_guard(model: onnx.ModelProto) -> tuple[onnx.ModelProto, GuardPart | No
     kept = [tensor for tensor in model.graph.initializer if tensor.name in still_read]
     del plain.graph.initializer[:]
     plain.graph.initializer.extend(kept)
-    values = [value for value in model.graph.value_info if value.name not in own]
+    # Exported graphs declare the types of constants too.
+    values = [value for value in model.graph.value_info if value.name in made | still_read]
     del plain.graph.value_info[:]
     plain.graph.value_info.extend(values)
     constants = tuple(tensor for tensor in model.graph.initializer if tensor.name in read)

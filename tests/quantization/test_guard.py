@@ -104,8 +104,15 @@ def test_equalizing_leaves_what_the_guard_sees(tap):
 
 @pytest.mark.parametrize("tap", TAPS)
 def test_fp16_leaves_the_guard_in_float32(tap):
-    graph = guarded(tap)
+    # Exported graphs declare the types of their tensors, constants included.
+    graph = onnx.shape_inference.infer_shapes(guarded(tap))
+    graph.graph.value_info.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in graph.graph.initializer
+    )
     half = to_half(graph)
+    # As TensorRT's parser does, check each declared type against the inferred one.
+    onnx.shape_inference.infer_shapes(half, strict_mode=True)
     constants = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
     assert constants["guard_prototypes"] == onnx.TensorProto.FLOAT
     assert constants["point"] == onnx.TensorProto.FLOAT16
