@@ -4,17 +4,20 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from support.guarded_graph import guard_formula, with_guard
 from support.small_graph import SIDE, crops, model
 from support.tiny_bundle import card
 
 from sji_edge.cli.main import run as sji_edge
-from sji_edge.core.verdict import Thresholds, decide, defect_scores
+from sji_edge.core.card import ModelCard
+from sji_edge.core.verdict import PASS, Thresholds, decide, defect_scores
 from sji_edge.data.folder import FolderDataset
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.ladder import Candidate
 from sji_edge.quantization.tensor_values import tensors_on
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
 from sji_edge.runtime.bundle.golden import Golden, write_golden
+from sji_edge.runtime.guard_nodes import guard_nodes
 from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.tensorrt.backend import this_driver
 from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, fine_tuned
@@ -62,6 +65,55 @@ def workshop(tmp_path, monkeypatch):
 
 def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.fixture
+def guarded(workshop):
+    """The same run with a guard, which stops some of the golden crops that their score would pass."""
+    run = workshop / "runs" / "small"
+    own = ModelCard.parse((run / "card.json").read_text(), run)
+    proto = with_guard(model(), "da", 6)
+    batch = crops(N, seed=8)
+    parts = list(tensors_on(proto, ["logits", "novelty"], batch))
+    logits, novelty = (np.concatenate([part[name] for part in parts]) for name in ("logits", "novelty"))
+    scores = defect_scores(logits, 0)
+    strange = np.sort(novelty[scores < own.thresholds.lower])[-5:-3]
+    limits = own.thresholds.model_copy(update={"novelty": float(strange.mean())})
+    own = own.model_copy(update={"thresholds": limits})
+    onnx.helper.set_model_props(proto, {"sji_edge_card": own.model_dump_json()})
+    onnx.save(proto, run / "model.onnx")
+    (run / "card.json").write_text(own.model_dump_json())
+    labels = (scores >= limits.lower).astype(np.int64)
+    write_golden(run / "golden.npz", Golden(batch, logits, labels, novelty), own)
+    return workshop
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_the_guard_of_a_model_is_built_compared_and_carried_over(guarded, backend, capsys):
+    assert command("calibrate", "data", "--count", 32) == 0
+    assert command("build-engine", "--backend", backend, "--name", "e") == 0
+    said = capsys.readouterr().out
+    assert "guard silent" in said
+    assert "|Δnovelty| max" in said
+    bundle = open_bundle(guarded / "engines" / "e")
+    reference = bundle.manifest.reference_thresholds.novelty
+    assert 0 < bundle.thresholds.novelty <= reference == bundle.card.thresholds.novelty
+    assert {attempt["silent_guard_flips"] for attempt in manifest(bundle.folder)["tried"]} == {0}
+    golden = bundle.golden()
+    engine = open_engine(bundle, threads=1)
+    outputs = [engine.infer(golden.crops[start : start + 50]) for start in range(0, N, 50)]
+    engine.close()
+    codes = decide(
+        np.concatenate([defect_scores(output.logits, 0) for output in outputs]),
+        bundle.thresholds,
+        np.concatenate([output.novelty for output in outputs]),
+    )
+    wanted = decide(defect_scores(golden.logits, 0), bundle.card.thresholds, golden.novelty)
+    alone = decide(defect_scores(golden.logits, 0), bundle.card.thresholds.without_guard)
+    assert ((wanted != PASS) & (alone == PASS)).sum() >= 4
+    assert not ((wanted != PASS) & (codes == PASS)).any()
+    assert command("engine", "show", bundle.folder) == 0
+    assert "REVIEW from a novelty of" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -258,6 +310,24 @@ def test_a_fine_tuned_graph_says_what_it_was_tuned_on_and_how_far_it_came(worksh
     assert len(after) == 2
     assert told["best_epoch"] == (after.index(min(after)) + 1 if min(after) < before else None)
     assert bool(tuned.note) == (told["best_epoch"] is None)
+
+
+def test_a_fine_tuned_graph_keeps_its_guard(guarded):
+    job = QatJob(
+        settings=QatSettings(data=guarded / "data", epochs=1),
+        model=guarded / "runs" / "small" / "model.onnx",
+        card=card(dataset_sha256="0" * 64),
+        crops=crops(24, seed=6),
+        scheme=scheme_for("openvino", 7),
+        folder=guarded,
+        step=lambda _: None,
+    )
+    plain = Candidate("int8", "int8", guarded / "none.onnx", measured={"ranges": "minmax"})
+    tuned = onnx.load(fine_tuned(job, plain).graph)
+    onnx.checker.check_model(tuned)
+    seen = guard_nodes(tuned.graph)[0].input[0]
+    (values,) = tensors_on(tuned, [seen, "novelty"], crops(16, seed=3))
+    np.testing.assert_allclose(values["novelty"], guard_formula(values[seen]), rtol=1e-4)
 
 
 def test_fine_tuning_reads_12_bit_images_as_the_calibration_set_did(workshop, capsys):
