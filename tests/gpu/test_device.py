@@ -6,13 +6,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from support.real_graphs import SIDE, write_real_graph
-from support.tiny_bundle import crops, formula, write_graph
+from support.tiny_bundle import crops, formula, novelty_formula, write_graph
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import crops_of_frame, crops_to_image
 from sji_edge.core.protocols import Backend
+from sji_edge.quantization.fp16 import to_half
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda.crop_kernel import launch_of
@@ -94,6 +96,21 @@ def test_a_plan_computes_the_formula_and_says_its_layers(name: str, tmp_path: Pa
             engine.infer(crops(size, size)).logits, formula(crops(size, size)), atol=2e-3
         )
     assert facts["layer_types"]
+    engine.close()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_plan_with_a_guard_computes_its_novelty(name: str, precision: str, tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "guarded.onnx", guard=True)
+    if precision == "fp16":
+        onnx.save(to_half(onnx.load(graph)), graph)
+    engine, _ = opened(BACKENDS.get(name)(), graph, precision)
+    assert engine.spec.guarded
+    for size in (1, 7, 64, 3, 3, 64, 1):
+        output = engine.infer(crops(size, size))
+        np.testing.assert_allclose(output.logits, formula(crops(size, size)), atol=2e-2)
+        np.testing.assert_allclose(output.novelty, novelty_formula(crops(size, size)), atol=5e-3)
     engine.close()
 
 
