@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.tiny_bundle import HEAD, make_bundle
 from typer.testing import CliRunner, Result
@@ -85,7 +86,7 @@ def test_the_command_prompts_for_a_passphrase(tmp_path: Path) -> None:
 def test_infer_refuses_an_engine_that_the_key_did_not_sign(tmp_path: Path) -> None:
     import cv2
     import typer
-    from support.tiny_bundle import crops
+    from support.tiny_dataset import draw_joint
 
     from sji_edge.cli.commands.infer import infer
 
@@ -93,7 +94,8 @@ def test_infer_refuses_an_engine_that_the_key_did_not_sign(tmp_path: Path) -> No
     app.command()(infer)
     folder = make_bundle(tmp_path).folder
     (tmp_path / "images").mkdir()
-    cv2.imwrite(str(tmp_path / "images" / "a.png"), crops(1)[0])
+    image = draw_joint(True, np.random.default_rng(0))
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), image)
     _run("keygen", tmp_path / "k.pem")
     words = ["--stream", str(tmp_path / "images"), "--engine", str(folder), "--output", str(tmp_path / "out")]
     words += ["--require-signature", str(tmp_path / "k.pub.pem")]
