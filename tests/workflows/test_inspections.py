@@ -49,7 +49,11 @@ def command(*words: object) -> int:
 
 
 @pytest.mark.parametrize("name", ["joints", "pareto", "candidates"])
-def test_a_name_is_printed_without_markup_on_one_line(records: Path, capsys, name: str) -> None:
+def test_a_name_is_printed_without_markup_on_one_line(
+    records: Path, capsys, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # On a narrow terminal, too.
+    monkeypatch.setenv("COLUMNS", "60")
     assert command(name, "--database", records) == 0
     said = capsys.readouterr().out
     assert "[red]J1[/red]" in said

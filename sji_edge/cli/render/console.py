@@ -8,10 +8,12 @@ from typing import IO
 from rich.console import Console
 from rich.markup import escape
 from rich.segment import Segment
+from rich.table import Table
 
 from sji_edge.core.text import readable
 
 LOG_WIDTH = 160
+MAX_WIDTH = 1000
 
 
 def console(file: IO[str] | None = None) -> Console:
@@ -26,6 +28,13 @@ def console(file: IO[str] | None = None) -> Console:
         # A log or a pipe has no width; rich would squeeze every table into 80 columns.
         made.width = LOG_WIDTH
     return made
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as its content; on a narrow terminal its lines wrap, and no column is squeezed away."""
+    out = console()
+    out.width = max(out.width, out.measure(table, options=out.options.update(max_width=MAX_WIDTH)).maximum)
+    out.print(table)
 
 
 class _EscapingConsole(Console):

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from sji_edge.cli.render.console import console, plain
+from sji_edge.cli.render.console import console, plain, print_whole
 from sji_edge.cli.render.inference import COLOURS
 from sji_edge.records.read.ranking import By, ParetoRow
 from sji_edge.workflows.inspections import Candidates
@@ -41,7 +41,7 @@ def print_rows(title: str, rows: Sequence[Row], as_json: bool, nothing: str = NO
     for row in rows:
         colour = COLOURS.get(row.get("verdict", ""))
         table.add_row(*(plain(_cell(name, row[name])) for name in names), style=colour)
-    console().print(table)
+    print_whole(table)
 
 
 def print_pareto(found: Sequence[ParetoRow], by: By, as_json: bool) -> None:

@@ -1,6 +1,10 @@
 """GenICam cameras through the manufacturer's GenTL producer (``.cti``), read by ``harvesters``."""
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +99,8 @@ class GenicamGrabber:
             for producer in producers:
                 self._harvester.add_file(str(producer))
             self._harvester.update()
-            self._acquirer = self._harvester.create(_choose(self._harvester.device_info_list, wanted))
+            with _own_sigint():
+                self._acquirer = self._harvester.create(_choose(self._harvester.device_info_list, wanted))
             self._nodes = self._acquirer.remote_device.node_map
             apply_options(_Nodes(self._nodes), options, label)
             self._acquirer.num_buffers = max(BUFFERS, self._acquirer.min_num_buffers)
@@ -190,6 +195,18 @@ def _choose(devices: list[Any], wanted: str) -> Any:
 def _names(device: Any) -> list[str]:
     known = device.property_dict
     return [str(known[key]) for key in ("serial_number", "id_", "user_defined_name") if known.get(key)]
+
+
+@contextmanager
+def _own_sigint() -> Iterator[None]:
+    """Keep the handler of SIGINT that was there: ``harvesters`` installs one of its own that exits at once."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _line(error: BaseException) -> str:

@@ -1,3 +1,4 @@
+import signal
 import time
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_frames_that_a_slow_reader_lost_are_counted_by_their_ids():
     assert missed > 5
     # Delivered and lost frames add up to what a camera of that rate takes, within its jitter.
     assert len(late) + missed == pytest.approx(100 * elapsed_s, rel=0.5)
+
+
+def test_opening_a_camera_leaves_the_handler_of_ctrl_c_as_it_was():
+    before = signal.getsignal(signal.SIGINT)
+    source = genicam(options="&fps=100")
+    try:
+        next(iter(source))
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        source.close()
 
 
 def aravis(options=""):
