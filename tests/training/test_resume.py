@@ -6,6 +6,7 @@ import signal
 import cv2
 import numpy as np
 import pytest
+from support.ctrl_c import ctrl_c_raises
 from support.tiny_dataset import write_dataset
 
 from sji_edge.core.card import LossCard
@@ -49,7 +50,7 @@ def stopped_once(tmp_path_factory):
     """A folder with a dataset and a run with options of its own, interrupted in its second epoch."""
     root = tmp_path_factory.mktemp("stopped")
     settings = started_settings(write_dataset(root / "data"), root)
-    with pytest.raises(TrainingInterruptedError) as caught:
+    with ctrl_c_raises(), pytest.raises(TrainingInterruptedError) as caught:
         run_training(settings, progress=stop_in_second)
     assert caught.value.hint.startswith("resume continues it")
     assert (work_folder(settings.runs, "tiny") / "last.ckpt").is_file()
@@ -62,7 +63,7 @@ def test_an_interruption_before_the_first_checkpoint_does_not_promise_a_resume(t
             signal.raise_signal(signal.SIGINT)
 
     settings = started_settings(write_dataset(tmp_path / "data"), tmp_path)
-    with pytest.raises(TrainingInterruptedError) as caught:
+    with ctrl_c_raises(), pytest.raises(TrainingInterruptedError) as caught:
         run_training(settings, progress=stop_in_first)
     assert not work_folder(settings.runs, "tiny").exists()
     assert caught.value.hint == "no epoch was saved yet: start the run again"
