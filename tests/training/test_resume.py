@@ -1,12 +1,10 @@
 """Resuming an interrupted run: it continues with its own settings, or names what differs."""
 
 import shutil
-import signal
 
 import cv2
 import numpy as np
 import pytest
-from support.ctrl_c import ctrl_c_raises
 from support.tiny_dataset import write_dataset
 
 from sji_edge.core.card import LossCard
@@ -42,7 +40,7 @@ def started_settings(data, tmp_path, **changes) -> TrainSettings:
 def stop_in_second(line: str) -> None:
     """Press Ctrl-C when the second epoch is reported; the first one's checkpoint is then complete."""
     if line.startswith("epoch 2 "):
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def stopped_once(tmp_path_factory):
     """A folder with a dataset and a run with options of its own, interrupted in its second epoch."""
     root = tmp_path_factory.mktemp("stopped")
     settings = started_settings(write_dataset(root / "data"), root)
-    with ctrl_c_raises(), pytest.raises(TrainingInterruptedError) as caught:
+    with pytest.raises(TrainingInterruptedError) as caught:
         run_training(settings, progress=stop_in_second)
     assert caught.value.hint.startswith("resume continues it")
     assert (work_folder(settings.runs, "tiny") / "last.ckpt").is_file()
@@ -60,10 +58,10 @@ def stopped_once(tmp_path_factory):
 def test_an_interruption_before_the_first_checkpoint_does_not_promise_a_resume(tmp_path):
     def stop_in_first(line: str) -> None:
         if line.startswith("epoch 1 "):
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     settings = started_settings(write_dataset(tmp_path / "data"), tmp_path)
-    with ctrl_c_raises(), pytest.raises(TrainingInterruptedError) as caught:
+    with pytest.raises(TrainingInterruptedError) as caught:
         run_training(settings, progress=stop_in_first)
     assert not work_folder(settings.runs, "tiny").exists()
     assert caught.value.hint == "no epoch was saved yet: start the run again"
