@@ -16,7 +16,8 @@ from sji_edge.core.verdict import Verdict
 class EngineSpec:
     """What an engine takes and returns: crops of ``crop_shape`` (height, width, channels), logits of ``classes``.
 
-    ``guarded`` says whether it has a guard, that is, whether it also returns the novelty of each crop.
+    ``guarded`` says whether it has a guard, that is, whether it also returns the novelty of each crop; ``features`` is
+    how many features of a crop it returns, 0 for none.
     """
 
     crop_shape: tuple[int, int, int]
@@ -25,6 +26,7 @@ class EngineSpec:
     backend: str
     precision: str
     guarded: bool = False
+    features: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +37,13 @@ class EngineOutput:
         logits: float32 ``(n, classes)``.
         novelty: float32 ``(n,)``, how unlike everything that was learned each crop is; 1.0 is as unusual as 1 good
             validation view in 100. None from an engine without a guard.
+        features: float32 ``(n, spec.features)``, a short description of each crop, by which it is compared with other
+            boards' crops of the same place. None from an engine without them.
     """
 
     logits: NDArray[np.float32]
     novelty: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):
@@ -55,7 +60,7 @@ class Engine(Protocol):
             crops: uint8 ``(n, height, width, channels)``, C-contiguous, 1 ≤ n ≤ ``spec.max_batch``.
 
         Returns:
-            The logits, and the novelty of each crop if ``spec.guarded``.
+            The logits; the novelty of each crop if ``spec.guarded``; and its features if ``spec.features``.
 
         Raises:
             EngineInputError: another shape, dtype or batch size.

@@ -17,7 +17,7 @@ from sji_edge.models.checkpoint import load_guard, load_run
 from sji_edge.models.guard import GuardedClassifier
 from sji_edge.runtime.bundle.golden import Golden, read_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN, REFERENCE
-from sji_edge.runtime.onnx_graph import CARD_KEY, INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME
+from sji_edge.runtime.onnx_graph import CARD_KEY, GUARD_NAMES, INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME
 
 OPSET = 18
 MAX_LOGIT_ERROR = 1e-3
@@ -60,7 +60,7 @@ def to_onnx(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
         model.eval(),
         (example,),
         input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME, *([NOVELTY_NAME] if isinstance(model, GuardedClassifier) else [])],
+        output_names=[OUTPUT_NAME, *(GUARD_NAMES if isinstance(model, GuardedClassifier) else ())],
         dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},),
         opset_version=OPSET,
         dynamo=True,

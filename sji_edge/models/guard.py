@@ -8,6 +8,9 @@ Feature cells at stride 8 and 16 are normalised and put side by side on the coar
 
 Each is averaged over its worst tenth of the cells and scaled so that 1 is as unusual as one good validation view in a
 hundred; the novelty is the larger of the two. It says nothing about defects: that is the classifier's part.
+
+It also describes each crop in a few hundred numbers, its **features**: a projection of every cell. A recipe's enrolled
+boards are compared by them, place by place.
 """
 
 import math
@@ -27,6 +30,9 @@ WORST_SHARE = 0.1
 MIN_GRID = 3
 """A feature map with fewer cells a side says too little of where something lies."""
 EPSILON = 1e-6
+CELL_FEATURES = 16
+MAX_GRID = 8
+"""Larger grids are averaged down to this many cells a side before they become features."""
 
 
 class Guard(nn.Module):
@@ -36,7 +42,8 @@ class Guard(nn.Module):
         channels: channels of the map at stride 8 (0: the architecture has none) and of the one at stride 16.
         prototypes: number of prototypes of the memory.
 
-    Shapes: maps float ``(n, c, h, w)``, the finer one first, to novelty float ``(n,)``.
+    Shapes: maps float ``(n, c, h, w)``, the finer one first, to novelty float ``(n,)`` and features float
+    ``(n, CELL_FEATURES * cells)``.
     """
 
     prototypes: torch.Tensor
@@ -44,6 +51,7 @@ class Guard(nn.Module):
     scale: torch.Tensor
     mean: torch.Tensor
     deviation: torch.Tensor
+    projection: torch.Tensor
 
     def __init__(self, channels: tuple[int, int], prototypes: int) -> None:
         super().__init__()
@@ -55,6 +63,8 @@ class Guard(nn.Module):
         # Memory, then detector: novelty = max((measure - offset) * scale).
         self.register_buffer("offset", torch.zeros(2))
         self.register_buffer("scale", torch.ones(2))
+        # Applied to cells minus ``mean``.
+        self.register_buffer("projection", torch.zeros(CELL_FEATURES, width))
         self.detector = nn.Sequential(
             nn.Conv2d(width, DETECTOR_WIDTH, 1),
             nn.ReLU(),
@@ -94,13 +104,24 @@ class Guard(nn.Module):
         count = max(1, math.ceil(WORST_SHARE * values.shape[1]))
         return values.topk(count, dim=1).values.mean(dim=1)
 
-    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        """Return the novelty."""
-        return ((self.measures(self.cells(maps)) - self.offset) * self.scale).amax(dim=1)
+    def features(self, cells: torch.Tensor) -> torch.Tensor:
+        """Return the projection of ``cells``, cell by cell, float ``(n, CELL_FEATURES * cells)``."""
+        side = -(-max(cells.shape[2:]) // MAX_GRID)
+        if side > 1:
+            cells = F.avg_pool2d(cells, side, ceil_mode=True, count_include_pad=False)
+        return F.conv2d(cells - self.mean[:, None, None], self.projection[:, :, None, None]).flatten(1)
+
+    def forward(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return novelty and features."""
+        cells = self.cells(maps)
+        novelty = ((self.measures(cells) - self.offset) * self.scale).amax(dim=1)
+        return novelty, self.features(cells)
 
 
 class GuardedClassifier(nn.Module):
-    """A classifier and its guard: uint8 crops to logits float ``(n, classes)`` and novelty float ``(n,)``.
+    """A classifier and its guard: uint8 crops to logits, novelty and features.
+
+    Shapes: crops ``(n, h, w, c)`` to float ``(n, classes)``, ``(n,)`` and ``(n, d)``.
 
     Args:
         classifier: the trained model.
@@ -114,11 +135,11 @@ class GuardedClassifier(nn.Module):
         self.guard = guard
         self.layers = layers
 
-    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Judge crops."""
         with tapped(self.classifier, self.layers) as maps:
             logits = self.classifier(crops)
-        return logits, self.guard([maps[name] for name in self.layers])
+        return logits, *self.guard([maps[name] for name in self.layers])
 
 
 @contextmanager

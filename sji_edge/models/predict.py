@@ -41,7 +41,7 @@ def answers_of(
         batch: crops at once.
 
     Returns:
-        Logits float32 ``(n, classes)`` and novelty float32 ``(n,)``.
+        Logits float32 ``(n, classes)`` and novelty float32 ``(n,)``; the features are not kept.
     """
     with torch.inference_mode():
         parts = [

@@ -31,8 +31,8 @@ def torch_outputs(run: Path, threads: int) -> Iterator[Callable[[NDArray[np.uint
         with torch.inference_mode():
             if guarded is None:
                 return EngineOutput(model(torch.from_numpy(crops)).numpy())
-            logits, novelty = guarded(torch.from_numpy(crops))
-        return EngineOutput(logits.numpy(), novelty.numpy())
+            answers = guarded(torch.from_numpy(crops))
+        return EngineOutput(*(answer.numpy() for answer in answers))
 
     try:
         yield predict

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import onnx
 
 from sji_edge.runtime.guard_nodes import guard_nodes
-from sji_edge.runtime.onnx_graph import NOVELTY_NAME
+from sji_edge.runtime.onnx_graph import GUARD_NAMES
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class GuardPart:
     Attributes:
         nodes: its nodes, in order.
         constants: the constants that they read.
-        output: the novelty, as the graph declared it.
+        outputs: novelty and features, as the graph declared them.
         taps: the tensors of the graph that it reads, float32.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
     constants: tuple[onnx.TensorProto, ...]
-    output: onnx.ValueInfoProto
+    outputs: tuple[onnx.ValueInfoProto, ...]
     taps: tuple[str, ...]
 
 
@@ -38,8 +38,9 @@ def split_guard(model: onnx.ModelProto) -> tuple[onnx.ModelProto, GuardPart | No
     made = {name for node in rest for name in node.output}
     del plain.graph.node[:]
     plain.graph.node.extend(rest)
-    output = next(each for each in model.graph.output if each.name == NOVELTY_NAME)
-    plain.graph.output.remove(output)
+    outputs = tuple(each for each in model.graph.output if each.name in GUARD_NAMES)
+    for output in outputs:
+        plain.graph.output.remove(output)
     still_read = {name for node in rest for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in still_read]
     del plain.graph.initializer[:]
@@ -49,7 +50,7 @@ def split_guard(model: onnx.ModelProto) -> tuple[onnx.ModelProto, GuardPart | No
     del plain.graph.value_info[:]
     plain.graph.value_info.extend(values)
     constants = tuple(tensor for tensor in model.graph.initializer if tensor.name in read)
-    return plain, GuardPart(tuple(nodes), constants, output, tuple(sorted(read & made)))
+    return plain, GuardPart(tuple(nodes), constants, outputs, tuple(sorted(read & made)))
 
 
 def with_guard(model: onnx.ModelProto, guard: GuardPart | None) -> onnx.ModelProto:
@@ -74,5 +75,5 @@ def with_guard(model: onnx.ModelProto, guard: GuardPart | None) -> onnx.ModelPro
         copied_node = result.graph.node.add()
         copied_node.CopyFrom(node)
         copied_node.input[:] = [renamed.get(name, name) for name in node.input]
-    result.graph.output.append(guard.output)
+    result.graph.output.extend(guard.outputs)
     return result

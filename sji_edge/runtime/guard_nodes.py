@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sji_edge.runtime.onnx_graph import NOVELTY_NAME, OUTPUT_NAME
+from sji_edge.runtime.onnx_graph import GUARD_NAMES, OUTPUT_NAME
 
 
 def guard_nodes(graph: Any) -> list[Any]:
-    """Return the nodes that lead to the novelty and not to the logits, in the graph's order.
+    """Return the nodes that lead to novelty or features and not to the logits, in the graph's order.
 
     Args:
         graph: an ``onnx.GraphProto``; without a guard, the list is empty.
     """
     backbone = _leading_to(graph, OUTPUT_NAME)
-    guard = _leading_to(graph, NOVELTY_NAME)
+    guard = set().union(*(_leading_to(graph, name) for name in GUARD_NAMES))
     return [node for place, node in enumerate(graph.node) if place in guard and place not in backbone]
 
 

@@ -15,7 +15,9 @@ from sji_edge.runtime.external_data import refuse_external_data
 INPUT_NAME = "crops"
 OUTPUT_NAME = "logits"
 NOVELTY_NAME = "novelty"
-"""The second output of a graph with a guard, float32 ``(n,)``."""
+FEATURES_NAME = "features"
+GUARD_NAMES = (NOVELTY_NAME, FEATURES_NAME)
+"""The other outputs of a graph with a guard: float32 ``(n,)``, and float32 ``(n, d)``, which may be missing."""
 
 CARD_KEY = "sji_edge_card"
 LOG_SUFFIX = ".log"
@@ -34,6 +36,7 @@ def spec_of(
     crops: Dimensions,
     logits: Dimensions,
     novelty: Dimensions | None = None,
+    features: Dimensions | None = None,
     *,
     max_batch: int,
     backend: str,
@@ -46,13 +49,15 @@ def spec_of(
         crops: input shape, None where dynamic.
         logits: output shape, None where dynamic.
         novelty: shape of the guard's output; None for a graph without a guard.
+        features: shape of its other output; None for a graph without it.
         max_batch: largest batch that the engine will take.
         backend: name of the backend.
         precision: name of the precision.
 
     Raises:
         UsageError: ``max_batch`` is not positive.
-        BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` and perhaps ``(n,)`` out with ``n`` dynamic.
+        BundleError: not ``(n, h, w, c)`` in and ``(n, classes)`` and perhaps ``(n,)`` and ``(n, d)`` out with ``n``
+            dynamic.
     """
     if max_batch < 1:
         raise UsageError(f"max batch must be at least 1 (got {max_batch})")
@@ -71,15 +76,34 @@ def spec_of(
             f"{source} gives {NOVELTY_NAME} of shape {_shape(novelty)}; it must be (n,), with n dynamic",
             hint="export the model with sji-edge export",
         )
+    described = 0
+    if features is not None:
+        if len(features) != 2 or features[0] is not None or not features[1]:
+            raise BundleError(
+                f"{source} gives {FEATURES_NAME} of shape {_shape(features)}; it must be (n, d), with only n dynamic",
+                hint="export the model with sji-edge export",
+            )
+        described = features[1]
     return EngineSpec(
-        (height, width, channels), classes, max_batch, backend, precision, guarded=novelty is not None
+        (height, width, channels),
+        classes,
+        max_batch,
+        backend,
+        precision,
+        guarded=novelty is not None,
+        features=described,
     )
+
+
+def outputs_of(spec: EngineSpec) -> list[str]:
+    """Return the names of the outputs of an engine, in the order of ``EngineOutput``."""
+    return [OUTPUT_NAME, *GUARD_NAMES[: int(spec.guarded) + int(spec.features > 0)]]
 
 
 def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> None:
     """Check that a graph has one uint8 input ``crops`` and a float32 output ``logits``.
 
-    A graph with a guard also has a float32 output ``novelty``. The order of the outputs does not matter.
+    A graph with a guard also has a float32 output ``novelty`` and perhaps ``features``. Their order does not matter.
 
     Args:
         source: the file, for the error.
@@ -89,11 +113,13 @@ def check_names(source: Path, inputs: Sequence[tuple[str, str]], outputs: Sequen
     Raises:
         BundleError: anything else.
     """
-    logits, novelty = (OUTPUT_NAME, "float32"), (NOVELTY_NAME, "float32")
-    if list(inputs) != [(INPUT_NAME, "uint8")] or sorted(outputs) not in ([logits], [logits, novelty]):
+    known = [(name, "float32") for name in (OUTPUT_NAME, *GUARD_NAMES)]
+    given = sorted(outputs, key=lambda port: known.index(port) if port in known else len(known))
+    if list(inputs) != [(INPUT_NAME, "uint8")] or given not in (known[:1], known[:2], known):
         raise BundleError(
             f"{source} has inputs {_listed(inputs)} and outputs {_listed(outputs)}; "
-            f"it must have {INPUT_NAME} uint8, {OUTPUT_NAME} float32 and, with a guard, {NOVELTY_NAME} float32",
+            f"it must have {INPUT_NAME} uint8, {OUTPUT_NAME} float32 and, with a guard, {NOVELTY_NAME} and "
+            f"{FEATURES_NAME} float32",
             hint="export the model with sji-edge export",
         )
 

@@ -16,13 +16,14 @@ from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
 from sji_edge.runtime.onnx_graph import (
     CARD_KEY,
+    GUARD_NAMES,
     INPUT_NAME,
-    NOVELTY_NAME,
     OUTPUT_NAME,
     check_crops,
     check_names,
     copy_graph,
     graph_bytes,
+    outputs_of,
     spec_of,
 )
 
@@ -49,7 +50,7 @@ class OnnxRuntimeEngine:
     def __init__(self, session: Any, spec: EngineSpec) -> None:
         self.spec = spec
         self._session = session
-        self._outputs = [OUTPUT_NAME, NOVELTY_NAME] if spec.guarded else [OUTPUT_NAME]
+        self._outputs = outputs_of(spec)
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Run each batch size once, so that its memory is allocated before the first real batch.
@@ -114,7 +115,7 @@ class OnnxRuntimeBackend:
             engine_file,
             shapes[INPUT_NAME],
             shapes[OUTPUT_NAME],
-            shapes.get(NOVELTY_NAME),
+            *(shapes.get(name) for name in GUARD_NAMES),
             max_batch=max_batch,
             backend=self.name,
             precision=precision,

@@ -17,7 +17,7 @@ from sji_edge.data.folder import crops_of
 from sji_edge.data.jitter import TRAINING_JITTER, jittered_crops
 from sji_edge.data.novelties import novelty
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers, tapped
+from sji_edge.models.guard import CELL_FEATURES, Guard, GuardedClassifier, guard_layers, tapped
 
 PROTOTYPES = 160
 MEMORY_CELLS = 20_000
@@ -92,6 +92,7 @@ def fit_guard(
         unknown = torch.full((len(bad), 1, *grid), (SURELY_CHANGED + SURELY_KEPT) / 2)
         changed = torch.cat([changed, unknown])
     guarded.guard.prototypes = prototypes_of(good_cells[:, channels[0] :], PROTOTYPES, rng)
+    _standardise(guarded.guard, good_cells, novel_cells)
     progress("guard: training the detector")
     _train_detector(guarded.guard, good_cells, novel_cells, changed, seed)
     calibrate(guarded, usual)
@@ -147,16 +148,30 @@ def _grid(guarded: GuardedClassifier, crops: NDArray[np.uint8]) -> tuple[tuple[i
     return (cells.shape[2], cells.shape[3]), cells[0].numel() * cells.element_size()
 
 
-def _train_detector(
-    guard: Guard, good: torch.Tensor, novel: torch.Tensor, changed: torch.Tensor, seed: int
-) -> None:
-    """Teach the detector which cells were changed, and which crops are novel."""
+def _standardise(guard: Guard, good: torch.Tensor, novel: torch.Tensor) -> None:
+    """Set mean and deviation of the cells, and the projection that makes features of them.
+
+    Features are the principal components of good cells, each scaled to unit variance.
+    """
     cells = torch.cat([good, novel])
-    changed = torch.cat([torch.zeros(len(good), *changed.shape[1:]), changed])
-    is_novel = torch.cat([torch.zeros(len(good)), torch.ones(len(novel))])
     sample = cells[:: max(1, len(cells) // 2000)].float()
     guard.mean.copy_(sample.mean(dim=(0, 2, 3)))
     guard.deviation.copy_(sample.std(dim=(0, 2, 3)) + 1e-4)
+    usual = good[:: max(1, len(good) // 2000)].float().transpose(0, 1).flatten(1)
+    variances, directions = torch.linalg.eigh(torch.cov(usual))
+    first = min(CELL_FEATURES, len(variances))
+    scaled = directions[:, -first:] / (variances[-first:].clamp_min(0.0) + 1e-6).sqrt()
+    guard.projection.zero_()
+    guard.projection[:first] = scaled.T.flip(0)
+
+
+def _train_detector(
+    guard: Guard, good: torch.Tensor, novel: torch.Tensor, changed: torch.Tensor, seed: int
+) -> None:
+    """Teach the detector which cells were changed, and which crops are novel; the guard's mean must be set."""
+    cells = torch.cat([good, novel])
+    changed = torch.cat([torch.zeros(len(good), *changed.shape[1:]), changed])
+    is_novel = torch.cat([torch.zeros(len(good)), torch.ones(len(novel))])
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

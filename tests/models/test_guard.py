@@ -6,7 +6,7 @@ import torch
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers, tapped
+from sji_edge.models.guard import CELL_FEATURES, Guard, GuardedClassifier, guard_layers, tapped
 
 SPEC = PreprocessSpec()
 
@@ -72,7 +72,7 @@ def test_novelty_is_the_larger_of_both_scaled_measures():
     guard.scale.copy_(torch.tensor([3.0, 2.0]))
     fine, coarse = torch.randn(6, 3, 11, 11), torch.randn(6, 5, 6, 6)
     with torch.no_grad():
-        found = guard([fine, coarse]).numpy()
+        found = guard([fine, coarse])[0].numpy()
     wanted = [naive_novelty(guard, fine[i].numpy(), coarse[i].numpy()) for i in range(6)]
     assert found == pytest.approx(wanted, abs=1e-4)
 
@@ -83,6 +83,25 @@ def test_a_guard_leaves_the_logits_as_they_are():
     guarded = GuardedClassifier(model, Guard(channels, 4), layers).eval()
     crops = torch.randint(0, 256, (3, *SPEC.shape), dtype=torch.uint8)
     with torch.no_grad():
-        logits, novelty = guarded(crops)
+        logits, novelty, features = guarded(crops)
         assert torch.equal(logits, model(crops))
     assert novelty.shape == (3,)
+    assert features.shape[0] == 3
+
+
+@pytest.mark.parametrize(("side", "cells"), [(6, 36), (8, 64), (14, 49)])
+def test_features_project_every_cell_and_average_large_grids(side, cells):
+    torch.manual_seed(1)
+    guard = Guard((0, 5), 4).eval()
+    guard.mean.copy_(torch.randn(5))
+    guard.projection.copy_(torch.randn(CELL_FEATURES, 5))
+    grid = torch.randn(2, 5, side, side)
+    with torch.no_grad():
+        found = guard.features(grid).reshape(2, CELL_FEATURES, cells).numpy()
+    step = side // math.isqrt(cells)
+    size = math.isqrt(cells)
+    for row, column in [(0, 0), (size - 1, 2), (3, size - 1)]:
+        part = grid[:, :, row * step : (row + 1) * step, column * step : (column + 1) * step]
+        mean = part.numpy().astype(np.float64).mean(axis=(2, 3))
+        wanted = (mean - guard.mean.numpy()) @ guard.projection.numpy().T
+        np.testing.assert_allclose(found[:, :, row * size + column], wanted, atol=1e-4)

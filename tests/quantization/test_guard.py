@@ -15,6 +15,7 @@ from sji_edge.quantization.int8.quantizer import Quantizer, Scheme
 from sji_edge.quantization.tensor_values import features_on, tensors_on
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.guard_nodes import guard_nodes
+from sji_edge.runtime.onnx_graph import GUARD_NAMES
 
 CALIBRATION, HELD_OUT = crops(64), crops(32, seed=1)
 SCHEMES = [
@@ -34,16 +35,17 @@ def values(graph, *names, batch=HELD_OUT):
     return [np.concatenate([part[name] for part in parts]) for name in names]
 
 
-def test_the_guards_nodes_are_those_that_only_the_novelty_needs():
+def test_the_guards_nodes_are_those_that_the_logits_do_not_need():
     graph = guarded()
     # A branch that neither output needs is no part of the guard.
     graph.graph.node.append(helper.make_node("Relu", ["guard_sizes"], ["unused"]))
     assert [node.output[0] for node in guard_nodes(graph.graph)] == [
-        "guard_features",
+        "guard_last_channels",
         "guard_products",
         "guard_sizes",
         "guard_largest",
         "novelty",
+        "features",
     ]
     assert guard_nodes(model().graph) == []
 
@@ -57,7 +59,7 @@ def test_a_guard_that_is_taken_off_and_put_back_is_the_same_graph():
     again = put_back(plain, guard)
     onnx.checker.check_model(again)
     for one, other in zip(
-        values(graph, "logits", "novelty"), values(again, "logits", "novelty"), strict=True
+        values(graph, "logits", *GUARD_NAMES), values(again, "logits", *GUARD_NAMES), strict=True
     ):
         np.testing.assert_array_equal(one, other)
     assert split_guard(model())[1] is None
@@ -65,7 +67,7 @@ def test_a_guard_that_is_taken_off_and_put_back_is_the_same_graph():
 
 def test_a_constant_that_changed_meanwhile_stays_the_guards_own():
     graph = guarded()
-    graph.graph.node[-1].output[0] = "before"
+    next(node for node in graph.graph.node if "novelty" in node.output).output[0] = "before"
     graph.graph.node.append(helper.make_node("Mul", ["before", "std"], ["novelty"]))
     plain, guard = split_guard(graph)
     std = next(tensor for tensor in plain.graph.initializer if tensor.name == "std")
@@ -83,7 +85,7 @@ def test_int8_leaves_the_guard_in_float(tap, scheme):
     assert quantizer.layers() == Quantizer(model(), CALIBRATION, scheme).layers()
     quantized = quantizer.quantize()
     kinds = [node.op_type for node in guard_nodes(quantized.graph)]
-    assert kinds == ["Transpose", "MatMul", "Abs", "ReduceMax", "ReduceMean"]
+    assert kinds == ["Transpose", "MatMul", "Abs", "ReduceMax", "ReduceMean", "ReduceMean"]
     constants = {tensor.name: tensor.data_type for tensor in quantized.graph.initializer}
     assert constants["guard_prototypes"] == onnx.TensorProto.FLOAT
     seen = guard_nodes(quantized.graph)[0].input[0]
@@ -116,7 +118,7 @@ def test_fp16_leaves_the_guard_in_float32(tap):
     constants = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
     assert constants["guard_prototypes"] == onnx.TensorProto.FLOAT
     assert constants["point"] == onnx.TensorProto.FLOAT16
-    assert [output.name for output in half.graph.output] == ["logits", "novelty"]
+    assert [output.name for output in half.graph.output] == ["logits", *GUARD_NAMES]
     features, novelty = values(half, tap, "novelty")
     assert features.dtype == novelty.dtype == np.float32
     np.testing.assert_allclose(novelty, guard_formula(features), rtol=1e-5)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.tiny_bundle import SIDE, crops, formula, novelty_formula, write_graph
+from support.guarded_graph import PROTOTYPES
+from support.tiny_bundle import SIDE, crops, features_formula, formula, novelty_formula, write_graph
 
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
 from sji_edge.core.protocols import PipelinedEngine
@@ -94,6 +95,7 @@ def test_a_guard_answers_beside_the_logits_at_every_batch_size(name: str, tmp_pa
         assert output.novelty.dtype == np.float32
         np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
         np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.features, features_formula(batch), atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,30 +116,35 @@ def test_an_engine_without_a_guard_gives_no_novelty(name: str, graph: Path) -> N
     engine = _open(name, graph)
     assert not engine.spec.guarded
     assert engine.infer(crops(3)).novelty is None
+    assert engine.infer(crops(3)).features is None
 
 
-def _with_novelty(graph: Path, kind: int, shape: list[object]) -> Path:
+def _with_output(graph: Path, name: str, kind: int, shape: list[object]) -> Path:
     model = onnx.load(graph)
-    model.graph.output[1].CopyFrom(onnx.helper.make_tensor_value_info("novelty", kind, shape))
+    place = [port.name for port in model.graph.output].index(name)
+    model.graph.output[place].CopyFrom(onnx.helper.make_tensor_value_info(name, kind, shape))
+    maker = next(one for one in model.graph.node if name in one.output)
     if kind != onnx.TensorProto.FLOAT:
-        model.graph.node[-1].output[0] = "novelty_float"
-        model.graph.node.append(onnx.helper.make_node("Cast", ["novelty_float"], ["novelty"], to=kind))
-    if len(shape) > 1:
-        next(one for one in model.graph.node if "novelty" in one.output).attribute[0].i = 1
+        maker.output[0] = f"{name}_float"
+        model.graph.node.append(onnx.helper.make_node("Cast", [f"{name}_float"], [name], to=kind))
+    if len(shape) > 2:
+        maker.attribute[0].i = 1
     onnx.save(model, graph)
     return graph
 
 
 @pytest.mark.parametrize("name", sorted(GRAPHS))
 @pytest.mark.parametrize(
-    ("kind", "shape", "said"),
+    ("output", "kind", "shape", "said"),
     [
-        (onnx.TensorProto.DOUBLE, ["n"], "novelty"),
-        (onnx.TensorProto.FLOAT, ["n", 1, 1], r"it must be \(n,\)"),
+        ("novelty", onnx.TensorProto.DOUBLE, ["n"], "novelty"),
+        ("novelty", onnx.TensorProto.FLOAT, ["n", 1, 1], r"it must be \(n,\)"),
+        ("features", onnx.TensorProto.DOUBLE, ["n", PROTOTYPES], "features"),
+        ("features", onnx.TensorProto.FLOAT, ["n", 1, 1, PROTOTYPES], r"it must be \(n, d\)"),
     ],
 )
-def test_a_guard_of_another_type_or_shape_is_refused(name, kind, shape, said, tmp_path: Path) -> None:
-    graph = _with_novelty(write_graph(tmp_path / "guarded.onnx", guard=True), kind, shape)
+def test_a_guard_of_another_type_or_shape_is_refused(name, output, kind, shape, said, tmp_path: Path) -> None:
+    graph = _with_output(write_graph(tmp_path / "guarded.onnx", guard=True), output, kind, shape)
     with pytest.raises(BundleError, match=said):
         _open(name, graph)
 

@@ -1,4 +1,4 @@
-"""Adds a small guard to any test graph: a second output ``novelty``, computed from one of its feature maps."""
+"""Adds a small guard to any test graph: the outputs ``novelty`` and ``features``, from one of its feature maps."""
 
 import numpy as np
 import onnx
@@ -22,11 +22,12 @@ def with_guard(model: onnx.ModelProto, tap: str, channels: int) -> onnx.ModelPro
     }
     guarded.graph.node.extend(
         [
-            helper.make_node("Transpose", [tap], ["guard_features"], perm=[0, 2, 3, 1]),
-            helper.make_node("MatMul", ["guard_features", "guard_prototypes"], ["guard_products"]),
+            helper.make_node("Transpose", [tap], ["guard_last_channels"], perm=[0, 2, 3, 1]),
+            helper.make_node("MatMul", ["guard_last_channels", "guard_prototypes"], ["guard_products"]),
             helper.make_node("Abs", ["guard_products"], ["guard_sizes"]),
             helper.make_node("ReduceMax", ["guard_sizes", "guard_last"], ["guard_largest"], keepdims=0),
             helper.make_node("ReduceMean", ["guard_largest", "guard_cells"], ["novelty"], keepdims=0),
+            helper.make_node("ReduceMean", ["guard_products", "guard_cells"], ["features"], keepdims=0),
         ]
     )
     guarded.graph.initializer.extend(
@@ -35,6 +36,9 @@ def with_guard(model: onnx.ModelProto, tap: str, channels: int) -> onnx.ModelPro
     batch = guarded.graph.output[0].type.tensor_type.shape.dim[0]
     first = batch.dim_param if batch.HasField("dim_param") else batch.dim_value
     guarded.graph.output.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, [first]))
+    guarded.graph.output.append(
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, [first, PROTOTYPES])
+    )
     onnx.checker.check_model(guarded)
     return guarded
 
@@ -45,5 +49,13 @@ def guard_formula(features: np.ndarray) -> np.ndarray:
     Args:
         features: the feature map, ``(n, channels, height, width)``.
     """
-    products = np.einsum("nchw,cp->nhwp", features.astype(np.float64), prototypes(features.shape[1]))
-    return np.abs(products).max(axis=3).mean(axis=(1, 2))
+    return np.abs(_products(features)).max(axis=3).mean(axis=(1, 2))
+
+
+def guard_features(features: np.ndarray) -> np.ndarray:
+    """The guard's features written out: each prototype's product, averaged over the cells, ``(n, PROTOTYPES)``."""
+    return _products(features).mean(axis=(1, 2))
+
+
+def _products(features: np.ndarray) -> np.ndarray:
+    return np.einsum("nchw,cp->nhwp", features.astype(np.float64), prototypes(features.shape[1]))

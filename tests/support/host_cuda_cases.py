@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.guarded_graph import PROTOTYPES
 from support.host_device import PACKAGES
 from support.host_tensorrt import CALL, LIBRARY, Plan
-from support.tiny_bundle import SIDE, crops, formula, novelty_formula
+from support.tiny_bundle import SIDE, crops, features_formula, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EnvironmentMismatchError
@@ -79,8 +80,8 @@ def test_the_guard_of_a_plan_answers_beside_the_logits() -> None:
     loaded = LoadedPlan(
         PACKAGES["10"],
         (),
-        Plan(lambda batch: (formula(batch), novelty_formula(batch))),
-        EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True),
+        Plan(lambda batch: (formula(batch), novelty_formula(batch), features_formula(batch))),
+        EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True, features=PROTOTYPES),
         Profile(1, 4, MAX_BATCH),
     )
     before = alive()
@@ -90,6 +91,7 @@ def test_the_guard_of_a_plan_answers_beside_the_logits() -> None:
         output = in_thread(lambda batch=batch: made.infer(batch))
         np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
         np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.features, features_formula(batch), atol=2e-5)
     made.close()
     assert {name: alive()[name] for name in KINDS[:8]} == {name: before[name] for name in KINDS[:8]}
 

@@ -166,7 +166,8 @@ class HostExecution:
 
     def execute_async_v3(self, handle: int) -> bool:
         shape, source = self.shape, self.addresses["crops"]
-        targets = [self.addresses[name] for name in ("logits", "novelty") if name in self.addresses]
+        names = [name for name in ("logits", "novelty", "features") if name in self.addresses]
+        targets = [self.addresses[name] for name in names]
         assert not self.wants_memory or (self.memory[0] and self.memory[1] >= self.plan.device_memory_size_v2)
         recording = STREAMS[handle].capture is not None
 
@@ -174,7 +175,7 @@ class HostExecution:
             assert not recording or self.shape == shape, "recorded, and then set to another shape"
             crops = np.frombuffer(ctypes.string_at(source, int(np.prod(shape))), np.uint8).reshape(shape)
             answers = self.compute(crops)
-            # A plan with a guard computes a pair.
+            # A plan with a guard computes a tuple.
             pair = answers if isinstance(answers, tuple) else (answers,)
             for address, answer in zip(targets, pair, strict=True):
                 values = np.ascontiguousarray(answer, np.float32)

@@ -50,9 +50,9 @@ class Execution:
         def work(_: int) -> None:
             given = np.frombuffer(ctypes.string_at(self.addresses["crops"], int(np.prod(shape))), np.uint8)
             answers = self.compute(given.reshape(shape))
-            # A plan with a guard computes a pair.
+            # A plan with a guard computes a tuple.
             pair = answers if isinstance(answers, tuple) else (answers,)
-            for name, answer in zip(("logits", "novelty"), pair, strict=False):
+            for name, answer in zip(("logits", "novelty", "features"), pair, strict=False):
                 values = np.ascontiguousarray(answer, np.float32)
                 ctypes.memmove(self.addresses[name], values.ctypes.data, values.nbytes)
 
@@ -87,9 +87,11 @@ class HostTensorRt:
         spec = replace(cpu.spec, max_batch=max_batch, backend=self.name, precision=precision)
         profile = Profile(1, max_batch, max_batch)
 
-        def compute(crops: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        def compute(crops: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
             output = cpu.infer(crops)
-            return output.logits if output.novelty is None else (output.logits, output.novelty)
+            if output.novelty is None or output.features is None:
+                return output.logits
+            return output.logits, output.novelty, output.features
 
         return TensorRtEngine(
             CudaContext(),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from support.guarded_graph import guard_formula, with_guard
+from support.guarded_graph import guard_features, guard_formula, with_guard
 
 from sji_edge.core.card import LossCard, ModelCard, PreprocessSpec
 from sji_edge.core.verdict import Thresholds
@@ -71,6 +71,11 @@ def formula(batch: np.ndarray) -> np.ndarray:
 def novelty_formula(batch: np.ndarray) -> np.ndarray:
     """The novelty of a model written with ``guard=True``."""
     return guard_formula(features(batch))
+
+
+def features_formula(batch: np.ndarray) -> np.ndarray:
+    """The features of a model written with ``guard=True``."""
+    return guard_features(features(batch))
 
 
 def write_graph(

@@ -13,8 +13,8 @@ from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.runtime.host_cpu import cpu_facts, int8_incompatibility
 from sji_edge.runtime.onnx_graph import (
+    GUARD_NAMES,
     INPUT_NAME,
-    NOVELTY_NAME,
     OUTPUT_NAME,
     check_names,
     copy_graph,
@@ -70,7 +70,7 @@ class OpenVinoBackend:
             engine_file,
             shapes[INPUT_NAME],
             shapes[OUTPUT_NAME],
-            shapes.get(NOVELTY_NAME),
+            *(shapes.get(name) for name in GUARD_NAMES),
             max_batch=max_batch,
             backend=self.name,
             precision=precision,

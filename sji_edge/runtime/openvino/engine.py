@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.text import one_line
-from sji_edge.runtime.onnx_graph import NOVELTY_NAME, OUTPUT_NAME, check_crops
+from sji_edge.runtime.onnx_graph import check_crops, outputs_of
 from sji_edge.runtime.slots import Turns
 
 DEVICE = "CPU"
@@ -64,6 +64,7 @@ class OpenVinoEngine:
 
     def __init__(self, core: Any, model: Any, settings: Mapping[str, Any], spec: EngineSpec) -> None:
         self.spec = spec
+        self._outputs = outputs_of(spec)
         self._core = core
         self._model = model
         self._settings = dict(settings)
@@ -174,10 +175,9 @@ class OpenVinoEngine:
 
     def _output(self, requests: Sequence[Any]) -> EngineOutput:
         """Copy the answers out of the requests that hold a batch's parts."""
-        logits = np.concatenate([each.get_tensor(OUTPUT_NAME).data for each in requests])
-        if not self.spec.guarded:
-            return EngineOutput(logits)
-        return EngineOutput(logits, np.concatenate([each.get_tensor(NOVELTY_NAME).data for each in requests]))
+        return EngineOutput(
+            *(np.concatenate([each.get_tensor(name).data for each in requests]) for name in self._outputs)
+        )
 
     def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[Any]:
         """Return the requests that hold the crops, each a part of them."""

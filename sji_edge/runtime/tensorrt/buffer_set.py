@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import GraphRecorder
-from sji_edge.runtime.onnx_graph import INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME
-from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile
+from sji_edge.runtime.onnx_graph import INPUT_NAME, outputs_of
+from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile, output_shapes
 from sji_edge.runtime.tensorrt.execution import MAX_OWN, Executions, scratch_bytes
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
 
@@ -20,19 +20,17 @@ from sji_edge.runtime.tensorrt.plan import LoadedPlan
 class BufferSet:
     """See ``new_set``; call its methods only while the context is current.
 
-    ``novelty`` and ``novelty_host`` are None for a plan without a guard.
+    ``outputs`` and ``outputs_host`` hold logits, novelty and features, as many of them as the plan gives.
     """
 
     stream: Any
     graphs: GraphRecorder
     executions: Executions
     crops_host: NDArray[np.uint8]
-    logits_host: NDArray[np.float32]
-    novelty_host: NDArray[np.float32] | None
+    outputs_host: list[NDArray[np.float32]]
     maps_host: NDArray[np.float64]
     crops: Any
-    logits: Any
-    novelty: Any
+    outputs: list[Any]
     maps: Any
     scratch: Any
     begun: Any
@@ -68,11 +66,11 @@ class BufferSet:
             self.stream.synchronize()
         self.graphs.clear()
         self.executions.clear()
-        for memory in (self.crops, self.logits, self.novelty, self.maps, self.scratch, self.frame):
+        for memory in (self.crops, *self.outputs, self.maps, self.scratch, self.frame):
             if memory is not None:
                 with suppress(*errors):
                     memory.free()
-        held = ("crops_host", "logits_host", "novelty_host", "maps_host", "frame_host")
+        held = ("crops_host", "outputs_host", "maps_host", "frame_host")
         for name in ("stream", "begun", "done", *held):
             delattr(self, name)
 
@@ -95,16 +93,16 @@ def new_set(
     sizes = BufferSizes.of(spec, profile)
     batch = profile.run_batch(spec.max_batch)
     stream = context.stream()
-    crops, logits = context.device_memory(sizes.crops), context.device_memory(sizes.logits)
-    novelty = context.device_memory(sizes.novelty) if spec.guarded else None
-    guard = {} if novelty is None else {NOVELTY_NAME: int(novelty)}
+    crops = context.device_memory(sizes.crops)
+    outputs = [context.device_memory(size) for size in sizes.outputs]
+    names = outputs_of(spec)
     size = scratch_bytes(loaded.trt, loaded.plan)
     scratch = context.device_memory(size) if size else None
     executions = Executions(
         loaded.trt,
         loaded.plan,
         spec.crop_shape,
-        {INPUT_NAME: int(crops), OUTPUT_NAME: int(logits), **guard},
+        {INPUT_NAME: int(crops), **dict(zip(names, map(int, outputs), strict=True))},
         None if scratch is None else (int(scratch), size),
         MAX_OWN if bindings is not None else 0,
     )
@@ -115,12 +113,10 @@ def new_set(
         graphs=GraphRecorder(int(stream.handle), bindings, context.errors),
         executions=executions,
         crops_host=context.host_memory((batch, *spec.crop_shape), np.uint8),
-        logits_host=context.host_memory((batch, spec.classes), np.float32),
-        novelty_host=context.host_memory((batch,), np.float32) if spec.guarded else None,
+        outputs_host=[context.host_memory((batch, *shape), np.float32) for shape in output_shapes(spec)],
         maps_host=context.host_memory((batch, 2, 3), np.float64),
         crops=crops,
-        logits=logits,
-        novelty=novelty,
+        outputs=outputs,
         maps=context.device_memory(sizes.maps),
         scratch=scratch,
         begun=context.event(),

@@ -11,7 +11,7 @@ from typing import Any
 from sji_edge.core.errors import BundleError, EnvironmentMismatchError, OutputError, UsageError
 from sji_edge.core.files import write_atomic
 from sji_edge.core.text import one_line
-from sji_edge.runtime.onnx_graph import INPUT_NAME, NOVELTY_NAME, OUTPUT_NAME, check_names, spec_of
+from sji_edge.runtime.onnx_graph import GUARD_NAMES, INPUT_NAME, OUTPUT_NAME, check_names, spec_of
 from sji_edge.runtime.tensorrt.calls import interruptible, monitor_of, undisturbed
 from sji_edge.runtime.tensorrt.log import BuildLog, logger_of, parser_error
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
@@ -135,7 +135,7 @@ def _check_network(job: Job, network: Any, backend: str) -> None:
         job.graph,
         shapes[INPUT_NAME],
         shapes[OUTPUT_NAME],
-        shapes.get(NOVELTY_NAME),
+        *(shapes.get(name) for name in GUARD_NAMES),
         max_batch=job.max_batch,
         backend=backend,
         precision=job.precision,

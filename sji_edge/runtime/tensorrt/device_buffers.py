@@ -1,10 +1,13 @@
 """How many bytes a batch needs, and which batch size the device runs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sji_edge.core.errors import BundleError, EngineInputError
 from sji_edge.core.protocols import EngineSpec
+
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class BufferSizes:
-    """Bytes of one buffer set, the same on the host and on the device; no novelty without a guard."""
+    """Bytes of one buffer set, the same on the host and on the device; ``outputs`` as in ``EngineOutput``."""
 
     crops: int
-    logits: int
-    novelty: int
+    outputs: tuple[int, ...]
     maps: int
 
     @classmethod
@@ -58,7 +60,16 @@ class BufferSizes:
         height, width, channels = spec.crop_shape
         return cls(
             crops=batch * height * width * channels,
-            logits=batch * spec.classes * 4,
-            novelty=batch * 4 if spec.guarded else 0,
+            outputs=tuple(batch * math.prod(shape) * FLOAT_BYTES for shape in output_shapes(spec)),
             maps=batch * 6 * 8,
         )
+
+
+def output_shapes(spec: EngineSpec) -> list[tuple[int, ...]]:
+    """Return the shape of one crop's part of each output, in the order of ``EngineOutput``."""
+    shapes: list[tuple[int, ...]] = [(spec.classes,)]
+    if spec.guarded:
+        shapes.append(())
+    if spec.features:
+        shapes.append((spec.features,))
+    return shapes

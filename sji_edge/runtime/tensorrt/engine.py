@@ -157,9 +157,7 @@ class TensorRtEngine:
         context = self._open_context()
         one = self._turns.give_back(ticket)
         self.gpu_ms = self._finished_ms(context, one)
-        logits = one.logits_host[: one.count].copy()
-        novelty = None if one.novelty_host is None else one.novelty_host[: one.count].copy()
-        return EngineOutput(logits, novelty)
+        return EngineOutput(*(host[: one.count].copy() for host in one.outputs_host))
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight; errors are ignored."""
@@ -186,9 +184,8 @@ class TensorRtEngine:
 
     def _compute(self, context: CudaContext, one: BufferSet, execution: Any) -> None:
         self._execute(one, execution)
-        context.copy_out(one.logits_host[: one.count], one.logits, one.stream)
-        if one.novelty_host is not None:
-            context.copy_out(one.novelty_host[: one.count], one.novelty, one.stream)
+        for host, memory in zip(one.outputs_host, one.outputs, strict=True):
+            context.copy_out(host[: one.count], memory, one.stream)
 
     def _execute(self, one: BufferSet, execution: Any) -> None:
         if not execution.execute_async_v3(one.stream.handle):

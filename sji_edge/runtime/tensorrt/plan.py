@@ -8,9 +8,9 @@ from sji_edge.core.errors import BundleError
 from sji_edge.core.files import read_bounded
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime.onnx_graph import (
+    GUARD_NAMES,
     INPUT_NAME,
     MAX_ENGINE_BYTES,
-    NOVELTY_NAME,
     OUTPUT_NAME,
     check_names,
     spec_of,
@@ -88,7 +88,7 @@ def described(
         source,
         shapes[INPUT_NAME],
         shapes[OUTPUT_NAME],
-        shapes.get(NOVELTY_NAME),
+        *(shapes.get(name) for name in GUARD_NAMES),
         max_batch=max_batch,
         backend=backend,
         precision=precision,

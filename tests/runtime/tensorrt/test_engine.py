@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.guarded_graph import PROTOTYPES
 from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
-from support.tiny_bundle import SIDE, crops, formula, novelty_formula
+from support.tiny_bundle import SIDE, crops, features_formula, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
@@ -58,8 +59,8 @@ def test_every_batch_size_keeps_its_own_answer(parts, graphs: bool, profile: Pro
 @pytest.mark.parametrize("profile", [Profile(1, 4, 32), Profile(16, 16, 16)])
 def test_a_plan_with_a_guard_gives_the_novelty_of_each_batch(monkeypatch, bindings, profile) -> None:
     monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
-    plan = HostPlan(lambda batch: (formula(batch), novelty_formula(batch)))
-    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True)
+    plan = HostPlan(lambda batch: (formula(batch), novelty_formula(batch), features_formula(batch)))
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=True, features=PROTOTYPES)
     context = HostContext()
     engine = TensorRtEngine(context, LoadedPlan(PACKAGES["10"], (), plan, spec, profile))
     engine.prepare([5])
@@ -70,6 +71,7 @@ def test_a_plan_with_a_guard_gives_the_novelty_of_each_batch(monkeypatch, bindin
     for output, batch in kept:
         np.testing.assert_allclose(output.logits, formula(batch), atol=2e-5)
         np.testing.assert_allclose(output.novelty, novelty_formula(batch), atol=2e-5)
+        np.testing.assert_allclose(output.features, features_formula(batch), atol=2e-5)
     engine.close()
     assert context.closed
     assert all(memory.freed for memory in context.memories)
