@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sji_edge.workflows.build.build_engine import build_engine as build_engine
     from sji_edge.workflows.calibrate import calibrate as calibrate
     from sji_edge.workflows.compare.compare import compare as compare
+    from sji_edge.workflows.distill import distill as distill
     from sji_edge.workflows.engines.open import open_engine as open_engine
     from sji_edge.workflows.evaluate import evaluate as evaluate
     from sji_edge.workflows.export import export as export
@@ -69,6 +70,7 @@ __all__ = [
     "build_engine",
     "calibrate",
     "compare",
+    "distill",
     "errors",
     "evaluate",
     "export",
@@ -97,6 +99,7 @@ _HOME = {
     "build_engine": "workflows.build.build_engine",
     "calibrate": "workflows.calibrate",
     "compare": "workflows.compare.compare",
+    "distill": "workflows.distill",
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
     "open_engine": "workflows.engines.open",

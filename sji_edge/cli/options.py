@@ -62,3 +62,12 @@ JsonFile = Annotated[
     Path | None,
     typer.Option("--json-file", help="File to write all figures to, as JSON; replaced if it exists."),
 ]
+
+
+def typed_options(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that the user typed, as opposed to those at their default."""
+    return {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    }

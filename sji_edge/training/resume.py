@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sji_edge.core.card import in_one_line
+from sji_edge.core.card import TeacherCard, in_one_line
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import read_json, write_atomic
 from sji_edge.core.frozen import FrozenModel
@@ -28,12 +28,14 @@ class Started(FrozenModel):
         classes: class names in the order of the logits.
         dataset_sha256: hash of the dataset.
         weights: origin of the initial weights, as recorded in the card.
+        teachers: the runs that teach it, as recorded in the card.
     """
 
     settings: TrainSettings
     classes: tuple[str, ...]
     dataset_sha256: str
     weights: str
+    teachers: tuple[TeacherCard, ...] = ()
 
 
 def write_started(work: Path, started: Started) -> None:
@@ -129,6 +131,8 @@ def check_dataset(started: Started, dataset: FolderDataset, sha256: str) -> None
 
 
 def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
     settings = getattr(value, "settings", None)
     if settings is not None:
         options = ", ".join(f"{name} {option}" for name, option in settings.items())

@@ -13,7 +13,7 @@ SUFFIX = ".training"
 
 
 def run_name(settings: TrainSettings) -> str:
-    """Return the run's name: the given one, or one made of model and loss, numbered.
+    """Return the run's name: the given one, or one made of model and loss or of its teachers, numbered.
 
     With ``resume`` and no name it is the only interrupted run.
 
@@ -34,9 +34,22 @@ def run_name(settings: TrainSettings) -> str:
                 hint="give the name of the one to resume",
             )
         return interrupted[0]
-    stem = f"{settings.architecture}-{settings.loss.name}"
+    stem = _stem(settings)
     names = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
     return next(name for name in names if name not in interrupted and not (settings.runs / name).exists())
+
+
+def student_name(teacher: str) -> str:
+    """Return the name of the student of a run, unless another one is given."""
+    return f"{teacher}-student"
+
+
+def _stem(settings: TrainSettings) -> str:
+    if len(settings.teachers) > 1:
+        return f"{settings.architecture}-of-{len(settings.teachers)}-teachers"
+    if settings.teachers:
+        return student_name(settings.teachers[0].resolve().name)
+    return f"{settings.architecture}-{settings.loss.name}"
 
 
 def interrupted_runs(runs: Path) -> list[str]:
@@ -51,25 +64,42 @@ def work_folder(runs: Path, name: str) -> Path:
 
 
 def check_names(settings: TrainSettings, work: Path, target: Path) -> None:
-    """Refuse to overwrite a run, or to resume one that was not interrupted.
+    """Refuse to overwrite a run, a teacher above all, or to resume one that was not interrupted.
 
     Raises:
         OutputError: the run already exists, finished or interrupted.
         UsageError: there is nothing to resume.
     """
-    if target.exists():
-        raise OutputError(
-            f"run {target} already exists; runs are never overwritten", hint="choose another name"
-        )
-    if settings.resume and not (work / LAST_CHECKPOINT).is_file():
+    if any(teacher.resolve() == target.resolve() for teacher in settings.teachers):
+        raise OutputError(f"{target} is a teacher; its student cannot replace it", hint="choose another name")
+    if not settings.resume:
+        check_new_run(target)
+    elif target.exists():
+        raise _exists(target)
+    elif not (work / LAST_CHECKPOINT).is_file():
         raise UsageError(
             f"nothing to resume: {work / LAST_CHECKPOINT} does not exist", hint="start the run without resume"
         )
-    if not settings.resume and (work / LAST_CHECKPOINT).is_file():
+
+
+def check_new_run(target: Path) -> None:
+    """Check that a new run can be written to a folder.
+
+    Raises:
+        OutputError: the run already exists, finished or interrupted.
+    """
+    work = work_folder(target.parent, target.name)
+    if target.exists():
+        raise _exists(target)
+    if (work / LAST_CHECKPOINT).is_file():
         raise OutputError(
             f"run {target} was interrupted; its checkpoints are in {work}",
             hint="resume it, remove that folder, or choose another name",
         )
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError(f"run {target} already exists; runs are never overwritten", hint="choose another name")
 
 
 @contextmanager

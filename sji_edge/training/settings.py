@@ -1,9 +1,9 @@
 """The settings of one training run."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sji_edge.core.card import LossCard
 from sji_edge.core.frozen import FrozenModel
@@ -37,6 +37,11 @@ class TrainSettings(FrozenModel):
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's weight decay.
         patience: epochs without improvement after which training stops.
+        teachers: runs whose answers are taught besides the labels; empty: the labels alone.
+        teacher_views: jittered views of each training joint that the teachers judge.
+        temperature: softens the teachers' answers.
+        teacher_share: weight of the teachers in the loss.
+        student: architecture that the finished run teaches afterwards, or ``none``.
         seed: seed of all randomness.
         no_test: the dataset has no test split.
         workers: processes that prepare crops.
@@ -67,6 +72,11 @@ class TrainSettings(FrozenModel):
     learning_rate: float = Field(default=1e-3, gt=0.0)
     weight_decay: float = Field(default=1e-2, ge=0.0)
     patience: int = Field(default=6, ge=1)
+    teachers: tuple[Path, ...] = ()
+    teacher_views: int = Field(default=12, ge=1)
+    temperature: float = Field(default=2.0, gt=0.0)
+    teacher_share: float = Field(default=0.8, ge=0.0, le=1.0)
+    student: str = "none"
     seed: int = Field(default=0, ge=0, lt=2**32)
     no_test: bool = False
     workers: int = Field(default=0, ge=0)
@@ -82,6 +92,12 @@ class TrainSettings(FrozenModel):
         if "/" in name or "\\" in name or name.startswith("."):
             raise ValueError(f"{name!r} is not a plain folder name")
         return name
+
+    @model_validator(mode="after")
+    def _views_are_judged(self) -> Self:
+        if self.teachers and self.views != "none":
+            raise ValueError(f"teachers cannot judge the second views of {self.views}")
+        return self
 
     @property
     def architecture(self) -> str:

@@ -32,6 +32,9 @@ from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.training.averaging import ema_decay
 from sji_edge.training.balance import class_weights
+from sji_edge.training.distillation.lessons import judge_views, read_logits, write_logits
+from sji_edge.training.distillation.module import StudentTraining
+from sji_edge.training.distillation.teachers import Teacher, check_teachers, open_teachers, taught_elsewhere
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
 from sji_edge.training.golden import golden_of, views_of
 from sji_edge.training.guard import fit_guard
@@ -67,10 +70,12 @@ class Run:
     Attributes:
         folder: holds ``card.json``, ``weights.safetensors``, ``golden.npz``, ``metrics.csv`` and two pictures.
         card: identity, classes, thresholds and figures of the model.
+        teacher: the run that taught it, where the same call trained both.
     """
 
     folder: Path
     card: ModelCard
+    teacher: "Run | None" = None
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -121,27 +126,31 @@ def train(
         started = read_started(work)
         check_dataset(started, dataset, sha256)
         check_checkpoint(work / LAST_CHECKPOINT)
-        # The checkpoint holds the weights: the file that the run started from may be gone.
-        model, weights = JointClassifier(settings.architecture, len(dataset.classes), spec), started.weights
+        # The checkpoint holds the weights: the file that the run started from, and its teachers, may be gone.
+        model = JointClassifier(settings.architecture, len(dataset.classes), spec)
+        taught = read_logits(work, len(images["train"])) if started.teachers else None
     else:
         model, weights = _model(settings, len(dataset.classes), spec)
+        teachers = open_teachers(settings.teachers)
+        check_teachers(teachers, dataset, spec)
+        if elsewhere := taught_elsewhere(teachers, sha256):
+            progress(elsewhere)
+        started = Started(
+            settings=settings,
+            classes=dataset.classes,
+            dataset_sha256=sha256,
+            weights=weights,
+            teachers=tuple(teacher.named() for teacher in teachers),
+        )
     with working_folder(work):
         if not settings.resume:
-            classes = dataset.classes
-            write_started(
-                work, Started(settings=settings, classes=classes, dataset_sha256=sha256, weights=weights)
-            )
-        module = JointTraining(
-            model,
-            criterion,
-            good_index=dataset.classes.index(dataset.good_class),
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            class_weights=weights_of_classes,
-            views=settings.views,
+            write_started(work, started)
+            taught = _taught(settings, teachers, images["train"], spec, work, progress)
+        module = (JointTraining if taught is None else StudentTraining)(
+            model, criterion, settings, dataset.classes.index(dataset.good_class), weights_of_classes
         )
         reports = EpochReport(progress, steps)
-        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec), work, reports)
+        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec, taught), work, reports)
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
     guarded = _guarded(settings, module.model, dataset, images, spec, progress) if settings.guard else None
@@ -152,7 +161,7 @@ def train(
             "training diverged: the model's logits are not finite", hint="try a smaller learning rate"
         )
     held_out = _held_out(dataset, module.model, guarded, spec)
-    card = _card(settings, dataset, golden, held_out, spec, name=name, weights=weights, sha256=sha256)
+    card = _card(settings, dataset, golden, held_out, spec, name=name, started=started)
     if trainer.is_global_zero:
         _write(target, work, module.model, guarded, card, golden, held_out)
         shutil.rmtree(work)
@@ -225,6 +234,24 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
     model = JointClassifier(name, classes, spec)
     load_weights(model, path)
     return model, path.name
+
+
+def _taught(
+    settings: TrainSettings,
+    teachers: list[Teacher],
+    images: list[Image],
+    spec: PreprocessSpec,
+    work: Path,
+    progress: Say,
+) -> NDArray[np.float32] | None:
+    """Return what the teachers say of the training joints, kept for a resumed run; None without a teacher."""
+    if not teachers:
+        return None
+    logits = judge_views(
+        teachers, images, spec, views=settings.teacher_views, seed=settings.seed, progress=progress
+    )
+    write_logits(work, logits)
+    return logits
 
 
 def _fit(
@@ -322,8 +349,7 @@ def _card(
     spec: PreprocessSpec,
     *,
     name: str,
-    weights: str,
-    sha256: str,
+    started: Started,
 ) -> ModelCard:
     """Choose the thresholds on the golden crops, and measure every held-out split with them."""
     good = dataset.classes.index(dataset.good_class)
@@ -340,8 +366,9 @@ def _card(
         loss=settings.loss,
         training=_not_default(settings),
         seed=settings.seed,
-        weights=weights,
-        dataset_sha256=sha256,
+        weights=started.weights,
+        teachers=started.teachers,
+        dataset_sha256=started.dataset_sha256,
         thresholds=thresholds,
         metrics={split: summary(scored, thresholds) for split, scored in held_out.items()},
         versions={package: version(package) for package in RECORDED_PACKAGES},
@@ -353,4 +380,6 @@ def _not_default(settings: TrainSettings) -> dict[str, str]:
     """Return the settings that affect the result and have no separate field in the card."""
     options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
     depth = {} if settings.bit_depth is None else {"bit_depth": str(settings.bit_depth)}
-    return {name: value for name, value in options.items() if value != "none"} | depth
+    taught = ("teacher_views", "temperature", "teacher_share") if settings.teachers else ()
+    lessons = {name: str(getattr(settings, name)) for name in taught}
+    return {name: value for name, value in options.items() if value != "none"} | depth | lessons

@@ -1,6 +1,7 @@
 """Trains a classifier: checks the dataset, fits the model, and writes the run."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from sji_edge.core.findings import parse_settings
 from sji_edge.data.audit import Finding, short_audit
 from sji_edge.data.folder import FolderDataset
 from sji_edge.training.resume import resumed
-from sji_edge.training.run_folder import check_names, run_name, work_folder
+from sji_edge.training.run_folder import check_names, check_new_run, run_name, student_name, work_folder
 from sji_edge.training.settings import TrainSettings
 
 EXTRAS = ("torch", "torchvision", "lightning", "torchmetrics", "safetensors", "matplotlib")
@@ -48,6 +49,7 @@ def train(
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-2,
     patience: int = 6,
+    student: str = "none",
     seed: int = 0,
     no_test: bool = False,
     workers: int = 0,
@@ -70,7 +72,7 @@ def train(
         good_class: class that means *no defect*; every other class is a defect.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None: all 16, and images that leave the upper
             ones unused are refused.
-        model: ``efficientnet_lite0`` to 2, or any torchvision classifier.
+        model: ``efficientnet_lite0`` to 2, ``joint_net_s``, ``joint_net_m``, or any torchvision classifier.
         weights: initial weights: ``imagenet``, ``none``, ``auto`` (ImageNet's if they are on this machine), a
             weights file or a run's folder.
         image_size: side of the square crop, 16 to 1024 pixels.
@@ -90,6 +92,8 @@ def train(
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's weight decay.
         patience: epochs without improvement after which training stops.
+        student: architecture of a small network that the finished run teaches, as ``distill`` does, such as
+            ``joint_net_s``; its run is called ``NAME-student``. ``none``: train this run alone.
         seed: seed of all randomness; the same seed on the same machine gives the same weights.
         no_test: the dataset has no test split.
         workers: processes that prepare crops.
@@ -105,7 +109,7 @@ def train(
         on_finding: given each fault that a quick look at the dataset finds, before training.
 
     Returns:
-        The finished run: ``.folder`` and ``.card``.
+        The finished run: ``.folder`` and ``.card``. With a student it is the student's, and ``.teacher`` the other.
 
     Raises:
         UsageError: a setting is wrong, contradicts the data, or differs from the run to resume.
@@ -136,6 +140,7 @@ def train(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "patience": patience,
+        "student": student,
         "seed": seed,
         "no_test": no_test,
         "workers": workers,
@@ -186,6 +191,8 @@ def run_training(
         on_finding: given each fault that a quick look at the dataset finds, before training.
     """
     require(*EXTRAS, purpose="training")
+    from sji_edge.models.backbones import check_known
+    from sji_edge.training.distillation.settings import student_of
     from sji_edge.training.train import train as fit
 
     name = run_name(settings)
@@ -194,6 +201,9 @@ def run_training(
     check_writable_folder(settings.runs, create=False)
     if settings.resume:
         settings = resumed(settings.model_copy(update={"name": name}), work)
+    if settings.student != "none":
+        check_known(settings.student)
+        check_new_run(settings.runs / student_name(name))
     if settings.data is None:
         raise UsageError(
             "a dataset is required unless a run is resumed",
@@ -207,7 +217,13 @@ def run_training(
     serious = [finding.text for finding in findings if finding.serious]
     if strict and serious:
         raise GateError(f"the dataset {settings.data} has faults: {'; '.join(serious)}")
-    return fit(settings, dataset, strict=strict, progress=progress or _ignore, steps=steps or _ignore)
+    run = fit(settings, dataset, strict=strict, progress=progress or _ignore, steps=steps or _ignore)
+    if settings.student == "none":
+        return run
+    taught = fit(
+        student_of(run.folder, settings), dataset, progress=progress or _ignore, steps=steps or _ignore
+    )
+    return replace(taught, teacher=run)
 
 
 def _ignore(*_: object) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sji_edge.cli.options import GOOD_CLASS, RUNS, BitDepth, GoodClass, Runs, Seed
+from sji_edge.cli.options import GOOD_CLASS, RUNS, BitDepth, GoodClass, Runs, Seed, typed_options
 
 MODEL, LOSS, SCHEDULE, HARDWARE, RUN = "Model", "Loss", "Schedule", "Hardware", "Run"
 
@@ -46,8 +46,8 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="Architecture: efficientnet_lite0, 1 or 2, or any torchvision classifier (resnet18, "
-            "googlenet, swin_t, …).",
+            help="Architecture: efficientnet_lite0, 1 or 2, joint_net_s or joint_net_m, or any torchvision "
+            "classifier (resnet18, googlenet, swin_t, …).",
             rich_help_panel=MODEL,
         ),
     ] = "efficientnet_lite0",
@@ -76,6 +76,14 @@ def train(
     attention: Annotated[
         str,
         typer.Option(help="Attention after each stage of a ResNet: none, cbam or se.", rich_help_panel=MODEL),
+    ] = "none",
+    student: Annotated[
+        str,
+        typer.Option(
+            help="Architecture of a small network that the finished run teaches, as sji-edge distill does: "
+            "joint_net_s, joint_net_m or any other; none trains this run alone.",
+            rich_help_panel=MODEL,
+        ),
     ] = "none",
     loss: Annotated[
         str,
@@ -171,6 +179,8 @@ def train(
 
     Example: `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
 
+    Example: `sji-edge train data/solder-joints --student joint_net_s`
+
     Example: `sji-edge train --resume --name demo`
     """
     from sji_edge.cli.render.audit import print_finding
@@ -196,6 +206,7 @@ def train(
         "channels": channels,
         "attention": attention,
         "guard": guard,
+        "student": student,
         "class_weights": class_weights,
         "sampler": sampler,
         "views": views,
@@ -222,14 +233,7 @@ def train(
     settings = settings_or_usage_error(TrainSettings, **given)
     with training_progress() as (progress, steps):
         run = run_training(settings, strict=strict, progress=progress, steps=steps, on_finding=print_finding)
+    if run.teacher is not None:
+        print_run(run.teacher.folder, run.teacher.card)
     print_run(run.folder, run.card)
     console().print(f"next: sji-edge export {run.folder}", markup=False)
-
-
-def typed_options(context: typer.Context) -> set[str]:
-    """Return the names of the parameters that the user typed, as opposed to those at their default."""
-    return {
-        name
-        for name in context.params
-        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
-    }

@@ -54,4 +54,5 @@ def print_run(folder: Path, card: ModelCard) -> None:
             str(metrics["reviews"]),
         )
     console().print(table)
-    console().print(f"initial weights: {card.weights}; run: {folder}", markup=False)
+    taught = f"taught by: {', '.join(teacher.name for teacher in card.teachers)}; " if card.teachers else ""
+    console().print(f"{taught}initial weights: {card.weights}; run: {folder}", markup=False)

@@ -1,0 +1,82 @@
+"""What ``sji-edge distill`` and ``sji-edge train --student`` print and refuse, as a shell runs them."""
+
+import pytest
+from support.tiny_dataset import write_dataset
+
+from sji_edge.cli.main import run
+from sji_edge.core.card import ModelCard
+
+TINY = ("--batch-size", "8", "--accelerator", "cpu", "--no-test")
+TEACHER = ("--model", "squeezenet1_1", "--image-size", "32", "--epochs", 1)
+
+
+def exit_code(*words: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run([str(word) for word in words])
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("distill") / "data")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, data):
+    """A folder with one teacher."""
+    folder = tmp_path_factory.mktemp("teachers") / "runs"
+    assert exit_code("train", data, "--name", "big", "--runs", folder, *TEACHER, *TINY) == 0
+    return folder
+
+
+def test_a_run_teaches_a_small_one_named_after_it(data, runs, tmp_path, capsys):
+    words = ("--epochs", 2, "--teacher-views", 1, "--runs", tmp_path)
+    assert exit_code("distill", runs / "big", data, *words, *TINY) == 0
+    printed = capsys.readouterr().out
+    assert "teachers judged 24 of 24 views" in printed
+    assert "epoch 2 of 2: " in printed
+    assert "taught by: big; initial weights: none" in printed
+    assert f"next: sji-edge export {tmp_path / 'big-student'}" in printed.replace("\n", "")
+
+
+def test_a_dataset_that_was_left_out_is_named(data, runs, capsys):
+    assert exit_code("distill", runs / "big", *TINY) == 2
+    assert "at least one teacher is required" in capsys.readouterr().err
+    assert exit_code("distill", *TINY) == 2
+
+
+def test_an_option_that_is_wrong_is_named_as_typed(data, runs, capsys):
+    assert exit_code("distill", runs / "big", data, "--temperature", 0, "--runs", runs) == 2
+    assert "--temperature must be more than 0" in capsys.readouterr().err
+
+
+def test_train_with_a_student_writes_both_runs_and_goes_on_with_the_student(
+    data, tmp_path, capsys, monkeypatch
+):
+    from sji_edge.training.distillation import settings
+
+    monkeypatch.setitem(settings.DEFAULTS, "epochs", 1)
+    monkeypatch.setitem(settings.DEFAULTS, "teacher_views", 1)
+    words = ("--runs", tmp_path, "--name", "big", "--student", "joint_net_s", "--seed", 3)
+    assert exit_code("train", data, *words, *TEACHER, *TINY) == 0
+    teacher, student = (ModelCard.read(tmp_path / name / "card.json") for name in ("big", "big-student"))
+    assert (teacher.architecture, student.architecture) == ("squeezenet1_1", "joint_net_s")
+    assert [one.name for one in student.teachers] == ["big"]
+    assert student.seed == 3
+    printed = capsys.readouterr().out
+    assert "big: PASS below" in printed
+    assert "big-student: PASS below" in printed
+    assert f"next: sji-edge export {tmp_path / 'big-student'}" in printed.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("student", "code", "said"), [("joint_net", 2, "unknown model 'joint_net'"), ("joint_net_s", 7, "exists")]
+)
+def test_a_student_that_cannot_be_is_refused_before_its_teacher_is_trained(
+    data, tmp_path, capsys, student, code, said
+):
+    (tmp_path / "big-student").mkdir()
+    words = ("--runs", tmp_path, "--name", "big", "--student", student)
+    assert exit_code("train", data, *words, *TEACHER, *TINY) == code
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "big").exists()
