@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.distill import distill as distill
     from sji_edge.workflows.engines.open import open_engine as open_engine
-    from sji_edge.workflows.evaluate import evaluate as evaluate
+    from sji_edge.workflows.evaluate.evaluate import evaluate as evaluate
     from sji_edge.workflows.export import export as export
     from sji_edge.workflows.inspect.inspector import Inspector as Inspector
     from sji_edge.workflows.study import study as study
@@ -100,7 +100,7 @@ _HOME = {
     "calibrate": "workflows.calibrate",
     "compare": "workflows.compare.compare",
     "distill": "workflows.distill",
-    "evaluate": "workflows.evaluate",
+    "evaluate": "workflows.evaluate.evaluate",
     "export": "workflows.export",
     "open_engine": "workflows.engines.open",
     "study": "workflows.study",

@@ -16,7 +16,7 @@ from sji_edge.evaluation import stress
 from sji_edge.evaluation.perturbations import PERTURBATIONS
 from sji_edge.models.checkpoint import save_run
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.workflows import evaluate as workflow
+from sji_edge.workflows.evaluate import evaluate as workflow
 
 COUNTS = {
     "validation": {"normal": 12, "defective": 8},

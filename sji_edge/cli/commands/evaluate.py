@@ -86,7 +86,7 @@ def evaluate(
     from sji_edge.cli.render.console import console
     from sji_edge.cli.render.evaluation import print_evaluation
     from sji_edge.evaluation.operating_point import parse_rate
-    from sji_edge.workflows.evaluate import evaluate as evaluate_model
+    from sji_edge.workflows.evaluate.evaluate import evaluate as evaluate_model
 
     with console().status("evaluating") as status:
         result = evaluate_model(

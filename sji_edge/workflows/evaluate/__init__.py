@@ -1,0 +1,1 @@
+"""Measures a run, an exported graph or an engine on labelled joints."""
