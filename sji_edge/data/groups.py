@@ -33,6 +33,7 @@ CODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
 """How a table's first bytes tell its coding."""
 FILE_COLUMNS = ("file", "filename", "file_name", "path")
 GROUP_COLUMNS = ("group", "group_id")
+PACKAGE_COLUMNS = ("package", "pad")
 
 
 @dataclass(frozen=True)
@@ -59,24 +60,37 @@ def rows_left_out(root: Path) -> tuple[LeftOut, ...]:
 
 def read_table(root: Path) -> LabelTable:
     """Read ``labels.csv``; raises as ``read_groups``."""
-    table = root / TABLE
-    if not os.path.lexists(table):
+    if not os.path.lexists(root / TABLE):
         return LabelTable(left_out=_other_tables(root))
+    return _read(root, GROUP_COLUMNS)
+
+
+def read_packages(root: Path) -> dict[str, str]:
+    """Return the package of each file by its column ``package`` or ``pad``; empty without such a table or column.
+
+    Raises:
+        DataError: as ``read_groups``.
+    """
+    return _read(root, PACKAGE_COLUMNS).groups if os.path.lexists(root / TABLE) else {}
+
+
+def _read(root: Path, wanted: Sequence[str]) -> LabelTable:
+    table = root / TABLE
     text = _decode(table)
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
         columns = [cell.strip() for cell in next(rows, [])]
-        group_at, file_at = _column(columns, GROUP_COLUMNS), _column(columns, FILE_COLUMNS)
-        if group_at is None:
+        value_at, file_at = _column(columns, wanted), _column(columns, FILE_COLUMNS)
+        if value_at is None:
             return LabelTable(left_out=_no_groups(columns))
         if file_at is None:
             raise DataError(
-                f"{table} has a column {columns[group_at]} but none called file; found: {listing(columns, 20)}",
+                f"{table} has a column {columns[value_at]} but none called file; found: {listing(columns, 20)}",
                 hint=f"file holds each image's path below {root}",
             )
-        return _parse(rows, root, table, file_at, group_at)
+        return _parse(rows, root, columns, file_at, value_at)
     except csv.Error as error:
         raise DataError(
             f"cannot read {table}, line {rows.line_num}: {error}", hint="save it as CSV in UTF-8"
@@ -131,12 +145,14 @@ def _no_groups(columns: Sequence[str]) -> tuple[LeftOut, ...]:
     return (LeftOut(what=what, count=1),)
 
 
-def _parse(rows: "_csv.Reader", root: Path, table: Path, file_at: int, group_at: int) -> LabelTable:
+def _parse(
+    rows: "_csv.Reader", root: Path, columns: Sequence[str], file_at: int, value_at: int
+) -> LabelTable:
     groups: dict[str, str] = {}
     missing: list[str] = []
     for row in rows:
         file = _cell(row, file_at).replace("\\", "/").removeprefix("./")
-        group = _cell(row, group_at)
+        group = _cell(row, value_at)
         if not file:
             if any(cell.strip() for cell in row):
                 missing.append(f"line {rows.line_num}: no file")
@@ -145,8 +161,8 @@ def _parse(rows: "_csv.Reader", root: Path, table: Path, file_at: int, group_at:
             missing.append(f"line {rows.line_num}: {readable(file)}")
         if group and groups.setdefault(file, group) != group:
             raise DataError(
-                f"{table}, line {rows.line_num}: {readable(file)} is in group {group}, but an earlier "
-                f"row says {groups[file]}",
+                f"{root / TABLE}, line {rows.line_num}: {readable(file)} is in {columns[value_at].casefold()} "
+                f"{group}, but an earlier row says {groups[file]}",
                 hint="keep one line per file",
             )
     left_out = LeftOut(

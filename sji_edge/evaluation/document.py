@@ -17,6 +17,7 @@ from sji_edge.evaluation.plots import report_pictures
 from sji_edge.evaluation.report import Answers, Evaluation, verdicts
 from sji_edge.evaluation.split import LabelledSplit
 from sji_edge.evaluation.stress import StressPoint
+from sji_edge.evaluation.unknown.counts import UnknownReport
 
 PAGE = "report.html"
 FIGURES = "report.json"
@@ -30,12 +31,14 @@ class EvaluationDocument(FrozenModel):
         evaluation: every figure with its interval, the class table and the curve.
         operating_point: the limits chosen for the target escape rate; None if no target was given.
         stress: for each model, by name, one point for each disturbance and strength; the first is the clean one.
+        unknown: how often pictures that are like nothing learned were given PASS; None if they were not judged.
     """
 
     facts: dict[str, str]
     evaluation: Evaluation
     operating_point: OperatingPoint | None
     stress: dict[str, tuple[StressPoint, ...]]
+    unknown: UnknownReport | None = None
 
 
 def write_report(
@@ -49,6 +52,7 @@ def write_report(
     look: Look | None,
     note: str,
     shown: int,
+    unknown_sheets: Sequence[bytes] = (),
 ) -> None:
     """Write both files.
 
@@ -62,6 +66,7 @@ def write_report(
         look: turns crops into activation maps, or None.
         note: what the page says about the maps.
         shown: joints in each gallery.
+        unknown_sheets: one picture (PNG) for each row of ``document.unknown``; empty without one.
     """
     evaluation = document.evaluation
     limits = evaluation.thresholds
@@ -96,6 +101,8 @@ def write_report(
         escapes=tiles(worst_defects(judged.scores, judged.is_defect, shown)),
         false_calls=tiles(worst_goods(judged.scores, judged.is_defect, shown)),
         attention=note,
+        unknown=document.unknown,
+        unknown_sheets=unknown_sheets,
     )
     write_page(folder / PAGE, page)
     write_json(folder / FIGURES, document.model_dump(mode="json"))

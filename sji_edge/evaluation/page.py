@@ -8,8 +8,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sji_edge.core.files import write_atomic
+from sji_edge.core.verdict import Verdict
 from sji_edge.evaluation.gallery import Shown
 from sji_edge.evaluation.report import Evaluation, Figure
+from sji_edge.evaluation.unknown.counts import Share, UnknownReport, UnknownRow
+from sji_edge.evaluation.unknown.sheet import LEGEND
 
 TITLES = {
     "escape_rate": "escape rate (defects given PASS)",
@@ -27,6 +30,11 @@ TITLES = {
     "false_calls_at_0_escape": "lowest false-call rate at no escape",
     "false_calls_at_1_escape": "lowest false-call rate at 1 % escapes",
 }
+SOURCES = {
+    "crops": "joints of the dataset, judged one by one",
+    "frames": "whole boards, judged as infer does",
+}
+"""Heading of each source of unknown pictures."""
 PERCENT = {
     "escape_rate",
     "false_call_rate",
@@ -51,6 +59,8 @@ class Page:
         escapes: tiles of the defects that look best.
         false_calls: tiles of the good joints that look worst.
         attention: what is said about the activation maps.
+        unknown: the suite of unknown pictures; None where it was not judged.
+        unknown_sheets: one PNG file for each of its rows; empty where there is no picture.
     """
 
     title: str
@@ -61,6 +71,8 @@ class Page:
     escapes: Sequence[Shown]
     false_calls: Sequence[Shown]
     attention: str
+    unknown: UnknownReport | None = None
+    unknown_sheets: Sequence[bytes] = ()
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -72,8 +84,16 @@ def write_page(path: Path, page: Page) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data": _data_url, "figure": figure_text, "interval": interval_text}
-    text = environment.get_template("page.html.jinja").render(page=page, titles=TITLES)
+    environment.filters |= {
+        "data": _data_url,
+        "figure": figure_text,
+        "interval": interval_text,
+        "between": between_text,
+        "decided": decided_text,
+    }
+    text = environment.get_template("page.html.jinja").render(
+        page=page, titles=TITLES, sources=SOURCES, legend=LEGEND
+    )
     write_atomic(path, text)
 
 
@@ -93,6 +113,17 @@ def interval_text(figure: Figure) -> str:
     if figure.name in PERCENT:
         return f"{figure.low:.1%} to {figure.high:.1%}"
     return f"{figure.low:.4f} to {figure.high:.4f}"
+
+
+def between_text(share: Share) -> str:
+    """Format the interval of a share."""
+    return f"{share.low:.1%} to {share.high:.1%}"
+
+
+def decided_text(row: UnknownRow) -> str:
+    """List what was decided instead of PASS, most frequent first."""
+    others = [(count, said) for said, count in row.decided.items() if said != Verdict.PASS]
+    return ", ".join(f"{count} {said}" for count, said in sorted(others, key=lambda one: (-one[0], one[1])))
 
 
 def _data_url(png: bytes) -> str:

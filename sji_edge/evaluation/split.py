@@ -12,7 +12,7 @@ from sji_edge.core.left_out import in_one_line
 from sji_edge.core.preprocess import Image
 from sji_edge.core.text import readable
 from sji_edge.data.folder import FolderDataset, crops_of
-from sji_edge.data.groups import NO_GROUP, groups_of
+from sji_edge.data.groups import NO_GROUP, groups_of, read_packages
 from sji_edge.data.listing import splits_present
 
 
@@ -27,6 +27,7 @@ class LabelledSplit:
         crops: uint8 ``(n, height, width, channels)``, of the model's size.
         labels: class indices, int64 ``(n,)``.
         groups: the group (board, panel) of each joint ``(n,)``; None where a joint has none.
+        packages: the package (or pad) of each joint, empty where ``labels.csv`` names none.
         files: path of each joint in the dataset, printable.
         left_out: what lies in the dataset folder and was not used, as a sentence; empty where nothing was.
     """
@@ -37,6 +38,7 @@ class LabelledSplit:
     crops: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None
+    packages: tuple[str, ...]
     files: tuple[str, ...]
     left_out: str
 
@@ -61,7 +63,7 @@ def read_split(data: Path, name: str, card: ModelCard, bit_depth: int | None = N
     dataset = FolderDataset.open_split(data, name, card.classes, card.good_class, bit_depth=bit_depth)
     samples = dataset.split(name)
     images = dataset.read(name, colour=card.preprocess.channels == 3)
-    groups = groups_of(data, samples)
+    groups, packages = groups_of(data, samples), read_packages(data)
     return LabelledSplit(
         name=name,
         sha256=dataset.sha256(),
@@ -69,6 +71,7 @@ def read_split(data: Path, name: str, card: ModelCard, bit_depth: int | None = N
         crops=crops_of(images, card.preprocess),
         labels=dataset.labels(name),
         groups=None if NO_GROUP in groups else np.array(groups),
+        packages=tuple(packages.get(sample.path.relative_to(data).as_posix(), "") for sample in samples),
         files=tuple(readable(str(sample.path.relative_to(data))) for sample in samples),
         left_out=in_one_line(dataset.left_out),
     )

@@ -27,7 +27,7 @@ def rates_against_truth(records: Path, truth: Path, good_state: str = GOOD_STATE
     Raises:
         DataError: a file cannot be read, the truth does not know a recorded joint, or no joint is recorded.
     """
-    known = _read_truth(truth)
+    known = read_truth(truth)
     codes, defective = [], []
     for frame, refdes, verdict in _read_joints(records):
         if (frame, refdes) not in known:
@@ -54,7 +54,12 @@ def _read_joints(path: Path) -> Iterator[tuple[str, str, Verdict]]:
         raise DataError(f"cannot read the records in {path}: {one_line(error)}") from error
 
 
-def _read_truth(path: Path) -> dict[tuple[str, str], str]:
+def read_truth(path: Path) -> dict[tuple[str, str], str]:
+    """Read the state of each joint by frame and refdes.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+    """
     content = read_bounded(path, error=DataError)
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))

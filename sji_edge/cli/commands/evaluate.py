@@ -10,6 +10,7 @@ from sji_edge.cli.options import RUNS, SPLIT, BitDepth, Dataset, Runs, Split, Th
 LIMITS = "Limits"
 REPORT = "Report"
 STRESS = "Stress test"
+UNKNOWN = "Unknown pictures"
 
 
 def evaluate(
@@ -74,12 +75,35 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Another run or engine for the stress plot; repeatable.", rich_help_panel=STRESS),
     ] = None,
+    unknown: Annotated[
+        bool,
+        typer.Option(
+            "--unknown",
+            help="Also judge pictures that are like nothing learned, made from the good joints: moved, half missing, "
+            "covered, with a wire, a solder ball, and so on.",
+            rich_help_panel=UNKNOWN,
+        ),
+    ] = False,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of board images in which joints are changed too: absent, covered, turned by 180°, and so on.",
+            rich_help_panel=UNKNOWN,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Recipe folder of the board in --frames.", rich_help_panel=UNKNOWN),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed for the unknown pictures.", rich_help_panel=UNKNOWN)
+    ] = 0,
 ) -> None:
     """Measure a run or an engine on labelled joints, and write a report with intervals, curves and the worst joints.
 
     The report is report.html (one file, needs no network) and report.json.
 
-    Example: `sji-edge evaluate data/solder-joints --of engines/demo --max-escape 0.5%`
+    Example: `sji-edge evaluate data/solder-joints --of engines/demo --max-escape 0.5% --unknown`
     """
     from rich.markup import escape
 
@@ -100,6 +124,10 @@ def evaluate(
             attention=attention,
             explain=explain,
             stress=stress,
+            unknown=unknown,
+            frames=frames,
+            recipe=recipe,
+            seed=seed,
             against=against or (),
             shown=shown,
             threads=threads,

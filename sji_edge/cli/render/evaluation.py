@@ -4,8 +4,16 @@ from rich.table import Table
 
 from sji_edge.cli.render.console import console, plain
 from sji_edge.evaluation.document import EvaluationDocument
-from sji_edge.evaluation.page import TITLES, figure_text, interval_text
+from sji_edge.evaluation.page import (
+    SOURCES,
+    TITLES,
+    between_text,
+    decided_text,
+    figure_text,
+    interval_text,
+)
 from sji_edge.evaluation.stress import CLEAN, StressPoint
+from sji_edge.evaluation.unknown.counts import DEFECTS, UnknownReport, UnknownRow
 
 
 def print_evaluation(document: EvaluationDocument) -> None:
@@ -29,6 +37,8 @@ def print_evaluation(document: EvaluationDocument) -> None:
         terminal.print(line, markup=False)
     for name, points in document.stress.items():
         terminal.print(_stress(name, points))
+    if document.unknown is not None:
+        _print_unknown(document.unknown)
 
 
 def _verdicts(document: EvaluationDocument) -> Table:
@@ -40,6 +50,36 @@ def _verdicts(document: EvaluationDocument) -> Table:
     for row in rows:
         counts = (row.joints, *row.predicted.values(), *row.verdicts.values())
         table.add_row(plain(row.name), *map(str, counts))
+    return table
+
+
+def _print_unknown(report: UnknownReport) -> None:
+    terminal = console()
+    for source, heading in SOURCES.items():
+        rows = [row for row in report.rows if row.source == source]
+        if rows:
+            terminal.print(_unknown(heading, rows, report.guarded))
+    for name, why in report.left_out.items():
+        terminal.print(f"left out: {name}: {why}", markup=False)
+    for note in report.notes:
+        terminal.print(note, markup=False)
+
+
+def _unknown(heading: str, rows: list[UnknownRow], guarded: bool) -> Table:
+    table = Table(title=plain(f"like nothing learned: {heading}"))
+    table.add_column("pictures")
+    table.add_column("number", justify="right")
+    for column in ("by score alone", *(["with guard"] if guarded else [])):
+        table.add_column(f"PASS {column}", justify="right")
+        table.add_column("95 % interval")
+    table.add_column("decided instead")
+    for row in rows:
+        cells = [row.kind, str(row.joints)]
+        for share in (row.score_alone, *([row.with_guard] if row.with_guard else [])):
+            cells += [f"{share.share:.1%}", between_text(share)]
+        table.add_row(*cells, plain(decided_text(row)))
+        if row.kind == DEFECTS:
+            table.add_section()
     return table
 
 

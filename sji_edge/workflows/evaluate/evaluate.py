@@ -26,6 +26,7 @@ from sji_edge.workflows.evaluate.judged import (
 )
 from sji_edge.workflows.evaluate.settings import EvaluationSettings, check
 from sji_edge.workflows.evaluate.stressed import stressed, stressed_others
+from sji_edge.workflows.evaluate.unknown import judge_unknowns
 
 if TYPE_CHECKING:
     from sji_edge.evaluation.document import EvaluationDocument
@@ -73,6 +74,10 @@ def evaluate(
     attention: str = "grad",
     explain: StrPath | None = None,
     stress: bool = False,
+    unknown: bool = False,
+    frames: StrPath | None = None,
+    recipe: StrPath | None = None,
+    seed: int = 0,
     against: Iterable[StrPath] = (),
     shown: int = 12,
     threads: int = 0,
@@ -98,6 +103,12 @@ def evaluate(
         attention: ``grad`` (Grad-CAM), ``eigen`` (Eigen-CAM) or ``none``.
         explain: the run that makes the activation maps where ``subject`` is an engine or a graph.
         stress: also judge every joint with added noise, blur, dimming, shift and rotation.
+        unknown: also judge pictures that are like nothing learned, made from the good joints of the split: moved, half
+            missing, covered, with a wire, and so on; see ``document.unknown``.
+        frames: folder of board images, with a ``truth.csv`` or showing good joints only; joints of these are changed
+            as well, and whole frames are judged as ``infer`` judges them. Needs ``unknown`` and ``recipe``.
+        recipe: recipe folder of the board in ``frames``.
+        seed: of the unknown pictures.
         against: further models for the stress plot.
         shown: joints in each gallery.
         threads: CPU threads; 0 lets the backend choose.
@@ -107,7 +118,9 @@ def evaluate(
 
     Raises:
         UsageError: a setting is wrong, or a subject is neither run, graph nor engine.
-        DataError: a split cannot be read, or there is no validation split to choose limits on.
+        DataError: a split cannot be read, there is no validation split to choose limits on, or no frame shows a good
+            joint of the recipe.
+        RecipeError: the recipe cannot be used.
         OutputError: the output folder exists, or it or the run's card cannot be written; raised before anything is
             judged.
         MissingExtraError: the packages for reports are not installed.
@@ -126,6 +139,10 @@ def evaluate(
             "attention": attention,
             "explain": explain,
             "stress": stress,
+            "unknown": unknown,
+            "frames": frames,
+            "recipe": recipe,
+            "seed": seed,
             "against": tuple(Path(other) for other in against),
             "shown": shown,
             "threads": threads,
@@ -165,11 +182,15 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
         if settings.stress:
             points[side.name] = stressed(side, judged.split, thresholds, attention.look, step)
             points |= stressed_others(settings, side.name, step)
+        unknowns = None
+        if settings.unknown:
+            unknowns = judge_unknowns(side, settings, judged.split, thresholds, step)
         document = EvaluationDocument(
             facts=_facts(side, settings, judged.split),
             evaluation=evaluation,
             operating_point=point,
             stress=points,
+            unknown=None if unknowns is None else unknowns.report,
         )
         step("drawing")
         with output_errors(settings.output):
@@ -183,6 +204,7 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
                 look=attention.look,
                 note=attention.note,
                 shown=settings.shown,
+                unknown_sheets=() if unknowns is None else unknowns.sheets,
             )
     return document
 

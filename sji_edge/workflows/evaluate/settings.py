@@ -9,6 +9,7 @@ from sji_edge.core import run_files
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import check_writable_file
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.text import readable
 from sji_edge.data.folder import check_split_name
 
 
@@ -24,6 +25,10 @@ class EvaluationSettings(FrozenModel):
     attention: Literal["grad", "eigen", "none"]
     explain: Path | None
     stress: bool
+    unknown: bool
+    frames: Path | None
+    recipe: Path | None
+    seed: int = Field(ge=0)
     against: tuple[Path, ...]
     shown: int = Field(ge=0)
     threads: int = Field(ge=0)
@@ -38,6 +43,17 @@ def check(settings: EvaluationSettings) -> None:
         raise UsageError(
             "models can only be compared under the stress test",
             hint="switch on the stress test, or use sji-edge parity",
+        )
+    if settings.frames is not None and not settings.unknown:
+        raise UsageError(
+            "frames are only judged in the suite of unknown pictures", hint="switch on the unknown pictures"
+        )
+    if (settings.frames is None) != (settings.recipe is None):
+        found = "frames without a recipe" if settings.recipe is None else "a recipe without frames"
+        raise UsageError(f"{found}: unknown pictures on boards need both", hint="give both, or neither")
+    if settings.frames is not None and not settings.frames.is_dir():
+        raise UsageError(
+            f"{readable(str(settings.frames))} is not a folder", hint="name the folder that holds the frames"
         )
     models = [path.resolve() for path in (settings.subject, *settings.against)]
     twice = next((path for path in models if models.count(path) > 1), None)
