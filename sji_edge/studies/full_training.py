@@ -1,18 +1,21 @@
 """Full preset: each trial is a complete training run, whose card and epochs are kept beside the study."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.card import LossCard
+from sji_edge.core.run_files import GUARD
 from sji_edge.data.folder import FolderDataset
 from sji_edge.models.attention import split_architecture
 from sji_edge.models.checkpoint import WEIGHTS_FILE, load_run
 from sji_edge.models.predict import logits_of
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.studies.trials import TrialSpec
+from sji_edge.studies.unknown import unknown_shares
 from sji_edge.training.run_folder import LAST_CHECKPOINT, work_folder
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.train import train
@@ -20,13 +23,17 @@ from sji_edge.training.train import train
 FOLDER = "runs"
 
 
-def train_whole(
-    spec: TrialSpec, dataset: FolderDataset, out: Path
-) -> tuple[dict[str, NDArray[np.float32]], str]:
-    """Train a run, take the finished one, or resume an interrupted one.
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: held-out logits, where the weights came from, and shares of unknown pictures."""
 
-    Returns:
-        The held-out logits, and where the weights came from.
+    logits: dict[str, NDArray[np.float32]]
+    weights: str
+    unknown: dict[str, tuple[float, float]] | None
+
+
+def train_whole(spec: TrialSpec, dataset: FolderDataset, out: Path) -> Trained:
+    """Train a run, take the finished one, or resume an interrupted one.
 
     Raises:
         TrainingDivergedError: a logit is not finite.
@@ -42,12 +49,12 @@ def train_whole(
     logits = {
         split: logits_of(model, dataset.crops(split, card.preprocess)) for split in ("validation", "test")
     }
-    return logits, card.weights
+    return Trained(logits, card.weights, unknown_shares(folder, dataset) if spec.guard else None)
 
 
 def discard_weights(spec: TrialSpec, out: Path) -> None:
     """Remove the large files of a trial's run; its card, epochs and pictures stay."""
-    for name in (WEIGHTS_FILE, GOLDEN):
+    for name in (WEIGHTS_FILE, GOLDEN, GUARD):
         (out / FOLDER / spec.name / name).unlink(missing_ok=True)
 
 
@@ -72,5 +79,6 @@ def train_settings(spec: TrialSpec, dataset: FolderDataset, out: Path) -> TrainS
             "weight_decay": budget.weight_decay,
             "patience": budget.epochs,
             "seed": spec.seed,
+            "guard": spec.guard,
         }
     )

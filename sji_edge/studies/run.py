@@ -16,7 +16,7 @@ from sji_edge.models.backbones import is_known
 from sji_edge.models.features import NoFeatureMapError
 from sji_edge.streams.redaction import redact
 from sji_edge.studies.dataset import open_dataset
-from sji_edge.studies.full_training import discard_weights, train_whole
+from sji_edge.studies.full_training import Trained, discard_weights, train_whole
 from sji_edge.studies.last_blocks import Activations, prepare_activations, read_activations, train_tail
 from sji_edge.studies.methods import method
 from sji_edge.studies.search import SEARCH_SEED, search
@@ -71,7 +71,7 @@ def run_study(settings: StudySettings, tell: Tell) -> list[Cell]:
             chosen.append(spec)
             tell(f"{number} of {len(cells)} searched: {spec.method} on {spec.backbone}, {_said(spec)}")
         seeds = [
-            (settings, spec.model_copy(update={"seed": seed}))
+            (settings, spec.model_copy(update={"seed": seed, "guard": settings.guard}))
             for spec in chosen
             for seed in range(settings.seeds)
         ]
@@ -131,16 +131,17 @@ def _train(task: tuple[StudySettings, TrialSpec]) -> StudyTrial:
     if known is not None:
         return known
     started = time.perf_counter()
-    dataset, weights = _dataset(settings), "imagenet"
+    dataset = _dataset(settings)
     if spec.budget.trained_blocks is None:
-        logits, weights = train_whole(spec, dataset, settings.out)
+        result = train_whole(spec, dataset, settings.out)
     else:
-        logits = train_tail(spec, dataset, _activations(settings, spec))
+        result = Trained(train_tail(spec, dataset, _activations(settings, spec)), "imagenet", None)
     trial = StudyTrial(
         spec=spec,
-        weights=weights,
+        weights=result.weights,
         seconds=round(time.perf_counter() - started, 2),
-        logits={split: rounded(values) for split, values in logits.items()},
+        logits={split: rounded(values) for split, values in result.logits.items()},
+        unknown=result.unknown,
     )
     write_trial(settings.out, trial)
     discard_weights(spec, settings.out)

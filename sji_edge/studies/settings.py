@@ -47,6 +47,7 @@ class StudySettings(FrozenModel):
         seeds: number of trainings of each method's best settings.
         tries: number of settings tried for each method on each backbone.
         search_learning_rate: search the learning rate as well for methods that have a strength.
+        guard: fit a guard to each method's best settings with every seed, and show them unknown pictures.
         replicates: number of bootstrap resamples.
         workers: number of processes.
         threads: CPU threads of each process.
@@ -62,6 +63,7 @@ class StudySettings(FrozenModel):
     seeds: int = Field(ge=1)
     tries: int = Field(ge=1)
     search_learning_rate: bool = False
+    guard: bool = False
     replicates: int = Field(default=1000, ge=100)
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
@@ -76,6 +78,8 @@ class StudySettings(FrozenModel):
         viewed = [name for name in self.methods if name in METHODS and method(name).views != "none"]
         if viewed and self.budget.trained_blocks is not None:
             raise ValueError(f"method {viewed[0]!r} needs the whole network trained: use the preset full")
+        if self.guard and self.budget.trained_blocks is not None:
+            raise ValueError("a guard needs the whole network trained: use the preset full")
         return self
 
 

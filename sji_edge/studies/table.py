@@ -25,6 +25,11 @@ TITLES = {
 DECISIONS = ("accuracy", "f1_defect", "macro_f1", "false_calls_at_0_escape", "false_calls_at_1_escape")
 PROBABILITIES = ("average_precision", "auroc", "ece", "ece_calibrated", "aurc")
 SIGNIFICANT = 0.05
+UNKNOWN = (
+    "Unknown given PASS: good test joints changed into what was never learned (moved, half missing, covered, a wire, a "
+    "solder ball, a stain, a foreign object, noise, negative); the share given PASS, mean over kinds ± standard "
+    "deviation over seeds, at each model's own limits, with its guard and by its score alone. –: no guard."
+)
 SHOWN_TIMES = {"aurc": 1000.0}
 
 
@@ -36,6 +41,8 @@ def markdown(compared: list[Compared], data: HeldOut, settings: StudySettings) -
         weights = own[0].cell.trials[0].weights
         parts.append(f"## {backbone} (weights: {weights})")
         parts += [_table(own, columns) for columns in (DECISIONS, PROBABILITIES)]
+        if any(unknown_passed(one) for one in own):
+            parts.append(_unknown_table(own))
     return "\n\n".join(parts) + "\n"
 
 
@@ -45,7 +52,7 @@ def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) ->
     budget = settings.budget
     drawn = f"the {np.unique(data.groups).size} groups" if data.grouped else "the joints"
     seconds = sum(trial.seconds for one in compared for trial in one.cell.trials)
-    paragraphs = (
+    paragraphs: tuple[str, ...] = (
         f"Test split: {data.labels['test'].size} joints, {defects} defective. {_trained(budget)}, on "
         f"{budget.image_size} × {budget.image_size} crops. Each method had {_count(settings.tries, 'try', 'tries')} on "
         f"validation for {_searched(settings)}; the one with the lowest cross-entropy after temperature scaling was "
@@ -58,7 +65,15 @@ def caption(compared: list[Compared], data: HeldOut, settings: StudySettings) ->
         "is the temperature fitted on validation. False calls are those of the threshold on the test scores that lets "
         f"at most 0 or 1 % of the defects escape: of {defects} defects, 1 % allows {int(0.01 * defects)}.",
     )
+    if settings.guard:
+        paragraphs += (UNKNOWN,)
     return "\n\n".join(paragraphs)
+
+
+def unknown_passed(one: Compared) -> list[tuple[float, float]]:
+    """Return, for each guarded trial, the mean over kinds of unknown pictures of both shares given PASS."""
+    shares = [list(trial.unknown.values()) for trial in one.cell.trials if trial.unknown]
+    return [(float(alone), float(guarded)) for alone, guarded in (np.mean(kinds, axis=0) for kinds in shares)]
 
 
 def _trained(budget: Budget) -> str:
@@ -96,6 +111,7 @@ def as_json(compared: list[Compared], data: HeldOut, settings: StudySettings) ->
                 "temperatures": [way.temperature for way in one.judged],
                 "limits": [way.limit for way in one.judged],
                 "figures": {name: _figure(one, name) for name in FIGURES},
+                "unknown_given_pass": [trial.unknown for trial in one.cell.trials],
             }
             for one in compared
         ],
@@ -121,6 +137,21 @@ def _table(own: list[Compared], columns: tuple[str, ...]) -> str:
         cells = [_cell(one, name) for name in columns]
         lines.append([f"{mark}{one.cell.method}{mark}", setting(one), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _unknown_table(own: list[Compared]) -> str:
+    lines = [["method", "unknown given PASS", "by the score alone"], ["---", "---:", "---:"]]
+    for one in own:
+        alone, guarded = np.array(unknown_passed(one) or [(np.nan, np.nan)]).T.tolist()
+        lines.append([one.cell.method, _mean_and_spread(guarded), _mean_and_spread(alone)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _mean_and_spread(shares: list[float]) -> str:
+    if np.isnan(shares).any():
+        return "–"
+    spread = _spread(shares)
+    return f"{np.mean(shares):.3f}" + ("" if spread is None else f" ± {spread:.3f}")
 
 
 def setting(one: Compared) -> str:

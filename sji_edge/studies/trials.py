@@ -20,7 +20,10 @@ FOLDER = "trials"
 
 
 class TrialSpec(FrozenModel):
-    """Everything that determines a trial's result, apart from the hardware."""
+    """Everything that determines a trial's result, apart from the hardware.
+
+    With ``guard``, the model gets a guard, and is shown unknown pictures.
+    """
 
     method: str
     backbone: str
@@ -31,22 +34,35 @@ class TrialSpec(FrozenModel):
     seed: int
     budget: Budget
     dataset_sha256: str
+    guard: bool = False
 
     @property
     def name(self) -> str:
         """Readable name that is different for different specs."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        # Without a guard, the name is that of trials from before there was one.
+        said = self.model_dump_json(exclude=set() if self.guard else {"guard"})
+        digest = hashlib.sha256(said.encode()).hexdigest()[:10]
         return f"{self.backbone}~{self.method}~seed{self.seed}~{digest}"
 
 
 class StudyTrial(FrozenModel):
-    """A finished trial; ``logits`` holds those of the validation and test joints, in the dataset's order."""
+    """A finished trial.
+
+    Attributes:
+        spec: what was trained.
+        weights: where training started.
+        seconds: how long it took.
+        logits: those of the validation and test joints, in the dataset's order.
+        unknown: for each kind of unknown picture, the share given PASS by the score alone and with the guard; None for
+            a trial without a guard.
+    """
 
     schema_version: Literal[1] = 1
     spec: TrialSpec
     weights: str
     seconds: float
     logits: dict[str, list[list[float]]]
+    unknown: dict[str, tuple[float, float]] | None = None
 
     def logits_of(self, split: str) -> NDArray[np.float64]:
         """Return the logits of a split, float64 ``(n, classes)``."""

@@ -43,6 +43,7 @@ def study(
     epochs: int | None = None,
     image_size: int | None = None,
     replicates: int | None = None,
+    guard: bool = False,
     good_class: str = "normal",
     workers: int = 0,
     threads: int = 1,
@@ -64,6 +65,8 @@ def study(
         epochs: epochs of every training.
         image_size: side of the crop, in pixels.
         replicates: number of bootstrap resamples.
+        guard: fit a guard to each method's best settings with every seed, and compare what share of unknown pictures is
+            given PASS; for ``full`` only.
         good_class: class that means *no defect*.
         workers: number of processes; 0 for one per GPU, or as many as the CPU cores allow.
         threads: CPU threads of each process.
@@ -98,6 +101,7 @@ def study(
             "budget": budget,
             "data": Path(data),
             "out": Path(output),
+            "guard": guard,
             "good_class": good_class,
             "workers": workers or default_workers(threads),
             "threads": threads,

@@ -4,7 +4,7 @@ import pytest
 
 from sji_edge.core.errors import DataError
 from sji_edge.data.folder import Sample
-from sji_edge.data.groups import groups_of, read_groups, rows_left_out
+from sji_edge.data.groups import groups_of, read_groups, read_packages, rows_left_out
 
 
 def table(root: Path, text: str) -> Path:
@@ -100,3 +100,21 @@ def test_a_table_of_another_name_is_reported(tmp_path, name):
     (tmp_path / name).write_text("file,group\n")
     (left,) = rows_left_out(tmp_path)
     assert str(left) == f"1 table of groups that is not named labels.csv ({name})"
+
+
+@pytest.mark.parametrize("column", ["package", "Pad"])
+def test_packages_are_read_beside_groups(tmp_path, column):
+    table(tmp_path, f"file,group,{column}\na.png,one,0402\nb.png,one,sot23\nc.png,two,\n")
+    assert read_packages(tmp_path) == {"a.png": "0402", "b.png": "sot23"}
+    assert read_groups(tmp_path) == {"a.png": "one", "b.png": "one", "c.png": "two"}
+
+
+def test_without_a_column_or_a_table_no_package_is_known(tmp_path):
+    assert read_packages(tmp_path) == {}
+    assert read_packages(table(tmp_path, "file,group\na.png,one\n")) == {}
+
+
+def test_a_file_with_two_packages_is_refused(tmp_path):
+    table(tmp_path, "file,pad\na.png,bar\na.png,rect\n")
+    with pytest.raises(DataError, match=r"a\.png is in pad rect, but an earlier row says bar"):
+        read_packages(tmp_path)

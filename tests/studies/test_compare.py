@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -9,6 +11,7 @@ from sji_edge.studies.compare import compare, judge_trial
 from sji_edge.studies.dataset import HeldOut
 from sji_edge.studies.figures import PICTURES, draw
 from sji_edge.studies.run import Cell
+from sji_edge.studies.settings import Budget
 from sji_edge.studies.table import as_json, markdown
 
 SEEDS = 3
@@ -111,3 +114,24 @@ def test_table_json_and_pictures_show_every_cell(cells, data, settings, tmp_path
     assert len(record["cells"][0]["figures"]["aurc"]["seeds"]) == SEEDS
     draw(compared, tmp_path)
     assert all((tmp_path / name).stat().st_size > 5000 for name in PICTURES)
+
+
+def test_a_guarded_study_tells_what_share_of_the_unknowns_each_method_passes(cells, data, settings):
+    shares = [{"wire": (0.9, 0.5), "noise": (0.7, 0.0)}, {"wire": (1.0, 0.3), "noise": (0.8, 0.2)}, None]
+    guarded = [
+        trial.model_copy(update={"unknown": unknown})
+        for trial, unknown in zip(cells[1].trials, shares, strict=True)
+    ]
+    compared = compare([cells[0], replace(cells[1], trials=tuple(guarded))], data, 100)
+    whole = settings(budget=Budget(), guard=True, methods=("ce", "focal"), seeds=SEEDS)
+    lines = markdown(compared, data, whole).splitlines()
+    # Means over kinds: 0.25 and 0.25 with the guard, 0.8 and 0.9 by the score alone.
+    assert f"| focal | 0.250 ± 0.000 | 0.850 ± {np.std([0.8, 0.9], ddof=1):.3f} |" in lines
+    assert "| ce | – | – |" in lines
+    assert any("at each model's own limits" in line for line in lines)
+    told = as_json(compared, data, whole)["cells"][1]["unknown_given_pass"]
+    assert told == shares
+
+
+def test_a_study_without_a_guard_has_no_column_for_it(cells, data, settings):
+    assert "nknown" not in markdown(compare(cells, data, 100), data, settings(seeds=SEEDS))

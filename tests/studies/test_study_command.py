@@ -4,6 +4,7 @@ import pytest
 
 from sji_edge.cli.main import run
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
+from sji_edge.evaluation.unknown.kinds import KINDS
 from sji_edge.studies.report import report
 from sji_edge.studies.run import _record, run_study
 from sji_edge.studies.settings import PRESETS, Budget, StudySettings
@@ -79,6 +80,21 @@ def test_the_full_way_keeps_runs_of_whole_networks(settings, joints_folder, tmp_
 
 
 @pytest.mark.slow
+def test_a_guarded_study_shows_each_trained_seed_what_it_never_learned(settings):
+    whole = Budget(image_size=48, epochs=1, batch_size=8)
+    wanted = settings(budget=whole, methods=("ce",), backbones=("resnet18",), tries=1, guard=True)
+    (cell,) = run_study(wanted, str)
+    assert len(cell.trials) == 2
+    for trial in cell.trials:
+        assert set(trial.unknown) == {kind.name for kind in KINDS if kind.need == "joint"}
+        assert all(0 <= guarded <= alone <= 1 for alone, guarded in trial.unknown.values())
+    # The search's own trials have none: they cost nothing more.
+    tried = [json.loads(path.read_text()) for path in (wanted.out / FOLDER).glob("*.json")]
+    assert [trial["unknown"] for trial in tried if not trial["spec"]["guard"]] == [None]
+    assert not list((wanted.out / "runs").glob("*/*.safetensors"))
+
+
+@pytest.mark.slow
 def test_a_method_that_a_backbone_cannot_be_trained_with_is_left_out_and_said(settings):
     whole = Budget(image_size=32, epochs=1, batch_size=8)
     told: list[str] = []
@@ -97,6 +113,7 @@ def test_a_method_that_a_backbone_cannot_be_trained_with_is_left_out_and_said(se
         (("--methods", "ce,ce"), "duplicate method 'ce'"),
         (("--methods", "jigsaw"), "needs the whole network trained"),
         (("--preset", "quik"), "unknown preset 'quik'"),
+        (("--guard",), "a guard needs the whole network trained: use the preset full"),
     ],
 )
 def test_what_cannot_be_compared_is_one_clear_line_and_writes_nothing(

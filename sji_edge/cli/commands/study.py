@@ -37,6 +37,14 @@ def study(
     replicates: Annotated[
         int | None, typer.Option(min=100, help="Number of bootstrap resamples.", rich_help_panel=COMPARED)
     ] = None,
+    guard: Annotated[
+        bool,
+        typer.Option(
+            "--guard",
+            help="Fit a guard to each trained model, and compare what it passes that was never learned; preset full.",
+            rich_help_panel=COMPARED,
+        ),
+    ] = False,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -99,6 +107,7 @@ def study(
         epochs=epochs,
         image_size=image_size,
         replicates=replicates,
+        guard=guard,
         good_class=good_class,
         workers=workers,
         threads=threads,
