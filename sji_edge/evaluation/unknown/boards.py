@@ -22,6 +22,9 @@ CHANGED_SHARE = 0.05
 APART = 1.25
 """Changed joints of one frame keep this many box sizes between their centres."""
 
+NOT_FINITE = "non-finite"
+"""The loop's cause for a joint whose score, or whose novelty, is not a finite number."""
+
 Judge = Callable[[Image, str], tuple[BoardRecord, Matrix | None]]
 """Judges a frame of that name; returns its record and the maps of its joints' crops, None for a frame without."""
 Pictures = list[tuple[Image, Outcome]]
@@ -59,7 +62,10 @@ class Judges:
         """Judge one frame."""
         record, maps = self.full(frame, name)
         plain: BoardRecord | None = None
-        if any(joint.score is None for joint in record.joints):
+        # A single joint without a score is hidden or outside the frame, with or without a guard.
+        if all(joint.score is None for joint in record.joints) or any(
+            joint.cause == NOT_FINITE for joint in record.joints
+        ):
             plain, maps = self.plain(frame, name)
         unguarded = [None] * len(record.joints) if plain is None else plain.joints
         outcomes = [outcome_of_record(*pair) for pair in zip(record.joints, unguarded, strict=True)]
