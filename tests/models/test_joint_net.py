@@ -6,6 +6,7 @@ from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import UsageError
 from sji_edge.models.backbones import build_backbone, has_local_imagenet
 from sji_edge.models.classifier import JointClassifier
+from sji_edge.models.features import FeatureTap
 from sji_edge.models.guard import guard_layers
 from sji_edge.models.predict import logits_of
 
@@ -33,6 +34,13 @@ def test_a_guard_finds_its_maps_at_stride_8_and_16():
     spec = PreprocessSpec()
     model = JointClassifier("joint_net_s", 2, spec).eval()
     assert guard_layers(model, spec.shape) == (("backbone.stages.1", "backbone.stages"), (64, 128))
+
+
+def test_losses_and_second_views_find_its_feature_map():
+    model = JointClassifier("joint_net_s", 2, PreprocessSpec()).eval()
+    tap = FeatureTap(model, model.architecture)
+    model(torch.zeros(2, 84, 84, 1, dtype=torch.uint8))
+    assert tap.take().shape == (2, 128, 6, 6)
 
 
 @pytest.mark.parametrize("side", [16, 33])

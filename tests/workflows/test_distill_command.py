@@ -5,6 +5,10 @@ from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.core.card import ModelCard
+from sji_edge.workflows.build.build_engine import build_engine
+from sji_edge.workflows.calibrate import calibrate
+from sji_edge.workflows.distill import distill
+from sji_edge.workflows.export import export
 
 TINY = ("--batch-size", "8", "--accelerator", "cpu", "--no-test")
 TEACHER = ("--model", "squeezenet1_1", "--image-size", "32", "--epochs", 1)
@@ -80,3 +84,33 @@ def test_a_student_that_cannot_be_is_refused_before_its_teacher_is_trained(
     assert exit_code("train", data, *words, *TEACHER, *TINY) == code
     assert said in capsys.readouterr().err
     assert not (tmp_path / "big").exists()
+
+
+@pytest.mark.slow
+def test_a_student_passes_the_int8_gate_of_both_cpu_backends(data, runs, tmp_path):
+    student = distill(
+        runs / "big",
+        data,
+        runs=tmp_path,
+        epochs=25,
+        batch_size=8,
+        teacher_views=2,
+        teacher_share=0.2,
+        no_test=True,
+        accelerator="cpu",
+    )
+    export(student)
+    chosen = calibrate(data, run=student, calibration=tmp_path / "sets", count=16)
+    for backend in ("openvino", "onnxruntime"):
+        built = build_engine(
+            student,
+            calibration=chosen,
+            precision="int8",
+            method="minmax",
+            backend=backend,
+            engines=tmp_path / "engines",
+            threads=1,
+        )
+        assert built.released
+        assert built.bundle.card.teachers == student.card.teachers
+        assert built.bundle.manifest.precision == "int8"
