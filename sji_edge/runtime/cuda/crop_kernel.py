@@ -1,7 +1,7 @@
 """Host side of the crop kernel: loads the shipped code, sizes a launch, and checks its arguments."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,10 @@ class Launch:
     block: tuple[int, int, int]
     frame: tuple[int, int, int]
     crop: tuple[int, int, int]
+
+    def of_batch(self, crops: int) -> "Launch":
+        """Return the launch for another number of crops."""
+        return replace(self, grid=(*self.grid[:2], crops))
 
 
 def launch_of(

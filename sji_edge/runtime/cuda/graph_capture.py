@@ -13,8 +13,9 @@ from sji_edge.core.text import one_line
 Key = tuple[Any, ...]
 """Identifies a CUDA graph: a kind of work, then its sizes."""
 
-MAX_GRAPHS = 32
-"""Maximum number of CUDA graphs that one stream keeps; further batch sizes run without one."""
+MAX_GRAPHS = 64
+"""Maximum number of CUDA graphs that one stream keeps; further ones run without. TensorRT's engine records three kinds
+of work for each of 16 batch sizes."""
 
 
 def load_cuda_bindings() -> Any | None:

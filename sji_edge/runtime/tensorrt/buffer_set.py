@@ -1,5 +1,6 @@
 """The memory of one batch, on host and device, with its stream, execution contexts, CUDA graphs and events."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,27 +11,31 @@ from numpy.typing import NDArray
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import GraphRecorder
-from sji_edge.runtime.onnx_graph import INPUT_NAME, outputs_of
+from sji_edge.runtime.onnx_graph import INPUT_NAME
 from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile, output_shapes
 from sji_edge.runtime.tensorrt.execution import MAX_OWN, Executions, scratch_bytes
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputBuffer:
+    """One output of the plan: page-locked float32 ``(batch, ...)`` on the host, and its memory on the device."""
+
+    host: NDArray[np.float32]
+    device: Any
+
+
 @dataclass(slots=True, eq=False)
 class BufferSet:
-    """See ``new_set``; call its methods only while the context is current.
-
-    ``outputs`` and ``outputs_host`` hold logits, novelty and features, as many of them as the plan gives.
-    """
+    """See ``new_set``; call its methods only while the context is current. ``outputs`` by name."""
 
     stream: Any
     graphs: GraphRecorder
     executions: Executions
     crops_host: NDArray[np.uint8]
-    outputs_host: list[NDArray[np.float32]]
     maps_host: NDArray[np.float64]
+    outputs: Mapping[str, OutputBuffer]
     crops: Any
-    outputs: list[Any]
     maps: Any
     scratch: Any
     begun: Any
@@ -38,6 +43,10 @@ class BufferSet:
     frame_host: NDArray[np.uint8] | None = None
     frame: Any = None
     count: int = field(default=0)
+
+    def answers(self) -> dict[str, NDArray[np.float32]]:
+        """Return copies of what the last batch left on the host, without the rows that filled it up."""
+        return {name: output.host[: self.count].copy() for name, output in self.outputs.items()}
 
     def room_for_frame(self, context: CudaContext, frame: NDArray[np.uint8]) -> None:
         """Allocate memory for frames of this shape, if there is none yet; nothing may be in flight.
@@ -66,12 +75,12 @@ class BufferSet:
             self.stream.synchronize()
         self.graphs.clear()
         self.executions.clear()
-        for memory in (self.crops, *self.outputs, self.maps, self.scratch, self.frame):
+        outputs = [output.device for output in self.outputs.values()]
+        for memory in (self.crops, *outputs, self.maps, self.scratch, self.frame):
             if memory is not None:
                 with suppress(*errors):
                     memory.free()
-        held = ("crops_host", "outputs_host", "maps_host", "frame_host")
-        for name in ("stream", "begun", "done", *held):
+        for name in ("stream", "begun", "done", "crops_host", "maps_host", "outputs", "frame_host"):
             delattr(self, name)
 
 
@@ -94,15 +103,19 @@ def new_set(
     batch = profile.run_batch(spec.max_batch)
     stream = context.stream()
     crops = context.device_memory(sizes.crops)
-    outputs = [context.device_memory(size) for size in sizes.outputs]
-    names = outputs_of(spec)
+    outputs = {
+        name: OutputBuffer(
+            context.host_memory((batch, *shape), np.float32), context.device_memory(sizes.outputs[name])
+        )
+        for name, shape in output_shapes(spec).items()
+    }
     size = scratch_bytes(loaded.trt, loaded.plan)
     scratch = context.device_memory(size) if size else None
     executions = Executions(
         loaded.trt,
         loaded.plan,
         spec.crop_shape,
-        {INPUT_NAME: int(crops), **dict(zip(names, map(int, outputs), strict=True))},
+        {INPUT_NAME: int(crops), **{name: int(output.device) for name, output in outputs.items()}},
         None if scratch is None else (int(scratch), size),
         MAX_OWN if bindings is not None else 0,
     )
@@ -113,10 +126,9 @@ def new_set(
         graphs=GraphRecorder(int(stream.handle), bindings, context.errors),
         executions=executions,
         crops_host=context.host_memory((batch, *spec.crop_shape), np.uint8),
-        outputs_host=[context.host_memory((batch, *shape), np.float32) for shape in output_shapes(spec)],
         maps_host=context.host_memory((batch, 2, 3), np.float64),
-        crops=crops,
         outputs=outputs,
+        crops=crops,
         maps=context.device_memory(sizes.maps),
         scratch=scratch,
         begun=context.event(),

@@ -1,11 +1,12 @@
 """How many bytes a batch needs, and which batch size the device runs."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from sji_edge.core.errors import BundleError, EngineInputError
 from sji_edge.core.protocols import EngineSpec
+from sji_edge.runtime.onnx_graph import FEATURES_NAME, NOVELTY_NAME, OUTPUT_NAME, outputs_of
 
 FLOAT_BYTES = 4
 
@@ -45,31 +46,29 @@ class Profile:
         return max(crops, self.least)
 
 
+def output_shapes(spec: EngineSpec) -> dict[str, tuple[int, ...]]:
+    """Return the outputs of an engine, all float32, with the shape of one crop's values.
+
+    The names are those of the graph's outputs and of ``EngineOutput``'s attributes.
+    """
+    shapes = {OUTPUT_NAME: (spec.classes,), NOVELTY_NAME: (), FEATURES_NAME: (spec.features,)}
+    return {name: shapes[name] for name in outputs_of(spec)}
+
+
 @dataclass(frozen=True, slots=True)
 class BufferSizes:
-    """Bytes of one buffer set, the same on the host and on the device; ``outputs`` as in ``EngineOutput``."""
+    """Bytes of one buffer set, the same on the host and on the device; ``outputs`` by name."""
 
     crops: int
-    outputs: tuple[int, ...]
     maps: int
+    outputs: Mapping[str, int]
 
     @classmethod
     def of(cls, spec: EngineSpec, profile: Profile) -> "BufferSizes":
         """Return the sizes for the largest batch that may run."""
         batch = profile.run_batch(spec.max_batch)
-        height, width, channels = spec.crop_shape
         return cls(
-            crops=batch * height * width * channels,
-            outputs=tuple(batch * math.prod(shape) * FLOAT_BYTES for shape in output_shapes(spec)),
+            crops=batch * prod(spec.crop_shape),
             maps=batch * 6 * 8,
+            outputs={name: batch * prod(shape) * FLOAT_BYTES for name, shape in output_shapes(spec).items()},
         )
-
-
-def output_shapes(spec: EngineSpec) -> list[tuple[int, ...]]:
-    """Return the shape of one crop's part of each output, in the order of ``EngineOutput``."""
-    shapes: list[tuple[int, ...]] = [(spec.classes,)]
-    if spec.guarded:
-        shapes.append(())
-    if spec.features:
-        shapes.append((spec.features,))
-    return shapes

@@ -24,6 +24,7 @@ from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.slots import Turns
 from sji_edge.runtime.tensorrt.buffer_set import BufferSet, new_set
 from sji_edge.runtime.tensorrt.calls import undisturbed
+from sji_edge.runtime.tensorrt.execution import Chosen
 from sji_edge.runtime.tensorrt.plan import LoadedPlan, load_plan
 
 SETS = 2
@@ -59,18 +60,24 @@ class TensorRtEngine:
         return next((one.graphs.failure for one in self._all if one.graphs.failure), "")
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Run and record each batch size on both sets, so that no later batch has to.
+        """Run and record batch sizes on both sets, so that no later batch has to; any other runs as the next larger.
+
+        Between the smallest and the largest, every doubling is prepared too: at most half of a batch is filling.
 
         Raises:
             EngineInputError: a size outside 1 to ``spec.max_batch``.
         """
         context = self._open_context()
-        for size in sorted(set(batch_sizes)):
-            batch = self.profile.run_batch(size)
-            for one in self._all:
+        wanted = sorted(set(batch_sizes))
+        # The given sizes come first: there is room for a limited number of contexts.
+        sizes = [*wanted, *_doublings(wanted)]
+        batches = [self.profile.run_batch(size) for size in sizes]
+        for one in self._all:
+            for batch in batches:
                 self._on_gpu(context, partial(one.executions.add, batch))
-            for _ in range(SETS):
-                self.infer(np.zeros((size, *self.spec.crop_shape), np.uint8))
+            one.executions.seal()
+        for size in np.repeat(sizes, SETS):
+            self.infer(np.zeros((int(size), *self.spec.crop_shape), np.uint8))
 
     def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""
@@ -92,12 +99,12 @@ class TensorRtEngine:
         ticket, one = self._turns.take()
         one.count = len(crops)
 
-        def enqueue(execution: Any) -> None:
-            context.copy_in(one.crops, one.crops_host[: one.count], one.stream)
-            self._compute(context, one, execution)
+        def enqueue(chosen: Chosen) -> None:
+            context.copy_in(one.crops, one.crops_host[: chosen.batch], one.stream)
+            self._compute(context, one, chosen)
 
         one.crops_host[: one.count] = crops
-        self._start(ticket, one, ("crops", one.count), enqueue)
+        self._start(ticket, one, ("crops",), enqueue)
         return ticket
 
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
@@ -115,11 +122,11 @@ class TensorRtEngine:
         ticket, one = self._turns.take()
         one.count = len(maps)
 
-        def enqueue(execution: Any) -> None:
+        def enqueue(chosen: Chosen) -> None:
             context.copy_in(one.frame, one.frame_host, one.stream)  # type: ignore[arg-type]
-            context.copy_in(one.maps, one.maps_host[: one.count], one.stream)
-            context.cut(launch, one.frame, one.maps, one.crops, one.stream)
-            self._compute(context, one, execution)
+            context.copy_in(one.maps, one.maps_host[: chosen.batch], one.stream)
+            context.cut(launch.of_batch(chosen.batch), one.frame, one.maps, one.crops, one.stream)
+            self._compute(context, one, chosen)
 
         try:
             with context.current():
@@ -130,7 +137,9 @@ class TensorRtEngine:
             raise
         one.frame_host[...] = frame  # type: ignore[index]
         one.maps_host[: one.count] = maps
-        self._start(ticket, one, ("frame", one.count, frame.shape), enqueue)
+        # A joint that left the frame is filled up with another one, which is cut twice.
+        one.maps_host[one.count :] = maps[0]
+        self._start(ticket, one, ("frame", frame.shape), enqueue)
         return ticket
 
     def bare_ms(self, crops: int) -> float:
@@ -143,7 +152,7 @@ class TensorRtEngine:
         self.profile.run_batch(crops)
         ticket, one = self._turns.take()
         one.count = crops
-        self._start(ticket, one, ("bare", crops), lambda execution: self._execute(one, execution))
+        self._start(ticket, one, ("bare",), lambda chosen: self._execute(one, chosen))
         self._turns.give_back(ticket)
         return self._finished_ms(context, one)
 
@@ -157,7 +166,7 @@ class TensorRtEngine:
         context = self._open_context()
         one = self._turns.give_back(ticket)
         self.gpu_ms = self._finished_ms(context, one)
-        return EngineOutput(*(host[: one.count].copy() for host in one.outputs_host))
+        return EngineOutput(**one.answers())
 
     def drop(self, ticket: int) -> None:
         """Abandon a batch that is in flight; errors are ignored."""
@@ -182,25 +191,26 @@ class TensorRtEngine:
             raise EngineInputError("this engine is closed")
         return self._context
 
-    def _compute(self, context: CudaContext, one: BufferSet, execution: Any) -> None:
-        self._execute(one, execution)
-        for host, memory in zip(one.outputs_host, one.outputs, strict=True):
-            context.copy_out(host[: one.count], memory, one.stream)
+    def _compute(self, context: CudaContext, one: BufferSet, chosen: Chosen) -> None:
+        self._execute(one, chosen)
+        for output in one.outputs.values():
+            context.copy_out(output.host[: chosen.batch], output.device, one.stream)
 
-    def _execute(self, one: BufferSet, execution: Any) -> None:
-        if not execution.execute_async_v3(one.stream.handle):
+    def _execute(self, one: BufferSet, chosen: Chosen) -> None:
+        if not chosen.execution.execute_async_v3(one.stream.handle):
             why = "no reason was given" if self._loaded is None else self._loaded.log.latest()
             raise EnvironmentMismatchError(f"TensorRT could not start the batch: {why}")
 
     def _start(
-        self, ticket: int, one: BufferSet, key: tuple[Any, ...], enqueue: Callable[[Any], None]
+        self, ticket: int, one: BufferSet, kind: tuple[Any, ...], enqueue: Callable[[Chosen], None]
     ) -> None:
         context = self._open_context()
 
         def timed() -> None:
-            execution, stays = one.executions.of(self.profile.run_batch(one.count))
+            chosen = one.executions.of(self.profile.run_batch(one.count))
+            key = (*kind, chosen.batch) if chosen.stays else None
             one.begun.record(one.stream)
-            one.graphs.run(key if stays else None, lambda: enqueue(execution), one.stream.synchronize)
+            one.graphs.run(key, lambda: enqueue(chosen), one.stream.synchronize)
             one.done.record(one.stream)
 
         try:
@@ -230,6 +240,15 @@ class TensorRtEngine:
                 # The error's frames hold streams and page-locked memory, which must not outlive the context.
                 clear_frames(error.__traceback__)
                 raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
+
+
+def _doublings(sizes: list[int]) -> list[int]:
+    """Return the doublings of the smallest batch size that lie below the largest and are not among the sizes."""
+    found, size = [], sizes[0] if sizes else 1
+    while size < max(sizes, default=0):
+        found.append(size)
+        size *= 2
+    return [size for size in found if size not in sizes]
 
 
 def open_plan(

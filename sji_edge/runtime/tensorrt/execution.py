@@ -7,6 +7,7 @@ no two use the memory at once.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sji_edge.core.errors import EnvironmentMismatchError
@@ -14,10 +15,6 @@ from sji_edge.runtime.onnx_graph import INPUT_NAME
 
 MAX_OWN = 16
 """Number of batch sizes that get their own context; the others share one, which is never recorded."""
-
-NEAR = 1.25
-"""A batch size that was not prepared runs as a larger one that was, up to this many times its size: a new context would
-stop the line, with TensorRT for RTX for as long as its kernels take to compile."""
 
 LEAST_SCRATCH = 256
 
@@ -30,8 +27,21 @@ def scratch_bytes(trt: Any, plan: Any) -> int:
     return max(LEAST_SCRATCH, int(plan.device_memory_size if size is None else size))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """An execution context, the batch size that it runs, and whether it keeps that size, so that it can be recorded."""
+
+    execution: Any
+    batch: int
+    stays: bool
+
+
 class Executions:
     """Execution contexts by batch size.
+
+    Until ``seal`` is called, each new batch size gets its own context. Afterwards a batch size without one runs as the
+    next larger one, filled up: a new context would stop the line, with TensorRT for RTX for as long as its kernels take
+    to compile. The largest batch size always has a context where batches are recorded.
 
     Args:
         trt: the package.
@@ -57,6 +67,7 @@ class Executions:
         self._scratch = scratch
         self._limit = own
         self._own: dict[int, Any] = {}
+        self._sealed = False
         self._shared: Any = None
 
     def add(self, batch: int) -> None:
@@ -70,22 +81,26 @@ class Executions:
             self._set_batch(made, batch)
             self._own[batch] = made
 
-    def of(self, batch: int) -> tuple[Any, bool]:
-        """Return a context for a batch size or a slightly larger one, and whether it may be recorded.
+    def seal(self) -> None:
+        """Make no more contexts, except by ``add``."""
+        self._sealed = True
+
+    def of(self, batch: int) -> Chosen:
+        """Return a context that runs at least this many crops.
 
         Raises:
             EnvironmentMismatchError: as ``add``.
         """
-        near = [size for size in self._own if batch <= size <= NEAR * batch]
-        if not near:
+        if not self._sealed:
             self.add(batch)
-            near = [batch] if batch in self._own else []
-        if near:
-            return self._own[min(near)], True
+        larger = [size for size in self._own if size >= batch]
+        if batch in self._own or (self._sealed and larger):
+            size = min(larger)
+            return Chosen(self._own[size], size, True)
         if self._shared is None:
             self._shared = self._new()
         self._set_batch(self._shared, batch)
-        return self._shared, False
+        return Chosen(self._shared, batch, False)
 
     def clear(self) -> None:
         """Drop all contexts."""

@@ -103,7 +103,7 @@ def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_
 def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
     bindings = HostBindings()
     engine, _, _ = parts(None, bindings)
-    engine.prepare([3, 7])
+    engine.prepare([4, 7])
     assert bindings.alive == 4
     for seed in range(4):
         engine.infer(crops(7, seed=seed))
@@ -175,30 +175,40 @@ def test_each_recorded_batch_size_has_its_own_execution_context(parts, package: 
     assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
 
 
-def test_a_batch_that_nobody_prepared_for_runs_as_one_little_greater(parts) -> None:
-    engine, _, plan = parts(None, HostBindings())
-    engine.prepare([5])
-    prepared = len(plan.executions)
-    assert {one.shape[0] for one in plan.executions} == {5, MAX_BATCH}
-    for seed, size in enumerate([5, 4, 12, 11, 10, 4, 5, 11]):
+def test_missing_joints_never_make_the_line_wait_for_a_new_context_or_recording(parts) -> None:
+    bindings = HostBindings()
+    engine, _, plan = parts(None, bindings)
+    engine.prepare([10])
+    prepared, recorded = len(plan.executions), bindings.alive
+    assert {one.shape[0] for one in plan.executions} == {10, MAX_BATCH}
+    for seed, size in enumerate([10, 9, 4, 1, 10, 3, 7, 1, 2, 5, 6, 8]):
         batch = crops(size, seed=seed)
         np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
-    assert len(plan.executions) == prepared
-    for size in (3, 3):  # 5 is too much more than 3
-        np.testing.assert_allclose(engine.infer(crops(size)).logits, formula(crops(size)), atol=2e-5)
-    assert len(plan.executions) == prepared + 2
+    assert (len(plan.executions), bindings.alive) == (prepared, recorded)
+    assert bindings.launches == 12
 
 
-def test_batch_sizes_beyond_the_limit_run_unrecorded(parts, monkeypatch) -> None:
+def test_between_two_prepared_sizes_at_most_half_a_batch_is_filled_up(parts) -> None:
+    engine, _, plan = parts(None, HostBindings())
+    engine.prepare([1, 11])
+    assert {one.shape[0] for one in plan.executions} == {1, 2, 4, 8, 11, MAX_BATCH}
+
+
+@pytest.mark.parametrize(("prepared", "contexts"), [(True, 3), (False, 4)])
+def test_batch_sizes_beyond_the_limit_have_no_context_of_their_own(
+    parts, monkeypatch, prepared: bool, contexts: int
+) -> None:
     monkeypatch.setattr(buffer_set, "MAX_OWN", 3)
     bindings = HostBindings()
     engine, _, plan = parts(None, bindings)
-    engine.prepare([MAX_BATCH, 3, 1])
+    if prepared:
+        engine.prepare([MAX_BATCH, 3, 1])
     for seed in range(3):
-        for size in (MAX_BATCH, *range(9, 0, -1)):
+        for size in (MAX_BATCH, 3, 1, *range(9, 0, -1)):
             batch = crops(size, seed=seed)
-            np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
-    assert len(plan.executions) == 2 * (3 + 1)
+            for _ in range(2):
+                np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
+    assert len(plan.executions) == 2 * contexts
     assert bindings.alive == 2 * 3
     assert engine.graph_failure == ""
 

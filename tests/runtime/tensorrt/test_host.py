@@ -95,11 +95,12 @@ def test_profiles_that_cannot_be_are_refused(shapes: list[tuple[int, ...]]) -> N
 def test_buffers_hold_the_greatest_batch_that_runs() -> None:
     spec = EngineSpec((84, 80, 3), 2, 16, "tensorrt", "fp32")
     sizes = BufferSizes.of(spec, Profile(1, 16, 128))
-    assert (sizes.crops, sizes.outputs, sizes.maps) == (16 * 84 * 80 * 3, (16 * 2 * 4,), 16 * 48)
+    assert (sizes.crops, sizes.maps, sizes.outputs) == (16 * 84 * 80 * 3, 16 * 48, {"logits": 16 * 2 * 4})
     guarded = EngineSpec((84, 80, 3), 2, 16, "tensorrt", "fp32", guarded=True, features=30)
-    assert BufferSizes.of(guarded, Profile(1, 8, 64)).outputs == (16 * 2 * 4, 16 * 4, 16 * 30 * 4)
+    outputs = {"logits": 16 * 2 * 4, "novelty": 16 * 4, "features": 16 * 30 * 4}
+    assert BufferSizes.of(guarded, Profile(1, 8, 64)).outputs == outputs
     # A plan of one batch size always runs that many, however few crops come.
-    assert BufferSizes.of(spec, Profile(32, 32, 32)).outputs == (32 * 2 * 4,)
+    assert BufferSizes.of(spec, Profile(32, 32, 32)).outputs["logits"] == 32 * 2 * 4
 
 
 def test_dla_has_one_batch_and_others_a_range() -> None:
