@@ -142,6 +142,16 @@ static int copy(void *to, const void *from, size_t n, Stream *s, const void *hos
 int cuMemcpyHtoDAsync_v2(uintptr_t d, const void *h, size_t n, void *s) { ENTER; return copy((void *)d, h, n, s, h); }
 int cuMemcpyDtoHAsync_v2(void *h, uintptr_t d, size_t n, void *s) { ENTER; return copy(h, (void *)d, n, s, h); }
 
+static void run_fill(Op *op) {
+    for (size_t i = 0; i < op->size; ++i) ((uint32_t *)op->to)[i] = (uint32_t)(uintptr_t)op->from;
+}
+int cuMemsetD32Async(uintptr_t d, unsigned value, size_t n, void *s) {
+    ENTER;
+    Op op = {.run = run_fill, .to = (void *)d, .from = (void *)(uintptr_t)value, .size = n};
+    put(s, &op);
+    return OK;
+}
+
 int cuEventCreate(void **e, unsigned f) { (void)f; ENTER; *e = calloc(1, sizeof(Event)); counts[EVENT]++; return OK; }
 int cuEventDestroy_v2(void *e) { ENTER; free(e); counts[EVENT]--; return OK; }
 static void run_event(Op *op) { Event *e = op->to; e->reached = 1; clock_gettime(CLOCK_MONOTONIC, &e->at); }
@@ -220,6 +230,7 @@ int cuGraphInstantiate(void **e, void *g, unsigned long long f) {
     return OK;
 }
 int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f) { return cuGraphInstantiate(e, g, f); }
+int cuGraphUpload(void *e, void *s) { ENTER; return e && s ? OK : INVALID; }
 int cuGraphLaunch(void *e, void *s) {
     ENTER;
     for (Op *op = ((Graph *)e)->first; op; op = op->next) put(s, op);

@@ -123,6 +123,10 @@ class HostContext:
         assert host.nbytes <= device.size
         stream.put(lambda: ctypes.memmove(host.ctypes.data, int(device), host.nbytes))
 
+    def poison(self, device: HostMemory, values: int, stream: HostStream) -> None:
+        assert 4 * values <= device.size
+        stream.put(lambda: ctypes.memset(int(device), 0xFF, 4 * values))
+
     def load_kernel(self) -> None:
         assert self._cut is not None
 
@@ -172,6 +176,8 @@ class HostExecution:
         recording = STREAMS[handle].capture is not None
 
         def run() -> None:
+            if self.plan.idle:
+                return
             assert not recording or self.shape == shape, "recorded, and then set to another shape"
             crops = np.frombuffer(ctypes.string_at(source, int(np.prod(shape))), np.uint8).reshape(shape)
             answers = self.compute(crops)
@@ -182,6 +188,8 @@ class HostExecution:
                 ctypes.memmove(address, values.ctypes.data, values.nbytes)
 
         if self.fails or self.plan.fails:
+            # A number of failures is counted down, True stays.
+            self.plan.fails = self.plan.fails is True or max(0, self.plan.fails - 1)
             return False
         STREAMS[handle].put(run)
         return True
@@ -192,7 +200,7 @@ class HostPlan:
 
     def __init__(self, compute=formula) -> None:
         self.compute = compute
-        self.fails = False
+        self.fails = self.idle = False
         self.executions: list[HostExecution] = []
 
     def create_execution_context(self, how=None) -> HostExecution:
@@ -235,11 +243,15 @@ class HostBindings:
 
     def __init__(self, fails: str = "") -> None:
         self.fails = fails
+        self.on_failure = lambda: None
         self.launches = 0
         self.alive = 0
 
     def _answer(self, call: str, *values):
-        return (self.BAD, *(None for _ in values)) if call == self.fails else (self.OK, *values)
+        if call != self.fails:
+            return (self.OK, *values)
+        self.on_failure()
+        return (self.BAD, *(None for _ in values))
 
     def CUstream(self, handle: int) -> int:  # noqa: N802 - the package's name
         return handle
@@ -257,6 +269,9 @@ class HostBindings:
     def cuGraphInstantiate(self, graph, flags: int):  # noqa: N802
         self.alive += self.fails != "cuGraphInstantiate"
         return self._answer("cuGraphInstantiate", tuple(graph))
+
+    def cuGraphUpload(self, graph, stream: int):  # noqa: N802
+        return self._answer("cuGraphUpload")
 
     def cuGraphLaunch(self, graph, stream: int):  # noqa: N802
         self.launches += 1

@@ -20,6 +20,9 @@ from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.crop_kernel import FUNCTION, SIGNATURE, Launch, kernel_code
 from sji_edge.runtime.cuda.driver import pop_context
 
+NAN_BITS = 0xFFFF_FFFF
+"""A float32 NaN."""
+
 
 class CudaContext:
     """The primary context of one GPU; call every other method within ``current``.
@@ -102,6 +105,10 @@ class CudaContext:
     def copy_out(self, host: NDArray[Any], device: Any, stream: Any) -> None:
         """Enqueue a copy from the GPU."""
         self.cuda.memcpy_dtoh_async(host, device, stream)
+
+    def poison(self, device: Any, values: int, stream: Any) -> None:
+        """Enqueue filling float32 values on the GPU with NaN."""
+        self.cuda.memset_d32_async(device, NAN_BITS, values, stream)
 
     @cached_property
     def _crop_kernel(self) -> Any:

@@ -48,6 +48,11 @@ class BufferSet:
         """Return copies of what the last batch left on the host, without the rows that filled it up."""
         return {name: output.host[: self.count].copy() for name, output in self.outputs.items()}
 
+    def poison(self) -> None:
+        """Fill the host's outputs with NaN, which no verdict is made of."""
+        for output in self.outputs.values():
+            output.host.fill(np.nan)
+
     def room_for_frame(self, context: CudaContext, frame: NDArray[np.uint8]) -> None:
         """Allocate memory for frames of this shape, if there is none yet; nothing may be in flight.
 

@@ -47,7 +47,7 @@ OBJECTS = {
         "config": "IRuntimeConfig",
         "strategies": "DynamicShapesKernelSpecializationStrategy",
     },
-    "tensorrt/engine.py": {"execution": "IExecutionContext"},
+    "tensorrt/engine.py": {"chosen.execution": "IExecutionContext"},
     "tensorrt/log.py": {"parser": "OnnxParser", "first": "ParserError"},
     "tensorrt/package.py": {"kinds": "NetworkDefinitionCreationFlag"},
     "tensorrt/plan.py": {
@@ -195,7 +195,7 @@ def test_every_call_has_as_many_arguments_as_the_package_takes(trt: ModuleType) 
 
 PYCUDA = [
     "init", "Device", "Context", "Stream", "Event", "Error", "mem_alloc", "pagelocked_empty", "memcpy_htod_async",
-    "memcpy_dtoh_async", "module_from_buffer", "mem_get_info",
+    "memcpy_dtoh_async", "memset_d32_async", "module_from_buffer", "mem_get_info",
 ]  # fmt: skip
 
 

@@ -105,9 +105,11 @@ def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
     engine, _, _ = parts(None, bindings)
     engine.prepare([4, 7])
     assert bindings.alive == 4
+    # Each was compared with the plain run, and replayed once more.
+    assert bindings.launches == 8
     for seed in range(4):
         engine.infer(crops(7, seed=seed))
-    assert bindings.launches == 4
+    assert bindings.launches == 12
     assert bindings.alive == 4
     for wrong in (0, MAX_BATCH + 1):
         with pytest.raises(EngineInputError):
@@ -116,13 +118,65 @@ def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
     assert bindings.alive == 0
 
 
-@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate"])
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphUpload"])
 def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: str) -> None:
     engine, _, _ = parts(None, HostBindings(fails=call))
     for seed in range(5):
         batch = crops(6, seed=seed)
         np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert call in engine.graph_failure
+
+
+@pytest.mark.parametrize("record", ["nothing", "all but the network"])
+def test_a_recording_that_does_not_compute_is_found_and_dropped(parts, monkeypatch, record: str) -> None:
+    bindings = HostBindings()
+    engine, _, _ = parts(None, bindings)
+    real = bindings.cuStreamEndCapture
+
+    def end(stream: int):
+        result, graph = real(stream)
+        if record == "nothing":
+            return result, []
+        return result, [work for work in graph if "execute_async" not in work.__qualname__]
+
+    monkeypatch.setattr(bindings, "cuStreamEndCapture", end)
+    for seed in range(6):
+        batch = crops(5, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
+    assert "gave another answer" in engine.graph_failure
+    assert bindings.alive == 0
+
+
+@pytest.mark.parametrize("bindings", [None, HostBindings()])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_network_that_silently_does_nothing_leaves_no_old_answer(monkeypatch, bindings, guarded) -> None:
+    monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
+    plan = HostPlan((lambda batch: (formula(batch), novelty_formula(batch))) if guarded else formula)
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=guarded)
+    engine = TensorRtEngine(
+        HostContext(), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 4, MAX_BATCH))
+    )
+    engine.prepare([5])
+    assert np.isfinite(engine.infer(crops(5)).logits).all()
+    plan.idle = True
+    for _ in range(3):
+        output = engine.infer(crops(5))
+        assert np.isnan(output.logits).all()
+        assert output.novelty is None or np.isnan(output.novelty).all()
+    engine.close()
+
+
+@pytest.mark.parametrize("call", ["cuStreamEndCapture", "cuGraphInstantiate", "cuGraphUpload"])
+def test_the_error_that_a_failed_recording_leaves_in_tensorrt_harms_no_board(parts, call: str) -> None:
+    bindings = HostBindings(fails=call)
+    engine, _, plan = parts(None, bindings)
+    # The CUDA runtime inside TensorRT reports the error once more, at its next call.
+    bindings.on_failure = lambda: setattr(plan, "fails", 1)
+    for seed in range(5):
+        batch = crops(6, seed=seed)
+        np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
+    assert call in engine.graph_failure
+    assert bindings.alive == 0
 
 
 def test_a_gpu_that_refuses_is_an_error_and_the_next_batch_is_judged(parts) -> None:
@@ -185,7 +239,8 @@ def test_missing_joints_never_make_the_line_wait_for_a_new_context_or_recording(
         batch = crops(size, seed=seed)
         np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert (len(plan.executions), bindings.alive) == (prepared, recorded)
-    assert bindings.launches == 12
+    # Eight to make and prepare the recordings of two sets, then one for each board.
+    assert bindings.launches == 4 + 12
 
 
 def test_between_two_prepared_sizes_at_most_half_a_batch_is_filled_up(parts) -> None:
