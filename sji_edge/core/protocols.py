@@ -120,6 +120,21 @@ class FrameEngine(PipelinedEngine, Protocol):
             EngineInputError: wrong shape or dtype, or ``sets`` frames are in flight already.
         """
 
+    def cut_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Judge a frame as ``submit_frame`` does, and return the crops that the device judged.
+
+        Args:
+            frame: as ``submit_frame``.
+            maps: as ``submit_frame``.
+
+        Returns:
+            uint8 ``(n, height, width, channels)``, the caller's to keep.
+
+        Raises:
+            EngineInputError: as ``submit_frame``.
+            EnvironmentMismatchError: as ``infer``.
+        """
+
 
 class Backend(Protocol):
     """Builds and opens engine files of one kind; ``suffix`` is their file suffix, dot included."""

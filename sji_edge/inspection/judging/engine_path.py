@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sji_edge.core.errors import EngineInputError
-from sji_edge.core.preprocess import Image, Matrix
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
+from sji_edge.core.preprocess import Image, Matrix, crops_of_frame
 from sji_edge.core.protocols import Engine, EngineOutput, FrameEngine, PipelinedEngine
 from sji_edge.inspection.judging.frame_job import Logits, Novelty, Work
 from sji_edge.inspection.judging.layout import Placement
+
+WARM_UP_RUNS = 2
+MAX_GREY_LEVELS = 1
+"""Largest difference of a sample between a crop of the device and one of the host: each rounds the same mean once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,11 +114,27 @@ class EnginePath:
             raise
 
     def warm_up(self, pixels: Image, placement: Placement) -> None:
-        """Run a frame through every buffer set of an engine that cuts, to allocate memory and record its graphs."""
+        """Run a frame through every buffer set of an engine that cuts, and check the crops that it judged.
+
+        The first run of a set allocates memory and records its graphs, the second replays them.
+
+        Raises:
+            EnvironmentMismatchError: the device cuts the joints differently from the host.
+        """
         maps = _maps(placement)
-        if self._frames is not None and len(maps):
-            for _ in range(self.depth):
-                self._frames.collect(self._frames.submit_frame(np.ascontiguousarray(pixels), maps))
+        if self._frames is None or not len(maps):
+            return
+        pixels = np.ascontiguousarray(pixels)
+        wanted = np.empty((len(maps), *self._spec.crop_shape), np.uint8)
+        crops_of_frame(pixels, maps, wanted)
+        for _ in range(WARM_UP_RUNS * self.depth):
+            cut = self._frames.cut_frame(pixels, maps)
+            off = int(np.abs(cut.astype(np.int16) - wanted).max())
+            if off > MAX_GREY_LEVELS:
+                raise EnvironmentMismatchError(
+                    f"the device cuts joints differently from the host: by {off} grey levels, limit {MAX_GREY_LEVELS}",
+                    hint="choose an engine that runs on the CPU, and run scripts/gpu_check.sh on this machine",
+                )
 
     def _submit_crops(self, works: Sequence[Work]) -> None:
         crops = works[0].crops if len(works) == 1 else self._spanned(works)

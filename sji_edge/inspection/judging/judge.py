@@ -108,11 +108,12 @@ class BoardJudge:
         """Run everything once, so that the first board is not the slowest.
 
         Args:
-            frames: images to align and cut once, such as the recipe's golden image; the results are discarded.
+            frames: images to align and cut once, such as the recipe's golden image; the results are discarded. An
+                engine that cuts must cut them as the host does; without any, it is given noise.
             alone: each frame goes to the engine by itself, as with ``low_latency``.
 
         Raises:
-            EnvironmentMismatchError: the engine did not answer in time.
+            EnvironmentMismatchError: the engine did not answer in time, or cuts differently from the host.
         """
         whole, rest = divmod(self.joints, self.max_batch)
         # An engine that cuts gets one frame at a time.
@@ -123,11 +124,13 @@ class BoardJudge:
         for start in range(0, self.joints, self.max_batch):
             crops = self.own_buffer[start : start + self.max_batch]
             self._watch.run(partial(_infer, self._engine, crops), limit_ns)
-        for pixels in frames:
-            placement = self._layout.place(pixels)
-            if isinstance(placement, Placement) and self._path.on_device:
+        placed = [(pixels, self._layout.place(pixels)) for pixels in frames]
+        shown = [(pixels, place) for pixels, place in placed if isinstance(place, Placement)]
+        rehearsal = None if shown or not self._path.on_device else self._layout.rehearsal()
+        for pixels, placement in [*shown, *([] if rehearsal is None else [rehearsal])]:
+            if self._path.on_device:
                 self._watch.run(partial(self._path.warm_up, pixels, placement), limit_ns)
-            elif isinstance(placement, Placement):
+            else:
                 self._cut(pixels, placement, self.own_buffer)
 
     def judge(self, frame: Frame, acquire_ns: int = 0) -> Judgement:

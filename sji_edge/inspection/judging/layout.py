@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +80,9 @@ class Layout(Protocol):
     def place(self, pixels: Image) -> Placement | Fault:
         """Locate the joints in a frame that passed its checks."""
 
+    def rehearsal(self) -> tuple[Image, Placement] | None:
+        """Return a frame of noise with all joints, to warm up without a golden image; None if any size may come."""
+
 
 class RecipeLayout:
     """The joints of a recipe, located by its fiducials.
@@ -139,6 +143,14 @@ class RecipeLayout:
             maps[:, :, 2] += self._refiner.offsets(pixels, found.matrix) @ found.matrix[:, :2].T
         return Placement(maps, ~outside_frame(maps, self._spec, pixels.shape), found.residual_px)
 
+    def rehearsal(self) -> tuple[Image, Placement] | None:
+        """Return smooth grey noise of the board's size, with the joints where the recipe has them."""
+        width, height = self._board.frame
+        coarse = np.random.default_rng(0).integers(0, 256, (height // 8 + 2, width // 8 + 2), dtype=np.uint8)
+        pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        maps = crops_to_image(self._rois, self._spec)
+        return pixels, Placement(maps, ~outside_frame(maps, self._spec, pixels.shape))
+
 
 class ImageLayout:
     """Each image shows one joint and counts as a board.
@@ -186,3 +198,7 @@ class ImageLayout:
         box = whole_image_roi(pixels)
         roi = np.array([[box.x, box.y, box.width, box.height, box.angle_rad]])
         return Placement(crops_to_image(roi, self._spec), np.ones(1, np.bool_))
+
+    def rehearsal(self) -> tuple[Image, Placement] | None:
+        """Return None: the images have no common size."""
+        return None

@@ -145,6 +145,20 @@ class TensorRtEngine:
         self._start(ticket, one, ("frame", frame.shape), enqueue)
         return ticket
 
+    def cut_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Judge a frame and return the crops that the GPU cut for it; see ``core.protocols.FrameEngine``."""
+        context = self._open_context()
+        ticket = self.submit_frame(frame, maps)
+        self.collect(ticket)
+        one = self._all[ticket]
+
+        def crops() -> NDArray[np.uint8]:
+            context.copy_out(one.crops_host[: one.count], one.crops, one.stream)
+            one.stream.synchronize()
+            return one.crops_host[: one.count].copy()
+
+        return self._on_gpu(context, crops)
+
     def bare_ms(self, crops: int) -> float:
         """Run only the network, on what the buffers hold, and return its GPU time, for comparison.
 

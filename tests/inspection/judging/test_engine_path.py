@@ -1,6 +1,7 @@
 """The real TensorRT engine class judging boards, on a stand-in for the GPU in host memory."""
 
 import ctypes
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from support.bright_model import (
 from support.drawn_board import rigid
 from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
 
-from sji_edge.core.errors import EngineInputError
+from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.core.protocols import EngineSpec, FrameEngine
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
@@ -38,25 +39,28 @@ GREYS = {"J1": 40, "J2": 58, "J3": 60, "J4": 63, "J5": 90}
 def device(tmp_path, monkeypatch, kernel):
     """``(graphs) -> judge, plan``: a judge whose engine cuts the joints itself."""
 
-    def cut(launch, frame: int, maps: int, target: int) -> None:
+    def cut(off: int, launch, frame: int, maps: int, target: int) -> None:
         height, width, planes = launch.frame
         pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8).copy()
         shape = (height, width) if planes == 1 else launch.frame
         count = launch.grid[2]
         given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
         made = kernel(pixels.reshape(shape), given, SPEC)
+        # One sample of the last joint is off.
+        made[count - 1, 3, 4] = made[count - 1, 3, 4].astype(int) + np.where(made[count - 1, 3, 4] > 9, -1, 1) * off
         ctypes.memmove(target, made.ctypes.data, made.nbytes)
 
-    def make(graphs: bool = True, extra: str = "", on_device: bool = True):
+    def make(graphs: bool = True, extra: str = "", on_device: bool = True, off: int = 0):
         bindings = HostBindings() if graphs else None
         monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
         cpu = open_engine(tmp_path)
         plan = HostPlan(lambda crops: cpu.infer(crops).logits)
         spec = EngineSpec(SPEC.shape, 2, 8, "tensorrt", "fp32")
         engine = TensorRtEngine(
-            HostContext(cut), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))
+            HostContext(partial(cut, off)), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))
         )
         assert isinstance(engine, FrameEngine)
+        engine.bindings = bindings
         layout = RecipeLayout(write_recipe(tmp_path / "recipe", extra), SPEC, THRESHOLDS)
         judge = BoardJudge(
             engine, MODEL, layout, FakeClock(step_s=0.001), "run", on_device=on_device, live=False
@@ -78,6 +82,28 @@ def test_boards_get_the_scores_that_the_host_path_gives(device, graphs, matrix) 
         assert scores == pytest.approx({name: score_of(grey) for name, grey in greys.items()}, abs=1e-5)
         assert {"check", "align", "infer"} <= set(judgement.record.latency_ns)
         assert "crop" not in judgement.record.latency_ns
+
+
+@pytest.mark.parametrize("golden", [[], [board_image(GREYS)]])
+def test_warming_up_makes_room_and_recordings_that_the_first_board_only_replays(device, golden) -> None:
+    judge, _ = device()
+    judge.warm_up(golden)
+    engine = judge._engine
+    launches, memories = engine.bindings.launches, len(engine._context.memories)
+    judge.judge(frame_of(board_image(GREYS)))
+    assert engine.bindings.launches == launches + 1
+    assert len(engine._context.memories) == memories
+
+
+@pytest.mark.parametrize("golden", [[], [board_image(GREYS)]])
+@pytest.mark.parametrize(("off", "refused"), [(1, False), (2, True)])
+def test_a_device_that_cuts_otherwise_than_the_host_is_refused(device, golden, off, refused) -> None:
+    judge, _ = device(off=off)
+    if not refused:
+        judge.warm_up(golden)
+        return
+    with pytest.raises(EnvironmentMismatchError, match="by 2 grey levels, limit 1"):
+        judge.warm_up(golden)
 
 
 def test_joints_outside_the_frame_are_errors_and_the_others_judged(device, tmp_path) -> None:
