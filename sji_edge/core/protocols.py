@@ -109,6 +109,10 @@ class PipelinedEngine(Engine, Protocol):
 class FrameEngine(PipelinedEngine, Protocol):
     """An engine that cuts the joints on its device: the frame is copied there once, and crops never leave it."""
 
+    @property
+    def cut_failure(self) -> str:
+        """Why the device cannot cut, so that the host must; empty if it can."""
+
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
         """Start a frame and return a ticket for ``collect``.
 
@@ -134,6 +138,15 @@ class FrameEngine(PipelinedEngine, Protocol):
             EngineInputError: as ``submit_frame``.
             EnvironmentMismatchError: as ``infer``.
         """
+
+
+@runtime_checkable
+class NotingEngine(Protocol):
+    """An engine that knows what makes it slower than it could be."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What works, but not as it should, each in words; empty if nothing is wrong."""
 
 
 class Backend(Protocol):

@@ -63,12 +63,13 @@ class EnginePath:
 
     Args:
         engine: used by one thread at a time.
-        on_device: pass whole frames to an engine that can cut the joints itself; other engines get crops.
+        on_device: pass whole frames to an engine that can cut the joints itself on this machine; others get crops.
     """
 
     def __init__(self, engine: Engine, *, on_device: bool = False) -> None:
         self._spec = engine.spec
-        self._frames = engine if on_device and isinstance(engine, FrameEngine) else None
+        cuts = on_device and isinstance(engine, FrameEngine) and not engine.cut_failure
+        self._frames: FrameEngine | None = engine if cuts else None  # type: ignore[assignment]
         self._engine = engine if isinstance(engine, PipelinedEngine) else _AtOnce(engine)
         self._span = np.empty((engine.spec.max_batch, *engine.spec.crop_shape), np.uint8)
         self._under_way: deque[_Batch] = deque()

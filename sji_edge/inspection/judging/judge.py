@@ -8,7 +8,7 @@ import numpy as np
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.preprocess import Image, crops_of_frame
-from sji_edge.core.protocols import Engine, Frame
+from sji_edge.core.protocols import Engine, Frame, NotingEngine
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.board_records import RecordMaker
 from sji_edge.inspection.judging.engine_path import EnginePath
@@ -99,6 +99,11 @@ class BoardJudge:
         """
         alone = self._deadlines.takt_ns is not None and not self._deadlines.waits
         return 1 if alone else self._path.depth
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes the engine slower than it could be, as far as the calls until now have shown it."""
+        return self._engine.notes if isinstance(self._engine, NotingEngine) else ()
 
     def new_buffer(self) -> Image:
         """Return a buffer for the crops of one frame, to be reused."""

@@ -147,7 +147,9 @@ class RecipeLayout:
         """Return smooth grey noise of the board's size, with the joints where the recipe has them."""
         width, height = self._board.frame
         coarse = np.random.default_rng(0).integers(0, 256, (height // 8 + 2, width // 8 + 2), dtype=np.uint8)
-        pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(
+            np.uint8, copy=False
+        )
         maps = crops_to_image(self._rois, self._spec)
         return pixels, Placement(maps, ~outside_frame(maps, self._spec, pixels.shape))
 

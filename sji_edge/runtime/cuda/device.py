@@ -121,7 +121,8 @@ class CudaContext:
             self._crop_kernel  # noqa: B018 - loading it is the point
         except self.errors as error:
             raise EnvironmentMismatchError(
-                f"the crop kernel does not load here: {one_line(error)}"
+                f"the crop kernel does not load here: {one_line(error)}",
+                hint="sji-edge doctor says which drivers it needs",
             ) from error
 
     def cut(self, launch: Launch, frame: Any, maps: Any, crops: Any, stream: Any) -> None:

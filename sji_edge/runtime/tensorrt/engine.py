@@ -46,7 +46,13 @@ class TensorRtEngine:
         # Runtimes must outlive their plan.
         self._loaded: LoadedPlan | None = loaded
         bindings = load_cuda_bindings()
+        self.cut_failure = ""
+        """Why the GPU cannot cut joints; empty if it can."""
         with context.current():
+            try:
+                context.load_kernel()
+            except EnvironmentMismatchError as error:
+                self.cut_failure = error.message
             self._turns = Turns([new_set(context, loaded, spec, profile, bindings) for _ in range(SETS)])
             self._all = [self._turns.take()[1] for _ in range(SETS)]
             for turn in range(SETS):
@@ -61,6 +67,16 @@ class TensorRtEngine:
     def graph_failure(self) -> str:
         """Why batches run without CUDA graphs; empty if they run with them."""
         return next((one.graphs.failure for one in self._all if one.graphs.failure), "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes this engine slower than it could be: no CUDA graphs, no cut on the GPU."""
+        found = []
+        if self.graph_failure:
+            found.append(f"batches run without CUDA graphs, which is slower: {self.graph_failure}")
+        if self.cut_failure:
+            found.append(f"the host cuts the joints instead of the GPU, which is slower: {self.cut_failure}")
+        return tuple(found)
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Run and record batch sizes on both sets, so that no later batch has to; any other runs as the next larger.
@@ -121,6 +137,8 @@ class TensorRtEngine:
             EngineInputError, EnvironmentMismatchError: as ``submit``.
         """
         context = self._open_context()
+        if self.cut_failure:
+            raise EnvironmentMismatchError(self.cut_failure)
         launch = launch_of(frame, maps, self.spec.crop_shape, self.spec.max_batch)
         ticket, one = self._turns.take()
         one.count = len(maps)
@@ -133,7 +151,6 @@ class TensorRtEngine:
 
         try:
             with context.current():
-                context.load_kernel()
                 one.room_for_frame(context, frame)
         except BaseException:
             self._turns.give_back(ticket)

@@ -54,6 +54,8 @@ def run_inference(
             )
         )
         heard.stream_opened(stream.left_out)
+        for note in stream.judge.notes:
+            heard.warned(note)
         if request.replay_golden:
             heard.golden_replayed(inspector.replay_golden(stream.judge))
         make_folder(request.output)

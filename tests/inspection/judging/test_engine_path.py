@@ -1,8 +1,5 @@
 """The real TensorRT engine class judging boards, on a stand-in for the GPU in host memory."""
 
-import ctypes
-from functools import partial
-
 import numpy as np
 import pytest
 from support.bright_model import (
@@ -18,7 +15,7 @@ from support.bright_model import (
     write_recipe,
 )
 from support.drawn_board import rigid
-from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan, host_cut
 
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.core.protocols import EngineSpec, FrameEngine
@@ -39,25 +36,15 @@ GREYS = {"J1": 40, "J2": 58, "J3": 60, "J4": 63, "J5": 90}
 def device(tmp_path, monkeypatch, kernel):
     """``(graphs) -> judge, plan``: a judge whose engine cuts the joints itself."""
 
-    def cut(off: int, launch, frame: int, maps: int, target: int) -> None:
-        height, width, planes = launch.frame
-        pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8).copy()
-        shape = (height, width) if planes == 1 else launch.frame
-        count = launch.grid[2]
-        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
-        made = kernel(pixels.reshape(shape), given, SPEC)
-        # One sample of the last joint is off.
-        made[count - 1, 3, 4] = made[count - 1, 3, 4].astype(int) + np.where(made[count - 1, 3, 4] > 9, -1, 1) * off
-        ctypes.memmove(target, made.ctypes.data, made.nbytes)
-
-    def make(graphs: bool = True, extra: str = "", on_device: bool = True, off: int = 0):
+    def make(graphs: bool = True, extra: str = "", on_device: bool = True, off: int = 0, cuts: bool = True):
         bindings = HostBindings() if graphs else None
         monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
         cpu = open_engine(tmp_path)
         plan = HostPlan(lambda crops: cpu.infer(crops).logits)
         spec = EngineSpec(SPEC.shape, 2, 8, "tensorrt", "fp32")
         engine = TensorRtEngine(
-            HostContext(partial(cut, off)), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8))
+            HostContext(host_cut(kernel, SPEC, off) if cuts else None),
+            LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 8, 8)),
         )
         assert isinstance(engine, FrameEngine)
         engine.bindings = bindings
@@ -104,6 +91,30 @@ def test_a_device_that_cuts_otherwise_than_the_host_is_refused(device, golden, o
         return
     with pytest.raises(EnvironmentMismatchError, match="by 2 grey levels, limit 1"):
         judge.warm_up(golden)
+
+
+def test_where_the_kernel_does_not_load_the_host_cuts_and_it_is_said(device) -> None:
+    judge, _ = device(cuts=False)
+    judge.warm_up([board_image(GREYS)])
+    judgement = judge.judge(frame_of(board_image(GREYS)))
+    assert [joint.score for joint in judgement.record.joints] == pytest.approx(
+        [score_of(grey) for grey in GREYS.values()], abs=1e-5
+    )
+    assert "crop" in judgement.record.latency_ns
+    assert judge.notes == (
+        "the host cuts the joints instead of the GPU, which is slower: "
+        "the crop kernel does not load here: no kernel image",
+    )
+    with pytest.raises(EnvironmentMismatchError, match="does not load here"):
+        judge._engine.submit_frame(board_image(GREYS), np.zeros((1, 2, 3)))
+
+
+def test_a_recording_that_fails_is_said(device, monkeypatch) -> None:
+    judge, _ = device()
+    judge._engine.bindings.fails = "cuGraphInstantiate"
+    judge.warm_up([board_image(GREYS)])
+    [note] = judge.notes
+    assert note.startswith("batches run without CUDA graphs, which is slower: cuGraphInstantiate failed")
 
 
 def test_joints_outside_the_frame_are_errors_and_the_others_judged(device, tmp_path) -> None:

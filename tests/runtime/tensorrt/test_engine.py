@@ -1,12 +1,11 @@
 """The engine's host side, on a stand-in for the GPU in host memory (``host_device``)."""
 
-import ctypes
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.guarded_graph import PROTOTYPES
-from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan, host_cut
 from support.tiny_bundle import SIDE, crops, features_formula, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
@@ -118,7 +117,9 @@ def test_prepared_sizes_are_recorded_on_both_sets(parts) -> None:
     assert bindings.alive == 0
 
 
-@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphUpload"])
+@pytest.mark.parametrize(
+    "call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphUpload"]
+)
 def test_where_graphs_cannot_be_recorded_the_answers_are_the_same(parts, call: str) -> None:
     engine, _, _ = parts(None, HostBindings(fails=call))
     for seed in range(5):
@@ -313,16 +314,7 @@ def test_closing_gives_everything_back_once(parts) -> None:
 def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool) -> None:
     spec = PreprocessSpec(height=SIDE, width=SIDE, channels=1)
 
-    def cut(launch, frame: int, maps: int, target: int) -> None:
-        height, width, planes = launch.frame
-        count = launch.grid[2]
-        pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8)
-        shape = (height, width) if planes == 1 else launch.frame
-        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
-        made = kernel(pixels.reshape(shape).copy(), given, spec)
-        ctypes.memmove(target, made.ctypes.data, made.nbytes)
-
-    engine, context, _ = parts(None, HostBindings() if graphs else None, cut)
+    engine, context, _ = parts(None, HostBindings() if graphs else None, host_cut(kernel, spec))
     rng = np.random.default_rng(0)
     # Frames of one size, then of others, so that buffers and recordings are replaced.
     for number, shape in enumerate([(60, 80)] * 5 + [(50, 90, 3)] * 3 + [(60, 80)] * 2):
