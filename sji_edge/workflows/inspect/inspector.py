@@ -336,6 +336,8 @@ class Inspector:
         alone: bool = True,
         on_device: bool = True,
     ) -> BoardJudge:
+        # Without a recipe the engine would get one joint at a time, and another size of frame for each.
+        on_device = on_device and recipe is not None
         judge = BoardJudge(
             self._engine,
             self.model(),

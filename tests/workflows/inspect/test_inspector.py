@@ -4,12 +4,19 @@ import cv2
 import numpy as np
 import pytest
 from support import tiny_bundle
-from support.bright_model import PLACES, board_image, write_recipe
+from support.bright_model import PLACES, board_image, grey_patch, write_recipe
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan, host_cut
 
 from sji_edge.core.errors import DataError, GateError, SourceError, UsageError
 from sji_edge.core.protocols import Frame
 from sji_edge.core.verdict import Verdict
 from sji_edge.records.write.jsonl import JsonlSink
+from sji_edge.runtime.bundle.bundle import open_engine
+from sji_edge.runtime.tensorrt import engine as tensorrt_engine
+from sji_edge.runtime.tensorrt.device_buffers import Profile
+from sji_edge.runtime.tensorrt.engine import TensorRtEngine
+from sji_edge.runtime.tensorrt.plan import LoadedPlan
+from sji_edge.workflows.inspect import inspector
 from sji_edge.workflows.inspect.inspector import Inspector
 
 
@@ -85,6 +92,48 @@ def test_a_stream_is_judged_into_sinks_and_an_own_source_stays_open(tmp_path, en
     assert [joint.score for joint in boards[1].joints] == [joint.score for joint in alone.joints]
     assert (tmp_path / "run.jsonl").read_text().count('"type": "board"') == 3
     assert not source.closed
+
+
+@pytest.fixture
+def on_gpu(engines, monkeypatch, kernel):
+    """The bundle's model as TensorRT's engine, on a stand-in for the GPU; says which calls it got."""
+    calls: list[str] = []
+
+    class Noted(TensorRtEngine):
+        def submit(self, crops):
+            calls.append(f"{len(crops)} crops")
+            return super().submit(crops)
+
+        def submit_frame(self, frame, maps):
+            calls.append("frame")
+            return super().submit_frame(frame, maps)
+
+    def opened(bundle, threads=0):
+        cpu = open_engine(bundle, threads)
+        plan = HostPlan(lambda crops: cpu.infer(crops).logits)
+        monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", HostBindings)
+        loaded = LoadedPlan(PACKAGES["10"], (), plan, cpu.spec, Profile(1, 8, cpu.spec.max_batch))
+        return Noted(HostContext(host_cut(kernel, bundle.preprocess)), loaded)
+
+    monkeypatch.setattr(inspector, "open_engine", opened)
+    return calls
+
+
+def test_a_gpu_gets_whole_frames_with_a_recipe_and_without_one_queued_pictures_together(
+    engines, recipe, on_gpu
+):
+    board = board_image(dict.fromkeys(PLACES, 120))
+    with Inspector(engines / "tiny", recipe=recipe) as inspector:
+        on_gpu.clear()
+        assert inspector.judge(board).verdict is not Verdict.ERROR
+        assert inspector.run(Pictures(board, board + 1)).judged == 2
+        assert on_gpu.count("frame") >= 3
+    pictures = [grey_patch(60 + 5 * n, 20 + n) for n in range(12)]
+    with Inspector(engines / "tiny") as inspector:
+        on_gpu.clear()
+        assert inspector.run(Pictures(*pictures)).judged == 12
+        assert inspector.judge(pictures[0]).verdict is not Verdict.ERROR
+        assert "frame" not in on_gpu
 
 
 def test_frames_after_the_limit_are_left(engines, recipe):
