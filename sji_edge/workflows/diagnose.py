@@ -30,8 +30,9 @@ COARSE_CLOCK_NS = 1_000_000
 BUILDS_ANYWHERE = "tensorrt-rtx"
 KERNEL_HINTS = {
     "machine code": "",
-    "PTX": "the crop kernel has no machine code for this GPU; the driver translates PTX, from branch 580 on",
-    "": "the crop kernel has no code for this GPU: TensorRT engines cannot cut joints on it",
+    "PTX": "the crop kernel has no machine code for this GPU; the driver translates its PTX when an engine is opened",
+    "newer driver": "the crop kernel for this GPU needs a newer driver; until then TensorRT engines let the host cut",
+    "": "the crop kernel has no code for this GPU; TensorRT engines let the host cut the joints, which is slower",
 }
 PACKAGE_HINTS = {
     "pycuda": "pip install 'sji-edge[cuda]'; it is built against the CUDA of this machine",
@@ -186,11 +187,11 @@ def _gpu() -> Iterator[Check]:
     value = f"{driver_release() or 'in use'}, CUDA {driver.cuda}"
     yield Check(area="GPU", name="NVIDIA driver", state="ok", value=value)
     for device in driver.devices:
-        code = code_for(device.compute_capability)
+        code = code_for(device.compute_capability, driver.cuda)
         yield Check(
             area="GPU",
             name=f"GPU {device.index}",
-            state={"machine code": "ok", "PTX": "note"}.get(code, "missing"),
+            state="ok" if code == "machine code" else "note",
             value=f"{device.name}, compute capability {device.compute_capability}, "
             f"{device.memory / (1 << 30):.1f} GiB",
             hint=KERNEL_HINTS[code],

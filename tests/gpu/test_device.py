@@ -17,7 +17,7 @@ from sji_edge.core.protocols import Backend
 from sji_edge.quantization.fp16 import to_half
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
-from sji_edge.runtime.cuda.crop_kernel import launch_of
+from sji_edge.runtime.cuda.crop_kernel import launch_of, to_fixed
 from sji_edge.runtime.tensorrt.backend import this_driver
 
 pytestmark = [
@@ -46,7 +46,7 @@ def cut_on_gpu(frame: np.ndarray, maps: np.ndarray, spec: PreprocessSpec) -> np.
     context = CudaContext()
     with context.current():
         stream = context.stream()
-        launch = launch_of(frame, maps, spec.shape, len(maps))
+        launch, maps = launch_of(frame, maps, spec.shape, len(maps)), to_fixed(maps)
         out = context.host_memory((len(maps), *spec.shape), np.uint8)
         memory = [context.device_memory(array.nbytes) for array in (frame, maps, out)]
         context.copy_in(memory[0], frame, stream)

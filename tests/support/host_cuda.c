@@ -44,7 +44,7 @@ static char primary[1];
 long host_depth(void) { return depth; }
 
 /* One piece of work on a stream. */
-typedef struct { const unsigned char *frame; int h, w, c; const double *maps; unsigned char *crops; int ch, cw, cc; } Crop;
+typedef struct { const unsigned char *frame; int h, w, c; const SjiCoordinate *maps; unsigned char *crops; int ch, cw, cc; } Crop;
 typedef struct Op { void (*run)(struct Op *); void *to; const void *from; size_t size; void (*call)(void *); Crop crop;
                     unsigned grid[3], block[3]; struct Op *next; } Op;
 typedef struct { Op *first; } Graph;

@@ -296,7 +296,7 @@ def host_cut(kernel, spec: PreprocessSpec, off: int = 0):
         height, width, planes = launch.frame
         count = launch.grid[2]
         pixels = np.frombuffer(ctypes.string_at(frame, height * width * planes), np.uint8).copy()
-        given = np.frombuffer(ctypes.string_at(maps, count * 48)).reshape(count, 2, 3).copy()
+        given = np.frombuffer(ctypes.string_at(maps, count * 48), np.int64).reshape(count, 2, 3).copy()
         made = kernel(pixels.reshape((height, width) if planes == 1 else launch.frame), given, spec)
         sample = int(made[-1, 3, 4, 0])
         made[-1, 3, 4, 0] = sample + (off if sample < 128 else -off)

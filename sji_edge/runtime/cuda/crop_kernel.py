@@ -19,6 +19,11 @@ BLOCK = (32, 8, 1)
 MAX_CROPS = 65_535
 """Maximum third dimension of a CUDA grid."""
 
+FRACTION_BITS = 32
+MAX_SIDE = 1 << 10
+MAX_MAP = float(1 << 20)
+"""Longest side of a crop, and largest value of a map: what they reach together fits 31 bits before the point."""
+
 FOLDER = Path(__file__).parent
 FATBIN = FOLDER / "crop_kernel.fatbin"
 RECORD = FOLDER / "crop_kernel.json"
@@ -39,21 +44,38 @@ def kernel_code() -> bytes:
     return code
 
 
-def code_for(capability: str) -> str:
-    """Return what the shipped code holds for a compute capability: ``machine code``, ``PTX``, or nothing.
+def code_for(capability: str, cuda: str) -> str:
+    """Return what the shipped code holds for a card: ``machine code``, ``PTX``, ``newer driver``, or nothing.
 
-    Machine code runs on its own major version from its minor version on; PTX is translated for later versions.
+    Machine code runs on its own major version from its minor version on; PTX is translated for later versions. Either
+    needs a driver that is new enough; ``newer driver`` says that this one is not.
 
     Args:
         capability: such as ``"8.6"``.
+        cuda: the newest CUDA version that the driver supports, such as ``"12.2"``.
     """
-    record = _record()
-    major, minor = (int(part) for part in capability.split("."))
-    compiled = [int(name.removeprefix("sm_")) for name in record["machine_code"]]
-    if any(code // 10 == major and code % 10 <= minor for code in compiled):
-        return "machine code"
-    virtual = [int(name.removeprefix("compute_")) for name in record["ptx"]]
-    return "PTX" if any(code <= 10 * major + minor for code in virtual) else ""
+    record, code = _record(), _number(capability)
+    machine = {int(name.removeprefix("sm_")): oldest for name, oldest in record["machine_code"].items()}
+    ptx = {int(name.removeprefix("compute_")): oldest for name, oldest in record["ptx"].items()}
+    fitting = {
+        "machine code": [old for sm, old in machine.items() if sm // 10 == code // 10 and sm <= code],
+        "PTX": [old for compute, old in ptx.items() if compute <= code],
+    }
+    for kind, oldest in fitting.items():
+        if any(_number(cuda) >= _number(old) for old in oldest):
+            return kind
+    return "newer driver" if any(fitting.values()) else ""
+
+
+def to_fixed(maps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return crop maps as the kernel takes them: int64 in 2^-32 pixels."""
+    return np.rint(maps * 2.0**FRACTION_BITS).astype(np.int64)
+
+
+def _number(version: str) -> int:
+    """Return ``"12.6"`` as 126; 0 for an unknown version."""
+    major, _, minor = version.partition(".")
+    return 10 * int(major) + int(minor or 0) if major.isdigit() else 0
 
 
 def _record() -> dict[str, Any]:
@@ -87,7 +109,7 @@ def launch_of(
         max_batch: maximum number of crops.
 
     Raises:
-        EngineInputError: another dtype, shape, memory order or number, or a map that is not finite.
+        EngineInputError: another dtype, shape, memory order or number, a map that is not finite, or too large a crop.
     """
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
         raise EngineInputError(
@@ -101,9 +123,12 @@ def launch_of(
         raise EngineInputError(f"a batch for this engine must hold 1 to {max_batch} crops (got {len(maps)})")
     if not (frame.flags.c_contiguous and maps.flags.c_contiguous):
         raise EngineInputError("frame and crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
-    if not np.isfinite(maps).all():
-        raise EngineInputError("crop maps must be finite")
+    # Not a number compares as false.
+    if not (np.abs(maps) < MAX_MAP).all():
+        raise EngineInputError(f"crop maps must be finite and below {MAX_MAP:.0f} pixels")
     height, width, _channels = crop_shape
+    if max(height, width) > MAX_SIDE:
+        raise EngineInputError(f"crops must be at most {MAX_SIDE} pixels wide and high (got {width}x{height})")
     grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), len(maps))
     planes = 1 if frame.ndim == 2 else 3
     return Launch(grid, BLOCK, (frame.shape[0], frame.shape[1], planes), crop_shape)

@@ -33,7 +33,7 @@ class BufferSet:
     graphs: GraphRecorder
     executions: Executions
     crops_host: NDArray[np.uint8]
-    maps_host: NDArray[np.float64]
+    maps_host: NDArray[np.int64]
     outputs: Mapping[str, OutputBuffer]
     crops: Any
     maps: Any
@@ -131,7 +131,7 @@ def new_set(
         graphs=GraphRecorder(int(stream.handle), bindings, context.errors),
         executions=executions,
         crops_host=context.host_memory((batch, *spec.crop_shape), np.uint8),
-        maps_host=context.host_memory((batch, 2, 3), np.float64),
+        maps_host=context.host_memory((batch, 2, 3), np.int64),
         outputs=outputs,
         crops=crops,
         maps=context.device_memory(sizes.maps),

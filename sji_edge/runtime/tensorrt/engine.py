@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.text import one_line
-from sji_edge.runtime.cuda.crop_kernel import launch_of
+from sji_edge.runtime.cuda.crop_kernel import launch_of, to_fixed
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import Work, load_cuda_bindings
 from sji_edge.runtime.onnx_graph import check_crops
@@ -156,9 +156,9 @@ class TensorRtEngine:
             self._turns.give_back(ticket)
             raise
         one.frame_host[...] = frame  # type: ignore[index]
-        one.maps_host[: one.count] = maps
+        one.maps_host[: one.count] = to_fixed(maps)
         # A joint that left the frame is filled up with another one, which is cut twice.
-        one.maps_host[one.count :] = maps[0]
+        one.maps_host[one.count :] = one.maps_host[0]
         self._start(ticket, one, ("frame", frame.shape), enqueue)
         return ticket
 

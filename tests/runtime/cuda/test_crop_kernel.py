@@ -1,4 +1,4 @@
-"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and the code that nvcc compiled."""
+"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and the code that NVIDIA's compilers made."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -81,54 +82,92 @@ def test_real_frames_differ_by_at_most_one_grey_level(kernel, number: int) -> No
     assert (differences > 0).mean() < 0.001
 
 
+@pytest.mark.parametrize("side", [16, 1024])
+def test_coordinates_do_not_overflow_at_the_largest_map(kernel, side: int) -> None:
+    frame = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    spec = PreprocessSpec(height=side, width=side, channels=1)
+    for sign, corner in ((-1, 0), (1, 11)):
+        maps = np.full((1, 2, 3), sign * np.nextafter(2.0**20, 0))
+        # All but the first sample of the first map lie far outside, where the frame's corner is repeated.
+        assert kernel(frame, maps, spec)[0, side - 1, side - 1, 0] == corner
+
+
 def test_the_shipped_code_was_made_from_this_source() -> None:
     record = json.loads(kernel_build.RECORD.read_text())
     assert record["source_sha256"] == kernel_build.source_sha256(), (
         "run python -m sji_edge.runtime.cuda.build"
     )
     assert record["fatbin_sha256"] == hashlib.sha256(kernel_code()).hexdigest()
-    assert record["machine_code"] == [f"sm_{code}" for code in (75, 80, 86, 87, 89, 90, 120)]
+    assert [*record["machine_code"]] == [f"sm_{code}" for code in (75, 80, 86, 87, 89, 90, 120)]
     assert len(kernel_code()) < 500_000
 
 
-def test_the_shipped_code_has_every_recorded_architecture() -> None:
+def entries() -> dict[str, bytes]:
     """Read off the fat binary's own table: a header, then entries of a kind (1 PTX, 2 machine code) and an SM."""
-    code, record = kernel_code(), json.loads(kernel_build.RECORD.read_text())
+    code = kernel_code()
     magic, _, header, size = struct.unpack_from("<IHHQ", code)
     assert (magic, header + size) == (0xBA55ED50, len(code))
-    found, at = [], header
+    found, at = {}, header
     while at < len(code):
         kind, _, header, size = struct.unpack_from("<HHIQ", code, at)
         (architecture,) = struct.unpack_from("<I", code, at + 28)
-        found.append(f"{'compute' if kind == 1 else 'sm'}_{architecture}")
+        found[f"{'compute' if kind == 1 else 'sm'}_{architecture}"] = code[at + header : at + header + size]
         at += header + size
-    assert sorted(found) == sorted([*record["machine_code"], *record["ptx"]])
+    return found
+
+
+def test_the_shipped_code_has_every_recorded_architecture() -> None:
+    record = json.loads(kernel_build.RECORD.read_text())
+    assert {*entries()} == {*record["machine_code"], *record["ptx"]}
+
+
+def test_drivers_for_cuda_12_load_the_machine_code_of_cards_of_their_time() -> None:
+    """ELF ABI 8, of CUDA 13 (and of 12.8 for 12.0), is refused by drivers before branch 570, and by JetPack 6."""
+    found = {name: code for name, code in entries().items() if name.startswith("sm_")}
+    assert {code[:4] for code in found.values()} == {b"\x7fELF"}
+    assert {name: code[8] for name, code in found.items()} == {
+        **{f"sm_{code}": 7 for code in (75, 80, 86, 87, 89, 90)},
+        "sm_120": 8,
+    }
+    # PTX 8.5 is that of CUDA 12.6, 8.7 that of 12.8.
+    assert b".version 8.5" in entries()["compute_90"]
+    assert b".version 8.7" in entries()["compute_120"]
 
 
 @pytest.mark.parametrize(
-    ("capability", "code"),
+    ("capability", "cuda", "code"),
     [
         *(
-            (capability, "machine code")
-            for capability in ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "12.0", "12.1")
+            (capability, "12.2", "machine code")
+            for capability in ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0")
         ),
-        *((capability, "PTX") for capability in ("10.0", "10.3", "11.0", "13.0")),
-        *((capability, "") for capability in ("7.0", "7.2", "6.1")),
+        *((capability, "13.0", "machine code") for capability in ("8.6", "9.0", "12.0", "12.1")),
+        *((capability, "12.8", "PTX") for capability in ("10.0", "10.3", "11.0", "13.0")),
+        *((capability, "12.4", "newer driver") for capability in ("12.0", "10.0")),
+        ("8.6", "11.8", "newer driver"),
+        *((capability, "13.0", "") for capability in ("7.0", "7.2", "6.1")),
     ],
 )
-def test_what_the_shipped_code_has_for_a_card(capability: str, code: str) -> None:
-    assert code_for(capability) == code
+def test_what_the_shipped_code_has_for_a_card(capability: str, cuda: str, code: str) -> None:
+    assert code_for(capability, cuda) == code
 
 
-def test_nvcc_reproduces_the_shipped_code(tmp_path: Path) -> None:
+def test_the_compilers_reproduce_the_shipped_code() -> None:
+    folder = os.environ.get("SJI_CUDA_COMPILERS")
+    if folder is None:
+        pytest.skip("SJI_CUDA_COMPILERS names no folder of the kernel's compilers")
+    again = kernel_build.link(Path(folder), list(kernel_build.compiled(Path(folder))))
+    assert again == kernel_code()
+
+
+def test_nvcc_compiles_the_kernel(tmp_path: Path) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         pytest.skip("nvcc is not installed")
-    kernel_build.compile_kernel(nvcc, tmp_path / "again.fatbin")
-    code = (tmp_path / "again.fatbin").read_bytes()
-    assert b"sji_crop_batch" in code
-    if kernel_build.compiler_version(nvcc) == json.loads(kernel_build.RECORD.read_text())["nvcc"]:
-        assert code == kernel_code()
+    target = tmp_path / "kernel.fatbin"
+    words = [nvcc, "--fatbin", "-std=c++17", "-Werror", "all-warnings", "-o", str(target)]
+    subprocess.run([*words, kernel_build.SOURCES[1]], cwd=kernel_build.HERE, check=True)
+    assert b"sji_crop_batch" in target.read_bytes()
 
 
 def test_a_launch_covers_every_pixel_of_every_crop() -> None:
@@ -152,6 +191,8 @@ def test_a_launch_covers_every_pixel_of_every_crop() -> None:
         (np.zeros((4, 4), np.uint8), np.zeros((9, 2, 3)), "(got 9)"),
         (np.zeros((4, 8), np.uint8)[:, ::2], np.zeros((1, 2, 3)), "contiguous"),
         (np.zeros((4, 4), np.uint8), np.full((1, 2, 3), np.nan), "finite"),
+        (np.zeros((4, 4), np.uint8), np.full((1, 2, 3), -np.inf), "finite"),
+        (np.zeros((4, 4), np.uint8), np.full((1, 2, 3), 2.0**20), "below 1048576 pixels"),
     ],
 )
 def test_what_the_kernel_cannot_take_is_refused(frame: np.ndarray, maps: np.ndarray, says: str) -> None:
