@@ -148,17 +148,15 @@ class HostExecution:
     What was recorded from it is worth nothing after another shape, and its scratch memory is given to it.
     """
 
-    def __init__(self, plan: "HostPlan", scratch: bool) -> None:
+    def __init__(self, plan: "HostPlan") -> None:
         self.plan = plan
         self.compute = plan.compute
         self.fails = False
         self.addresses: dict[str, int] = {}
         self.shape = (0,)
         self.memory = (0, 0)
-        self.wants_memory = scratch
 
     def set_device_memory(self, memory: int, size: int) -> None:
-        assert self.wants_memory
         self.memory = (memory, size)
 
     def set_tensor_address(self, name: str, address: int) -> bool:
@@ -174,7 +172,8 @@ class HostExecution:
         shape, source = self.shape, self.addresses["crops"]
         names = [name for name in ("logits", "novelty", "features") if name in self.addresses]
         targets = [self.addresses[name] for name in names]
-        assert not self.wants_memory or (self.memory[0] and self.memory[1] >= self.plan.device_memory_size_v2)
+        assert self.memory[0]
+        assert self.memory[1] >= self.plan.device_memory_size_v2
         recording = STREAMS[handle].capture is not None
 
         def run() -> None:
@@ -197,6 +196,17 @@ class HostExecution:
         return True
 
 
+class OldExecution(HostExecution):
+    """Up to 10.0, where the memory is an attribute that can only be set."""
+
+    set_device_memory = property()  # hasattr() is False
+
+    def _take(self, memory: int) -> None:
+        self.memory = (memory, self.plan.device_memory_size_v2)
+
+    device_memory = property(fset=_take)
+
+
 class HostPlan:
     device_memory_size_v2 = 1000
 
@@ -204,15 +214,23 @@ class HostPlan:
         self.compute = compute
         self.fails = self.idle = False
         self.executions: list[HostExecution] = []
+        self.configs: list[HostRuntimeConfig] = []
 
     def create_execution_context(self, how=None) -> HostExecution:
-        # 8.6 has no strategies, TensorRT for RTX takes one in a configuration.
+        # TensorRT for RTX takes a configuration.
         if isinstance(how, HostRuntimeConfig):
             assert how.dynamic_shapes_kernel_specialization_strategy == "eager"
-            how = how.strategy
-        assert how in (None, "user managed")
-        self.executions.append(HostExecution(self, scratch=how is not None))
-        return self.executions[-1]
+            self.configs.append(how)
+            return self._made(HostExecution(self))
+        assert how in ("user managed", "user managed, 10.0")
+        return self._made(HostExecution(self) if how == "user managed" else OldExecution(self))
+
+    def create_execution_context_without_device_memory(self) -> HostExecution:
+        return self._made(OldExecution(self))
+
+    def _made(self, execution: HostExecution) -> HostExecution:
+        self.executions.append(execution)
+        return execution
 
     def create_runtime_config(self) -> "HostRuntimeConfig":
         return HostRuntimeConfig()
@@ -228,6 +246,9 @@ class HostRuntimeConfig:
 STRATEGIES = {"ExecutionContextAllocationStrategy": SimpleNamespace(USER_MANAGED="user managed")}
 PACKAGES = {
     "8.6": SimpleNamespace(),
+    "10.0": SimpleNamespace(
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user managed, 10.0")
+    ),
     "10": SimpleNamespace(**STRATEGIES),
     "rtx": SimpleNamespace(
         **STRATEGIES, DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager")

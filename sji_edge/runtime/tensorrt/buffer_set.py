@@ -114,14 +114,14 @@ def new_set(
         )
         for name, shape in output_shapes(spec).items()
     }
-    size = scratch_bytes(loaded.trt, loaded.plan)
-    scratch = context.device_memory(size) if size else None
+    size = scratch_bytes(loaded.plan)
+    scratch = context.device_memory(size)
     executions = Executions(
         loaded.trt,
         loaded.plan,
         spec.crop_shape,
         {INPUT_NAME: int(crops), **{name: int(output.device) for name, output in outputs.items()}},
-        None if scratch is None else (int(scratch), size),
+        (int(scratch), size),
         MAX_OWN if bindings is not None else 0,
     )
     # The largest batch needs the most memory: a shortage shows now and not during a run.

@@ -19,10 +19,8 @@ MAX_OWN = 16
 LEAST_SCRATCH = 256
 
 
-def scratch_bytes(trt: Any, plan: Any) -> int:
-    """Return how many bytes the contexts of a plan share; 0 if each has its own memory (8.6)."""
-    if not hasattr(trt, "ExecutionContextAllocationStrategy"):
-        return 0
+def scratch_bytes(plan: Any) -> int:
+    """Return how many bytes the contexts of a plan share."""
     size = getattr(plan, "device_memory_size_v2", None)
     return max(LEAST_SCRATCH, int(plan.device_memory_size if size is None else size))
 
@@ -48,7 +46,7 @@ class Executions:
         plan: the plan.
         crop_shape: shape of one crop.
         addresses: device addresses of the input and the outputs, by name.
-        scratch: address and bytes of the shared memory; None: each context allocates its own.
+        scratch: address and bytes of the memory that all contexts share.
         own: number of batch sizes that get their own context; 0 if nothing is recorded.
     """
 
@@ -58,7 +56,7 @@ class Executions:
         plan: Any,
         crop_shape: tuple[int, int, int],
         addresses: Mapping[str, int],
-        scratch: tuple[int, int] | None,
+        scratch: tuple[int, int],
         own: int = MAX_OWN,
     ) -> None:
         self._trt, self._plan = trt, plan
@@ -69,6 +67,7 @@ class Executions:
         self._own: dict[int, Any] = {}
         self._sealed = False
         self._shared: Any = None
+        self._config: Any = None
 
     def add(self, batch: int) -> None:
         """Prepare a context for a batch size, unless the maximum number is reached.
@@ -105,7 +104,7 @@ class Executions:
     def clear(self) -> None:
         """Drop all contexts."""
         self._own.clear()
-        self._shared = self._plan = None
+        self._shared = self._config = self._plan = None
 
     def _new(self) -> Any:
         execution = self._created()
@@ -113,26 +112,38 @@ class Executions:
             raise EnvironmentMismatchError(
                 "TensorRT created no execution context: the GPU does not have enough memory"
             )
-        if self._scratch is not None:
+        if hasattr(execution, "set_device_memory"):
             execution.set_device_memory(*self._scratch)
+        else:
+            # Up to 10.0.
+            execution.device_memory = self._scratch[0]
         for name, address in self._addresses.items():
             if not execution.set_tensor_address(name, address):
                 raise EnvironmentMismatchError(f"TensorRT refuses an address for {name}")
         return execution
 
     def _created(self) -> Any:
-        if self._scratch is None:
-            return self._plan.create_execution_context()
-        mine = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        strategies = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
+        strategies = getattr(self._trt, "ExecutionContextAllocationStrategy", None)
         if strategies is None:
+            return self._plan.create_execution_context_without_device_memory()
+        mine = strategies.USER_MANAGED
+        if not hasattr(self._trt, "DynamicShapesKernelSpecializationStrategy"):
             return self._plan.create_execution_context(mine)
-        # TensorRT for RTX compiles kernels for a shape when it first sees it, by default while the first batches run.
-        # A CUDA graph recorded meanwhile would keep the slower kernels forever.
+        if self._config is None:
+            self._config = self._runtime_config(mine)
+        return self._plan.create_execution_context(self._config)
+
+    def _runtime_config(self, strategy: Any) -> Any:
+        """Return TensorRT for RTX's configuration of all contexts of this set.
+
+        It compiles kernels for a shape when it first sees it, by default while the first batches run. A CUDA graph
+        recorded meanwhile would keep the slower kernels forever.
+        """
         config = self._plan.create_runtime_config()
-        config.set_execution_context_allocation_strategy(mine)
-        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-        return self._plan.create_execution_context(config)
+        config.set_execution_context_allocation_strategy(strategy)
+        kinds = self._trt.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER
+        return config
 
     def _set_batch(self, execution: Any, batch: int) -> None:
         if not execution.set_input_shape(INPUT_NAME, (batch, *self._crop_shape)):

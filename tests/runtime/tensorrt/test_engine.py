@@ -226,8 +226,9 @@ def test_each_recorded_batch_size_has_its_own_execution_context(parts, package: 
             batch = crops(size, seed=seed)
             np.testing.assert_allclose(engine.infer(batch).logits, formula(batch), atol=2e-5)
     assert len(plan.executions) == 2 * MAX_BATCH
-    # Those of one set share their memory; where the package cannot do that, each has its own.
-    assert len({one.memory for one in plan.executions}) == (1 if package == "8.6" else 2)
+    # Those of one set share their memory and, with TensorRT for RTX, their configuration.
+    assert len({one.memory for one in plan.executions}) == 2
+    assert len({*map(id, plan.configs)}) == (2 if package == "rtx" else 0)
 
 
 def test_missing_joints_never_make_the_line_wait_for_a_new_context_or_recording(parts) -> None:
