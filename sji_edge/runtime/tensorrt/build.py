@@ -163,6 +163,9 @@ def _config(
     config = builder.create_builder_config()
     for flag in precision_flags(trt, job.precision):
         config.set_flag(flag)
+    if job.precision == "fp32":
+        # On by default from Ampere on: products of 10-bit mantissas, which are not what the gate is told.
+        config.clear_flag(trt.BuilderFlag.TF32)
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
     if options.workspace_mb is not None:
