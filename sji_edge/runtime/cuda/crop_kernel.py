@@ -128,7 +128,9 @@ def launch_of(
         raise EngineInputError(f"crop maps must be finite and below {MAX_MAP:.0f} pixels")
     height, width, _channels = crop_shape
     if max(height, width) > MAX_SIDE:
-        raise EngineInputError(f"crops must be at most {MAX_SIDE} pixels wide and high (got {width}x{height})")
+        raise EngineInputError(
+            f"crops must be at most {MAX_SIDE} pixels wide and high (got {width}x{height})"
+        )
     grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), len(maps))
     planes = 1 if frame.ndim == 2 else 3
     return Launch(grid, BLOCK, (frame.shape[0], frame.shape[1], planes), crop_shape)

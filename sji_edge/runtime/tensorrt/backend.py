@@ -118,7 +118,7 @@ class TensorRtBackend:
     def environment(self) -> Mapping[str, str]:
         """Return the package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
         version = str(self.package.load().__version__)
-        return environment_of(self.name, version, self.driver(), self.options, self._targets())
+        return environment_of(self.name, version, self.driver(), self.options, self._ahead())
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
         """Say why a plan cannot run here (package, version or GPU), or return an empty string."""
@@ -131,10 +131,18 @@ class TensorRtBackend:
             return error.message
         return plan_incompatibility(self.name, self.package.title, version, self.driver(), recorded)
 
-    def _targets(self) -> tuple[str, ...]:
+    def _ahead(self) -> tuple[str, ...]:
+        """Return the compute capabilities of cards that need not be in this machine; empty for this machine's GPU."""
         if self.options.compute_capabilities or not self.package.ahead_of_time:
             return self.options.compute_capabilities
         return AHEAD_OF_TIME if self.driver().missing else ()
+
+    def _targets(self) -> tuple[str, ...]:
+        """Return what the builder is told; TensorRT for RTX takes no card for granted, not even the one it runs on."""
+        ahead, devices = self._ahead(), self.driver().devices
+        if ahead or not self.package.ahead_of_time or not devices:
+            return ahead
+        return (devices[0].compute_capability,)
 
     def _timing_cache(self, trt: Any) -> Path | None:
         """Return the file that keeps kernel timings; None for TensorRT for RTX, which takes none."""
@@ -146,7 +154,7 @@ class TensorRtBackend:
 
     def _inspect(self, trt: Any, built: Built, engine_file: Path) -> dict[str, Any]:
         # Listing a plan's layers loads it, which needs the GPU that it is for.
-        if self.driver().missing or self._targets():
+        if self.driver().missing or self._ahead():
             return {
                 "layer_types": {},
                 "layer_table": "not inspected: listing the layers needs the GPU that the engine is for",

@@ -1,4 +1,4 @@
-"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and the code that NVIDIA's compilers made."""
+"""The kernel's per-pixel function, compiled by g++, against core/preprocess.py; and the shipped machine code."""
 
 import hashlib
 import json
@@ -137,10 +137,7 @@ def test_drivers_for_cuda_12_load_the_machine_code_of_cards_of_their_time() -> N
 @pytest.mark.parametrize(
     ("capability", "cuda", "code"),
     [
-        *(
-            (capability, "12.2", "machine code")
-            for capability in ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0")
-        ),
+        *((capability, "12.2", "machine code") for capability in ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0")),
         *((capability, "13.0", "machine code") for capability in ("8.6", "9.0", "12.0", "12.1")),
         *((capability, "12.8", "PTX") for capability in ("10.0", "10.3", "11.0", "13.0")),
         *((capability, "12.4", "newer driver") for capability in ("12.0", "10.0")),

@@ -300,8 +300,9 @@ def parsed(tmp_path: Path):
         log = BuildLog()
         builder = trt.Builder(logger_of(trt, log))
         network = builder.create_network(network_flags(trt))
+        precision = options.pop("precision", "fp32")
         wanted = TensorRtOptions(**options)
-        job = Job(graph, "fp32", 32, wanted, (), timing_cache, lambda _: None)
+        job = Job(graph, precision, 32, wanted, (), timing_cache, lambda _: None)
         tensorrt_build._parse(trt, job, network, logger_of(trt, log))
         if dla_cores:
             builder = SimpleNamespace(
@@ -330,6 +331,31 @@ def test_every_option_arrives_in_the_builders_configuration(parsed) -> None:
     plain, _, _, _ = parsed()
     assert not plain.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     assert plain.builder_optimization_level != 1
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("fp16", True), ("int8", True)])
+def test_fp32_engines_do_not_compute_in_tf32(parsed, precision: str, allowed: bool) -> None:
+    config, _, _, trt = parsed(precision=precision)
+    assert config.get_flag(trt.BuilderFlag.TF32) == allowed
+
+
+TURING = CudaDriver("13.0", (CudaDevice(0, "NVIDIA T1000", "7.5", 4 << 30),), "")
+
+
+@pytest.mark.parametrize(("driver", "capability"), [(TURING, "7.5"), (AMPERE, "8.6")])
+def test_built_on_the_device_the_plan_is_for_its_capability(driver, capability: str, tmp_path: Path) -> None:
+    import tensorrt_rtx_bindings as trt
+
+    here = TensorRtRtxBackend(driver=lambda: driver)
+    graph = write_graph(tmp_path / "model.onnx")
+    job = Job(graph, "fp32", 4, TensorRtOptions(), here._targets(), None, lambda _: None)
+    built = tensorrt_build.build_plan(trt, job, "tensorrt-rtx")
+    assert built.facts["compute_capabilities"] == [capability]
+    # It is for this very card all the same, and can be inspected here.
+    environment = here.environment()
+    assert (environment["gpu"], environment["compute_capability"]) == (driver.devices[0].name, capability)
+    assert here._ahead() == ()
+    assert TensorRtBackend(driver=lambda: driver)._targets() == ()
 
 
 def test_layers_that_fall_back_from_the_dla_are_named(parsed) -> None:
