@@ -153,10 +153,10 @@ class Workbench:
         return cpu.open(graph, precision="fp32", max_batch=self.max_batch, threads=self.threads)
 
     def timed(self, trials: list[EngineTrial], clock: Clock | None = None) -> list[EngineTrial]:
-        """Time the trials that serve in turn, so that a busy moment of the machine hits each alike.
+        """Time the trials that serve, each in turn with the first, so that a busy moment of the machine hits both.
 
-        Only their engines are open at the same time. Trials that failed their gate are not compared with the others;
-        each is timed by itself.
+        At most two engines are open at once: one of TensorRT may hold a gigabyte. Trials that failed their gate are not
+        compared with the others; each is timed by itself.
         """
         if any(trial.pending for trial in trials):
             return trials
@@ -175,19 +175,25 @@ class Workbench:
         return [replace(trial, times_ms=times[number]) for number, trial in enumerate(trials)]
 
     def _medians(self, trials: Sequence[EngineTrial], timer: Clock) -> list[tuple[float, float]]:
-        """Time engines that are open together, in turn; returns milliseconds for the batch and for one crop."""
+        """Time engines one at a time against the first; returns milliseconds for the batch and for one crop.
+
+        The others' times are their ratio to the first's, measured in turn, times the first's own.
+        """
         shape = (self.timed_batch, *self.card.preprocess.shape)
         batch = np.ascontiguousarray(np.resize(self.golden.crops, shape))
-        with ExitStack() as opened:
-            engines = []
-            for trial in trials:
-                engines.append(self.open(trial.engine_file, trial.candidate.precision))
-                opened.callback(engines[-1].close)
-            samples = np.array(
-                [[_times_ms(engine, batch, timer) for engine in engines] for _ in range(TIMED_ROUNDS)]
-            )
-        medians = np.median(samples[WARM_UP_ROUNDS:], axis=0)
-        return [(float(full), float(single)) for full, single in medians]
+
+        def medians(*engines: Engine) -> NDArray[np.float64]:
+            rounds = [[_times_ms(engine, batch, timer) for engine in engines] for _ in range(TIMED_ROUNDS)]
+            found: NDArray[np.float64] = np.median(np.array(rounds)[WARM_UP_ROUNDS:], axis=0)
+            return found
+
+        with closing(self.open(trials[0].engine_file, trials[0].candidate.precision)) as first:
+            times = [medians(first)[0]]
+            for trial in trials[1:]:
+                with closing(self.open(trial.engine_file, trial.candidate.precision)) as other:
+                    beside, its = medians(first, other)
+                times.append(its / beside * times[0])
+        return [(float(full), float(single)) for full, single in times]
 
     def blank_crops(self, trial: EngineTrial) -> BlankCrops:
         """Count the crops without a joint that a trial's engine passes by itself."""
