@@ -24,7 +24,6 @@ Probe = tuple[str, str, Callable[[], Iterable["Check"]]]
 
 PACKAGE = "sji-edge"
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-MODEL = Path("/proc/device-tree/model")
 LOW_DISK_GB = 5.0
 COARSE_CLOCK_NS = 1_000_000
 BUILDS_ANYWHERE = "tensorrt-rtx"
@@ -107,12 +106,14 @@ def _examined(area: str, name: str, probe: Callable[[], Iterable[Check]]) -> lis
 
 
 def _os() -> Iterator[Check]:
+    from sji_edge.runtime.cuda.gpu_state import board_model
+
     try:
         release = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     except OSError:
         release = ""
     system = f"{release or platform.system()}, kernel {platform.release()}, {platform.machine()}"
-    model = MODEL.read_text(errors="replace").strip("\0\n ") if MODEL.is_file() else ""
+    model = board_model()
     yield Check(area="system", name="OS", state="ok", value=system + (f", {model}" if model else ""))
 
 

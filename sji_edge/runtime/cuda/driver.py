@@ -11,6 +11,7 @@ from typing import Any
 
 LIBRARY = "libcuda.so.1"
 SUCCESS = 0
+MULTIPROCESSORS = 16
 COMPUTE_CAPABILITY_MAJOR = 75
 COMPUTE_CAPABILITY_MINOR = 76
 NAME_BYTES = 256
@@ -26,12 +27,13 @@ RESULTS = {
 
 @dataclass(frozen=True)
 class CudaDevice:
-    """One GPU. ``compute_capability`` as ``"8.6"``; ``memory`` in bytes."""
+    """One GPU. ``compute_capability`` as ``"8.6"``; ``memory`` in bytes; 0 ``multiprocessors`` are unknown."""
 
     index: int
     name: str
     compute_capability: str
     memory: int
+    multiprocessors: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,13 @@ def _device(library: Any, index: int) -> CudaDevice:
         str(_attribute(library, which, handle))
         for which in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR)
     )
-    return CudaDevice(index, name.value.decode(errors="replace"), capability, memory.value)
+    return CudaDevice(
+        index,
+        name.value.decode(errors="replace"),
+        capability,
+        memory.value,
+        _attribute(library, MULTIPROCESSORS, handle),
+    )
 
 
 def _attribute(library: Any, which: int, device: ctypes.c_int) -> int:

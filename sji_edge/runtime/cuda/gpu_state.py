@@ -22,6 +22,7 @@ FIELDS = (
 )
 TIMEOUT_S = 10
 TEGRA = Path("/etc/nv_tegra_release")
+BOARD_MODEL = Path("/proc/device-tree/model")
 MODULE_VERSION = Path("/proc/driver/nvidia/version")
 
 Run = Callable[[Sequence[str]], str]
@@ -58,6 +59,14 @@ def jetson_facts(run: Run = run_tool, release: Path = TEGRA) -> dict[str, str]:
         "release": f"L4T {found[1]}.{found[2]}" if found else "L4T",
         "power_mode": mode[1] if mode else "unknown: nvpmodel -q printed none",
     }
+
+
+def board_model(path: Path = BOARD_MODEL) -> str:
+    """Return the name of an ARM board, such as a Jetson with its module; empty elsewhere."""
+    try:
+        return path.read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
 
 
 def driver_release(path: Path = MODULE_VERSION) -> str:

@@ -18,6 +18,7 @@ from sji_edge.core.protocols import Engine
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
 from sji_edge.runtime.cuda.driver import CudaDriver, ask_driver
+from sji_edge.runtime.cuda.gpu_state import board_model
 from sji_edge.runtime.onnx_graph import LAYERS_SUFFIX, LOG_SUFFIX
 from sji_edge.runtime.tensorrt.build import Built, Job, build_plan
 from sji_edge.runtime.tensorrt.calls import undisturbed
@@ -118,7 +119,9 @@ class TensorRtBackend:
     def environment(self) -> Mapping[str, str]:
         """Return the package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
         version = str(self.package.load().__version__)
-        return environment_of(self.name, version, self.driver(), self.options, self._ahead())
+        return environment_of(
+            self.name, version, self.driver(), self.options, self._ahead(), board_model()
+        )
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
         """Say why a plan cannot run here (package, version or GPU), or return an empty string."""
@@ -129,7 +132,8 @@ class TensorRtBackend:
             version = str(self.package.load().__version__)
         except EnvironmentMismatchError as error:
             return error.message
-        return plan_incompatibility(self.name, self.package.title, version, self.driver(), recorded)
+        title = self.package.title
+        return plan_incompatibility(self.name, title, version, self.driver(), recorded, board_model())
 
     def _ahead(self) -> tuple[str, ...]:
         """Return the compute capabilities of cards that need not be in this machine; empty for this machine's GPU."""

@@ -8,13 +8,22 @@ from sji_edge.runtime.tensorrt.options import TensorRtOptions
 
 NONE = "none"
 COMPATIBLE = "compatible"
+MULTIPROCESSORS = "multiprocessors"
+BOARD = "board"
 AMPERE = (8, 0)
 
 
 def environment_of(
-    backend: str, version: str, driver: CudaDriver, options: TensorRtOptions, targets: tuple[str, ...]
+    backend: str,
+    version: str,
+    driver: CudaDriver,
+    options: TensorRtOptions,
+    targets: tuple[str, ...],
+    board: str = "",
 ) -> dict[str, str]:
     """Return what a plan depends on: the package's version, CUDA, driver, GPU and compute capability.
+
+    All modules of the Jetson Orin family call their GPU ``Orin``, so its multiprocessors and the board are kept, too.
 
     Args:
         backend: key of the version.
@@ -22,6 +31,7 @@ def environment_of(
         driver: this machine's driver.
         options: options that widen where the plan may run.
         targets: compute capabilities that the plan is built for; empty: this machine's GPU.
+        board: name of the board that the GPU is part of; empty for a card.
     """
     device = driver.devices[0] if driver.devices and not targets else None
     wider = [name for name in ("version", "hardware") if getattr(options, f"{name}_compatible")]
@@ -31,12 +41,14 @@ def environment_of(
         "driver": driver_release() or NONE,
         "gpu": device.name if device else NONE,
         "compute_capability": device.compute_capability if device else " ".join(targets) or NONE,
+        **({MULTIPROCESSORS: str(device.multiprocessors)} if device and device.multiprocessors else {}),
+        **({BOARD: board} if device and board else {}),
         **({COMPATIBLE: " ".join(wider)} if wider else {}),
     }
 
 
 def plan_incompatibility(
-    backend: str, title: str, version: str, driver: CudaDriver, recorded: Mapping[str, str]
+    backend: str, title: str, version: str, driver: CudaDriver, recorded: Mapping[str, str], board: str = ""
 ) -> str:
     """Say why a plan cannot run here, or return an empty string.
 
@@ -46,6 +58,7 @@ def plan_incompatibility(
         version: version of the package on this machine.
         driver: this machine's driver.
         recorded: ``environment_of`` of the machine that built the plan; empty for a plan yet to be built.
+        board: name of the board that this machine's GPU is part of; empty for a card.
     """
     if driver.missing:
         return driver.missing
@@ -67,6 +80,11 @@ def plan_incompatibility(
     built_on = recorded.get("gpu", NONE)
     if built_on not in (NONE, device.name):
         return f"it was built on {built_on}, and this is {device.name}"
+    if recorded.get(BOARD, board) != board:
+        return f"it was built on {recorded[BOARD]}, and this is {board or device.name}"
+    here, there = str(device.multiprocessors), recorded.get(MULTIPROCESSORS, "")
+    if there not in ("", here):
+        return f"it was built on {device.name} with {there} multiprocessors, and this one has {here}"
     return ""
 
 

@@ -18,7 +18,7 @@ int cuDeviceGet(int *d, int i) { *d = 40 + i; return 0; }
 int cuDeviceGetName(char *t, int n, int d) { strncpy(t, d == 40 ? "Orin" : "A2000", n); return 0; }
 int cuDeviceTotalMem_v2(size_t *m, int d) { *m = (size_t)d << 30; return 0; }
 int cuDeviceGetAttribute(int *v, int what, int d) {
-    *v = what == 75 ? 8 : what == 76 ? (d == 40 ? 7 : 6) : -1;
+    *v = what == 75 ? 8 : what == 76 ? (d == 40 ? 7 : 6) : what == 16 ? d : -1;
     return 0;
 }
 """
@@ -40,10 +40,8 @@ def test_devices_are_listed(tmp_path: Path) -> None:
     driver = ask_driver(library(tmp_path, INIT=0, COUNT=2))
     assert driver.missing == ""
     assert driver.cuda == "12.6"
-    assert [(d.index, d.name, d.compute_capability, d.memory) for d in driver.devices] == [
-        (0, "Orin", "8.7", 40 << 30),
-        (1, "A2000", "8.6", 41 << 30),
-    ]
+    found = [(d.index, d.name, d.compute_capability, d.memory, d.multiprocessors) for d in driver.devices]
+    assert found == [(0, "Orin", "8.7", 40 << 30, 40), (1, "A2000", "8.6", 41 << 30, 41)]
 
 
 @pytest.mark.parametrize(

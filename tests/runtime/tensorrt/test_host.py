@@ -68,6 +68,31 @@ def test_wider_plans_run_where_they_may_and_no_further() -> None:
     assert "A4000" in reason(machine("A4000"), "10.17.0", version)
 
 
+def orin(multiprocessors: int) -> CudaDriver:
+    return CudaDriver("12.6", (CudaDevice(0, "Orin", "8.7", 8 << 30, multiprocessors),), "")
+
+
+AGX, NANO = "NVIDIA Jetson AGX Orin Developer Kit", "NVIDIA Jetson Orin Nano Developer Kit"
+
+
+@pytest.mark.parametrize(
+    ("driver", "board", "says"),
+    [
+        (orin(16), AGX, ""),
+        (orin(8), AGX, "Orin with 16 multiprocessors, and this one has 8"),
+        (orin(16), NANO, f"built on {AGX}, and this is {NANO}"),
+        (orin(16), "", f"built on {AGX}, and this is Orin"),
+    ],
+)
+def test_modules_that_share_a_name_are_told_apart(driver: CudaDriver, board: str, says: str) -> None:
+    there = environment_of("tensorrt", "10.3.0", orin(16), TensorRtOptions(), (), AGX)
+    found = plan_incompatibility("tensorrt", "TensorRT", "10.3.0", driver, there, board)
+    assert found == "" if not says else says in found
+    # What was recorded before there were these keys is not held against a plan.
+    older = {key: text for key, text in there.items() if key not in ("board", "multiprocessors")}
+    assert plan_incompatibility("tensorrt", "TensorRT", "10.3.0", driver, older, board) == ""
+
+
 def test_a_profile_says_which_batch_runs() -> None:
     profile = Profile.of([(1, 84, 84, 1), (64, 84, 84, 1), (128, 84, 84, 1)], "x.plan")
     assert (profile.run_batch(1), profile.run_batch(100)) == (1, 100)
