@@ -43,7 +43,6 @@ class TensorRtEngine:
         self.gpu_ms = 0.0
         """GPU time of the batch that was collected last, copies included."""
         self._context: CudaContext | None = context
-        # Runtimes must outlive their plan.
         self._loaded: LoadedPlan | None = loaded
         bindings = load_cuda_bindings()
         self.cut_failure = ""
@@ -217,6 +216,8 @@ class TensorRtEngine:
                 one.free(context.errors)
             self._all.clear()
             self._turns.clear()
+            if self._loaded is not None:
+                self._loaded.free()
             self._loaded = None
         context.close()
 

@@ -6,8 +6,12 @@ from typing import Any
 
 TYPES = {
     "FP32": "fp32",
+    "FLOAT": "fp32",
+    "FLOAT32": "fp32",
     "FP16": "fp16",
     "HALF": "fp16",
+    "FLOAT16": "fp16",
+    "BFLOAT16": "bf16",
     "BF16": "bf16",
     "INT8": "int8",
     "UINT8": "uint8",

@@ -21,9 +21,9 @@ from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
 from sji_edge.runtime.tensorrt.package import lean_library
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedPlan:
-    """A loaded plan, the runtimes that must outlive it, and TensorRT's log from now on."""
+    """A loaded plan, the runtimes that must outlive it, each longer than the next, and TensorRT's log from now on."""
 
     trt: Any
     runtimes: tuple[Any, ...]
@@ -31,6 +31,15 @@ class LoadedPlan:
     spec: EngineSpec
     profile: Profile
     log: BuildLog = field(default_factory=BuildLog)
+
+    def free(self) -> None:
+        """Drop the plan, then the runtimes, the parent of a lean one last; it cannot be used afterwards."""
+        self.plan = None
+        while self.runtimes:
+            self.runtimes = self.runtimes[:-1]
+
+    def __del__(self) -> None:
+        self.free()
 
 
 def load_plan(

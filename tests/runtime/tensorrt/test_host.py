@@ -15,7 +15,7 @@ from sji_edge.runtime.tensorrt.layers import count_types, layer_table, unfused
 from sji_edge.runtime.tensorrt.log import BuildLog
 from sji_edge.runtime.tensorrt.options import TensorRtOptions
 from sji_edge.runtime.tensorrt.package import network_flags, precision_flags
-from sji_edge.runtime.tensorrt.plan import load_plan
+from sji_edge.runtime.tensorrt.plan import LoadedPlan, load_plan
 
 
 def machine(name: str = "A2000", capability: str = "8.6", cuda: str = "13.0") -> CudaDriver:
@@ -190,6 +190,27 @@ def test_a_version_compatible_plan_is_loaded_by_its_own_lean_runtime(lean, tmp_p
     assert runtime.asked.endswith("libnvinfer_lean.so.10")
 
 
+def test_a_plan_is_freed_before_its_lean_runtime_and_that_before_its_parent() -> None:
+    freed: list[str] = []
+
+    class Held:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __del__(self) -> None:
+            freed.append(self.name)
+
+    spec = EngineSpec((8, 8, 1), 2, 4, "tensorrt", "fp32")
+    for how in ("freed", "dropped"):
+        freed.clear()
+        loaded = LoadedPlan(None, (Held("parent"), Held("lean")), Held("plan"), spec, Profile(1, 4, 4))
+        if how == "freed":
+            loaded.free()
+        else:
+            del loaded
+        assert freed == ["plan", "lean", "parent"]
+
+
 LAYERS = {
     "Layers": [
         {
@@ -220,6 +241,10 @@ def test_the_layer_table_says_which_type_each_layer_got() -> None:
     table = layer_table(json.dumps(LAYERS))
     assert [row["outputs"] for row in table] == [["int8"], ["int8"], ["fp16"]]
     assert count_types(table) == {"fp16": 1, "int8": 2}
+    for said, type_ in (("Float", "fp32"), ("Half", "fp16"), ("BFloat16", "bf16"), ("Int8", "int8")):
+        # TensorRT 11 says "Float" where earlier versions say "FP32".
+        row = {"Name": "x", "LayerType": "y", "Inputs": [], "Outputs": [{"Format/Datatype": said}]}
+        assert layer_table(json.dumps({"Layers": [row]}))[0]["outputs"] == [type_]
     assert table[1]["tactic"] == "sm80_xmma_fprop"
     assert "2 quantizing nodes were not fused into a layer: crops_QuantizeLinear, add_" in unfused(table)
     assert unfused(table[:2]) == ""  # the input's own quantizing stays by nature
