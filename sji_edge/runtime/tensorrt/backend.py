@@ -119,9 +119,7 @@ class TensorRtBackend:
     def environment(self) -> Mapping[str, str]:
         """Return the package's version, the driver's CUDA, the GPU and its compute capability, or the targets."""
         version = str(self.package.load().__version__)
-        return environment_of(
-            self.name, version, self.driver(), self.options, self._ahead(), board_model()
-        )
+        return environment_of(self.name, version, self.driver(), self.options, self._ahead(), board_model())
 
     def incompatibility(self, precision: str, recorded: Mapping[str, str]) -> str:
         """Say why a plan cannot run here (package, version or GPU), or return an empty string."""

@@ -152,8 +152,10 @@ def test_a_recording_that_does_not_compute_is_found_and_dropped(parts, monkeypat
 @pytest.mark.parametrize("guarded", [False, True])
 def test_a_network_that_silently_does_nothing_leaves_no_old_answer(monkeypatch, bindings, guarded) -> None:
     monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", lambda: bindings)
-    plan = HostPlan((lambda batch: (formula(batch), novelty_formula(batch))) if guarded else formula)
-    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=guarded)
+    guards = (novelty_formula, features_formula) if guarded else ()
+    plan = HostPlan(lambda batch: (formula(batch), *(one(batch) for one in guards)))
+    features = PROTOTYPES if guarded else 0
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt", "fp32", guarded=guarded, features=features)
     engine = TensorRtEngine(
         HostContext(), LoadedPlan(PACKAGES["10"], (), plan, spec, Profile(1, 4, MAX_BATCH))
     )
@@ -163,7 +165,8 @@ def test_a_network_that_silently_does_nothing_leaves_no_old_answer(monkeypatch, 
     for _ in range(3):
         output = engine.infer(crops(5))
         assert np.isnan(output.logits).all()
-        assert output.novelty is None or np.isnan(output.novelty).all()
+        for other in (output.novelty, output.features):
+            assert np.isnan(other).all() if guarded else other is None
     engine.close()
 
 
