@@ -3,18 +3,19 @@
     python benchmarks/gpu_loop.py --recipe boards/NAME --runs runs engines/A engines/B …
 
 For each engine one frame with all its joints is copied to the GPU, cut there and judged, over and over. Targets: GPU
-time at most 1.25 times the bare engine's (CUDA graph on, events around the enqueue, as trtexec measures), end-to-end
-p50 at most the frame's copy + 1.5 times the bare engine's, p99 at most 1.5 times p50, device memory constant. Exit code
-4 if a target is missed.
+time without the frame's copy at most 1.25 times the bare engine's (CUDA graph on, events around the enqueue, as trtexec
+measures), end-to-end p50 at most the frame's two copies (into page-locked memory, and to the GPU) + 1.5 times the bare
+engine's, p99 at most 1.5 times p50, device memory constant. Exit code 4 if a target is missed.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,28 @@ WARM_UP = 50
 
 @dataclass
 class Times:
-    """Milliseconds of one engine."""
+    """Median milliseconds of one engine, but for ``p99``; ``memory_change`` in bytes.
+
+    ``host_copy`` is a frame's copy into page-locked memory, ``copy`` the one to the GPU, ``cut`` and ``work`` the GPU's
+    time from there on: for the cut alone, and for everything.
+    """
 
     bare: float
+    host_copy: float
     copy: float
-    gpu: float
+    cut: float
+    work: float
     p50: float
     p99: float
     memory_change: int
 
     def failures(self) -> list[str]:
         """The targets that were missed."""
+        allowed = self.host_copy + self.copy + 1.5 * self.bare
         wanted = {
-            f"GPU time {self.gpu / self.bare:.2f} x bare, limit 1.25": self.gpu <= 1.25 * self.bare,
-            f"p50 {self.p50:.3f} ms, limit {self.copy + 1.5 * self.bare:.3f}": self.p50
-            <= self.copy + 1.5 * self.bare,
+            f"GPU time without the copy {self.work / self.bare:.2f} x bare, limit 1.25": self.work
+            <= 1.25 * self.bare,
+            f"p50 {self.p50:.3f} ms, limit {allowed:.3f}": self.p50 <= allowed,
             f"p99 {self.p99 / self.p50:.2f} x p50, limit 1.5": self.p99 <= 1.5 * self.p50,
             f"device memory changed by {self.memory_change} bytes": self.memory_change == 0,
         }
@@ -60,6 +68,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, required=True, help="recipe folder with board*.png beside it")
     parser.add_argument("--runs", type=Path, help="runs of the same models, for PyTorch's rows")
     parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--json", type=Path, help="file for the same figures")
     given = parser.parse_args()
     driver = ask_driver()
     if driver.missing:
@@ -70,8 +79,10 @@ def main() -> None:
     print(
         f"{driver.devices[0].name}, CUDA {driver.cuda}, {len(recipe.rois)} joints per frame, {given.frames} frames"
     )
-    print(f"{'':44} {'bare':>8} {'copy':>8} {'GPU':>8} {'p50':>8} {'p99':>8} {'joints/s':>10}  (ms)")
+    columns = ("bare", "host copy", "copy", "cut", "GPU", "p50", "p99", "joints/s")
+    print(f"{'':36} {' '.join(f'{name:>9}' for name in columns)}  (ms)")
     failed = False
+    report: list[dict[str, object]] = []
     models: dict[str, Bundle] = {}
     for folder in given.engines:
         bundle = open_bundle(folder)
@@ -80,9 +91,10 @@ def main() -> None:
         with closing(open_engine(bundle)) as engine:
             times = measure(engine, frames, maps, given.frames)
         rate = len(maps) / times.p50 * 1e3
-        print(
-            f"{folder.name:44} {times.bare:8.3f} {times.copy:8.3f} {times.gpu:8.3f} {times.p50:8.3f} "
-            f"{times.p99:8.3f} {rate:10.0f}"
+        found = (times.bare, times.host_copy, times.copy, times.cut, times.work, times.p50, times.p99)
+        print(f"{folder.name:36} {' '.join(f'{ms:9.3f}' for ms in found)} {rate:9.0f}")
+        report.append(
+            {"engine": folder.name, **asdict(times), "joints_per_s": rate, "not_met": times.failures()}
         )
         for failure in times.failures():
             failed = True
@@ -90,7 +102,10 @@ def main() -> None:
     if given.runs is not None:
         for architecture, bundle in models.items():
             for label, rate in pytorch_rates(given.runs / architecture, bundle, len(recipe.rois)):
-                print(f"{f'{architecture} PyTorch {label}':44} {'':44} {rate:10.0f}")
+                print(f"{f'{architecture} PyTorch {label}':36} {'':69} {rate:9.0f}")
+                report.append({"engine": f"{architecture} PyTorch {label}", "joints_per_s": rate})
+    if given.json is not None:
+        given.json.write_text(json.dumps(report, indent=1) + "\n")
     sys.exit(4 if failed else 0)
 
 
@@ -100,32 +115,37 @@ def measure(engine, frames: list[np.ndarray], maps: np.ndarray, count: int) -> T
     for frame in (frames * WARM_UP)[:WARM_UP]:
         engine.infer_frame(frame, maps)
     bare = statistics.median(engine.bare_ms(len(maps)) for _ in range(BARE_ROUNDS))
-    copy = copy_ms(engine, frames[0])
+    host_copy = host_copy_ms(engine, frames[0])
     before = free_memory(engine)
     gpu, whole = [], []
     for index in range(count):
         started = time.perf_counter_ns()
         engine.infer_frame(frames[index % len(frames)], maps)
         whole.append((time.perf_counter_ns() - started) / 1e6)
-        gpu.append(engine.gpu_ms)
+        gpu.append(engine.gpu_times)
     p50, p99 = np.percentile(whole, [50, 99])
-    return Times(bare, copy, statistics.median(gpu), float(p50), float(p99), before - free_memory(engine))
+    return Times(
+        bare=bare,
+        host_copy=host_copy,
+        copy=statistics.median(one.copy_ms for one in gpu),
+        cut=statistics.median(one.cut_ms for one in gpu),
+        work=statistics.median(one.work_ms for one in gpu),
+        p50=float(p50),
+        p99=float(p99),
+        memory_change=before - free_memory(engine),
+    )
 
 
-def copy_ms(engine, frame: np.ndarray) -> float:
-    """Milliseconds that the copy of one frame takes, from page-locked memory."""
+def host_copy_ms(engine, frame: np.ndarray) -> float:
+    """Milliseconds that the copy of one frame into page-locked memory takes."""
     context = engine._context
     with context.current():
-        stream, begun, done = context.stream(), context.event(), context.event()
-        host, device = context.host_memory(frame.shape, np.uint8), context.device_memory(frame.nbytes)
-        times = []
+        host, times = context.host_memory(frame.shape, np.uint8), []
         for _ in range(BARE_ROUNDS):
-            begun.record(stream)
-            context.copy_in(device, host, stream)
-            done.record(stream)
-            stream.synchronize()
-            times.append(done.time_since(begun))
-        device.free()
+            started = time.perf_counter_ns()
+            host[...] = frame
+            times.append((time.perf_counter_ns() - started) / 1e6)
+        del host
     return statistics.median(times)
 
 

@@ -113,6 +113,22 @@ class FrameEngine(PipelinedEngine, Protocol):
     def cut_failure(self) -> str:
         """Why the device cannot cut, so that the host must; empty if it can."""
 
+    def begin_frame(self, frame: NDArray[np.uint8]) -> int:
+        """Start copying a frame to the device, before its joints are located; return a ticket.
+
+        Pass the ticket to ``submit_joints`` or ``drop``. The caller may reuse the frame at once.
+
+        Raises:
+            EngineInputError: as ``submit_frame``.
+        """
+
+    def submit_joints(self, ticket: int, maps: NDArray[np.float64]) -> None:
+        """Start judging the joints of a frame that was begun; pass its ticket to ``collect``.
+
+        Raises:
+            EngineInputError: as ``submit_frame``, or no frame of this ticket was begun; the ticket is then free.
+        """
+
     def submit_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> int:
         """Start a frame and return a ticket for ``collect``.
 

@@ -156,6 +156,11 @@ int cuEventCreate(void **e, unsigned f) { (void)f; ENTER; *e = calloc(1, sizeof(
 int cuEventDestroy_v2(void *e) { ENTER; free(e); counts[EVENT]--; return OK; }
 static void run_event(Op *op) { Event *e = op->to; e->reached = 1; clock_gettime(CLOCK_MONOTONIC, &e->at); }
 int cuEventRecord(void *e, void *s) { ENTER; Op op = {.run = run_event, .to = e}; ((Event *)e)->reached = 0; put(s, &op); return OK; }
+int cuEventRecordWithFlags(void *e, void *s, unsigned external) {
+    ENTER;
+    if (external != (unsigned)((Stream *)s)->recording) return INVALID;
+    return cuEventRecord(e, s);
+}
 int cuEventSynchronize(void *e) { ENTER; return ((Event *)e)->reached ? OK : NOT_READY; }
 int cuEventElapsedTime(float *ms, void *from, void *to) {
     ENTER;

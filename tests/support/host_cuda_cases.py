@@ -6,6 +6,7 @@
 import ctypes
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_batches_are_recorded_and_replayed_and_each_keeps_its_answer(engine) -> 
     for seed, size in enumerate([1, 5, 3, 12, 5, 5, 1, 12, 3, 3, 1, 1, 12, 12]):
         batch = crops(size, seed=seed)
         kept.append((engine.infer(batch).logits, formula(batch)))
-        assert engine.gpu_ms >= 0
+        assert engine.gpu_times.work_ms >= 0
     for logits, wanted in kept:
         np.testing.assert_allclose(logits, wanted, atol=2e-5)
     assert engine.graph_failure == ""
@@ -230,7 +231,13 @@ def test_the_benchmark_measures(engine) -> None:
     frames = [np.random.default_rng(seed).integers(0, 256, (60, 80), dtype=np.uint8) for seed in range(3)]
     maps = np.array([[[1.0, 0, 5], [0, 1, 5]]] * 4)
     times = measure(engine, frames, maps, 200)
-    assert min(times.bare, times.copy, times.gpu) > 0
+    assert min(times.bare, times.host_copy, times.copy, times.cut) > 0
+    assert times.cut < times.work
+    # What the targets allow: the copies are no part of the GPU's time.
+    met = replace(times, bare=1.0, host_copy=0.4, copy=0.6, work=1.25, p50=2.5, p99=3.75, memory_change=0)
+    assert met.failures() == []
+    for wrong in ({"work": 1.26}, {"p50": 2.51}, {"p99": 3.8}, {"memory_change": 1}):
+        assert len(replace(met, **wrong).failures()) == 1
     assert times.p50 <= times.p99
     assert times.memory_change == 0
 

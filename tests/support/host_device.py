@@ -293,6 +293,21 @@ class HostBindings:
         self.alive += self.fails != "cuGraphInstantiate"
         return self._answer("cuGraphInstantiate", tuple(graph))
 
+    def cuEventCreate(self, flags: int):  # noqa: N802
+        return self._answer("cuEventCreate", HostEvent())
+
+    def cuEventRecordWithFlags(self, event: HostEvent, stream: int, flags: int):  # noqa: N802
+        # The driver refuses either flag where the other belongs.
+        assert flags == (STREAMS[stream].capture is not None)
+        event.record(STREAMS[stream])
+        return self._answer("cuEventRecordWithFlags")
+
+    def cuEventElapsedTime(self, earlier: HostEvent, later: HostEvent):  # noqa: N802
+        return self._answer("cuEventElapsedTime", later.time_since(earlier))
+
+    def cuEventDestroy(self, event: HostEvent):  # noqa: N802
+        return self._answer("cuEventDestroy")
+
     def cuGraphUpload(self, graph, stream: int):  # noqa: N802
         return self._answer("cuGraphUpload")
 

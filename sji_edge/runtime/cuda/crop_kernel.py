@@ -97,6 +97,18 @@ class Launch:
         return replace(self, grid=(*self.grid[:2], crops))
 
 
+def check_frame(frame: NDArray[np.uint8]) -> None:
+    """Raise ``EngineInputError`` unless a frame is uint8, grey ``(h, w)`` or BGR ``(h, w, 3)``, C-contiguous."""
+    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+        raise EngineInputError(
+            f"the frame must be uint8, grey (h, w) or BGR (h, w, 3) (got {frame.dtype} {frame.shape})"
+        )
+    if frame.size == 0:
+        raise EngineInputError("the frame is empty")
+    if not frame.flags.c_contiguous:
+        raise EngineInputError("the frame must be C-contiguous; pass np.ascontiguousarray(…)")
+
+
 def launch_of(
     frame: NDArray[np.uint8], maps: NDArray[np.float64], crop_shape: tuple[int, int, int], max_batch: int
 ) -> Launch:
@@ -111,18 +123,13 @@ def launch_of(
     Raises:
         EngineInputError: another dtype, shape, memory order or number, a map that is not finite, or too large a crop.
     """
-    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
-        raise EngineInputError(
-            f"the frame must be uint8, grey (h, w) or BGR (h, w, 3) (got {frame.dtype} {frame.shape})"
-        )
-    if frame.size == 0:
-        raise EngineInputError("the frame is empty")
+    check_frame(frame)
     if maps.dtype != np.float64 or maps.ndim != 3 or maps.shape[1:] != (2, 3):
         raise EngineInputError(f"crop maps must be float64 (n, 2, 3) (got {maps.dtype} {maps.shape})")
     if not 1 <= len(maps) <= min(max_batch, MAX_CROPS):
         raise EngineInputError(f"a batch for this engine must hold 1 to {max_batch} crops (got {len(maps)})")
-    if not (frame.flags.c_contiguous and maps.flags.c_contiguous):
-        raise EngineInputError("frame and crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
+    if not maps.flags.c_contiguous:
+        raise EngineInputError("crop maps must be C-contiguous; pass np.ascontiguousarray(…)")
     # Not a number compares as false.
     if not (np.abs(maps) < MAX_MAP).all():
         raise EngineInputError(f"crop maps must be finite and below {MAX_MAP:.0f} pixels")

@@ -11,10 +11,32 @@ from numpy.typing import NDArray
 from sji_edge.core.protocols import EngineSpec
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import GraphRecorder
+from sji_edge.runtime.cuda.marks import Marks
 from sji_edge.runtime.onnx_graph import INPUT_NAME
 from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile, output_shapes
 from sji_edge.runtime.tensorrt.execution import MAX_OWN, Executions, scratch_bytes
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
+
+
+BEGUN, COPIED, RESUMED, CUT, DONE = MARKS = ("begun", "copied", "resumed", "cut", "done")
+"""A frame's copy runs from ``begun`` to ``copied``, perhaps long before ``resumed``, when its joints are known."""
+
+STAGES = ((RESUMED, DONE), (BEGUN, COPIED), (RESUMED, CUT))
+
+
+@dataclass(frozen=True, slots=True)
+class GpuTimes:
+    """GPU time of a batch or a frame, in milliseconds.
+
+    Attributes:
+        work_ms: everything but a frame's copy: crops or maps in, cut, network, answers out.
+        copy_ms: a frame's copy to the GPU; 0 for a batch of crops.
+        cut_ms: the part of ``work_ms`` that cuts a frame's joints; 0 for a batch of crops.
+    """
+
+    work_ms: float = 0.0
+    copy_ms: float = 0.0
+    cut_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +60,21 @@ class BufferSet:
     crops: Any
     maps: Any
     scratch: Any
-    begun: Any
-    done: Any
+    marks: Marks
     frame_host: NDArray[np.uint8] | None = None
     frame: Any = None
     count: int = field(default=0)
+    framed: bool = field(default=False)
+    awaits_joints: bool = field(default=False)
 
     def answers(self) -> dict[str, NDArray[np.float32]]:
         """Return copies of what the last batch left on the host, without the rows that filled it up."""
         return {name: output.host[: self.count].copy() for name, output in self.outputs.items()}
+
+    def gpu_times(self) -> GpuTimes:
+        """Return the GPU times of what ran last; the stream must be idle."""
+        stages = STAGES if self.framed else STAGES[:1]
+        return GpuTimes(*(self.marks.ms(*stage) for stage in stages))
 
     def poison(self) -> None:
         """Fill the host's outputs with NaN, which no verdict is made of."""
@@ -85,7 +113,8 @@ class BufferSet:
             if memory is not None:
                 with suppress(*errors):
                     memory.free()
-        for name in ("stream", "begun", "done", "crops_host", "maps_host", "outputs", "frame_host"):
+        self.marks.free()
+        for name in ("stream", "marks", "crops_host", "maps_host", "outputs", "frame_host"):
             delattr(self, name)
 
 
@@ -136,6 +165,5 @@ def new_set(
         crops=crops,
         maps=context.device_memory(sizes.maps),
         scratch=scratch,
-        begun=context.event(),
-        done=context.event(),
+        marks=Marks(MARKS, context, stream, bindings),
     )

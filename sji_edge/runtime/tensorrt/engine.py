@@ -17,12 +17,21 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError, SjiError
 from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.text import one_line
-from sji_edge.runtime.cuda.crop_kernel import launch_of, to_fixed
+from sji_edge.runtime.cuda.crop_kernel import check_frame, launch_of, to_fixed
 from sji_edge.runtime.cuda.device import CudaContext
 from sji_edge.runtime.cuda.graph_capture import Work, load_cuda_bindings
 from sji_edge.runtime.onnx_graph import check_crops
 from sji_edge.runtime.slots import Turns
-from sji_edge.runtime.tensorrt.buffer_set import BufferSet, new_set
+from sji_edge.runtime.tensorrt.buffer_set import (
+    BEGUN,
+    COPIED,
+    CUT,
+    DONE,
+    RESUMED,
+    BufferSet,
+    GpuTimes,
+    new_set,
+)
 from sji_edge.runtime.tensorrt.calls import undisturbed
 from sji_edge.runtime.tensorrt.execution import Chosen
 from sji_edge.runtime.tensorrt.plan import LoadedPlan, load_plan
@@ -40,8 +49,8 @@ class TensorRtEngine:
     def __init__(self, context: CudaContext, loaded: LoadedPlan) -> None:
         self.spec = spec = loaded.spec
         self.profile = profile = loaded.profile
-        self.gpu_ms = 0.0
-        """GPU time of the batch that was collected last, copies included."""
+        self.gpu_times = GpuTimes()
+        """GPU times of the batch or frame that was collected last."""
         self._context: CudaContext | None = context
         self._loaded: LoadedPlan | None = loaded
         bindings = load_cuda_bindings()
@@ -121,6 +130,7 @@ class TensorRtEngine:
             context.copy_in(one.crops, one.crops_host[: chosen.batch], one.stream)
             self._compute(context, one, chosen)
 
+        one.framed = False
         one.crops_host[: one.count] = crops
         self._start(ticket, one, ("crops",), enqueue)
         return ticket
@@ -135,31 +145,53 @@ class TensorRtEngine:
         Raises:
             EngineInputError, EnvironmentMismatchError: as ``submit``.
         """
+        launch_of(frame, maps, self.spec.crop_shape, self.spec.max_batch)
+        ticket = self.begin_frame(frame)
+        self.submit_joints(ticket, maps)
+        return ticket
+
+    def begin_frame(self, frame: NDArray[np.uint8]) -> int:
+        """Start copying a frame to the GPU; see ``core.protocols.FrameEngine``."""
         context = self._open_context()
         if self.cut_failure:
             raise EnvironmentMismatchError(self.cut_failure)
-        launch = launch_of(frame, maps, self.spec.crop_shape, self.spec.max_batch)
+        check_frame(frame)
         ticket, one = self._turns.take()
-        one.count = len(maps)
 
-        def enqueue(chosen: Chosen) -> None:
+        def copied() -> None:
+            one.room_for_frame(context, frame)
+            one.frame_host[...] = frame  # type: ignore[index]
+            one.marks.put(BEGUN)
             context.copy_in(one.frame, one.frame_host, one.stream)  # type: ignore[arg-type]
-            context.copy_in(one.maps, one.maps_host[: chosen.batch], one.stream)
-            context.cut(launch.of_batch(chosen.batch), one.frame, one.maps, one.crops, one.stream)
-            self._compute(context, one, chosen)
+            one.marks.put(COPIED)
 
+        one.framed = one.awaits_joints = True
+        self._enqueue(ticket, one, copied)
+        return ticket
+
+    def submit_joints(self, ticket: int, maps: NDArray[np.float64]) -> None:
+        """Start judging the joints of a frame that was begun; see ``core.protocols.FrameEngine``."""
+        context, one = self._open_context(), self._all[ticket]
+        if not one.awaits_joints or one.frame_host is None:
+            raise EngineInputError("no frame of this ticket was begun")
         try:
-            with context.current():
-                one.room_for_frame(context, frame)
+            launch = launch_of(one.frame_host, maps, self.spec.crop_shape, self.spec.max_batch)
         except BaseException:
-            self._turns.give_back(ticket)
+            self.drop(ticket)
             raise
-        one.frame_host[...] = frame  # type: ignore[index]
+        one.awaits_joints = False
+        one.count = len(maps)
         one.maps_host[: one.count] = to_fixed(maps)
         # A joint that left the frame is filled up with another one, which is cut twice.
         one.maps_host[one.count :] = one.maps_host[0]
-        self._start(ticket, one, ("frame", frame.shape), enqueue)
-        return ticket
+
+        def enqueue(chosen: Chosen) -> None:
+            context.copy_in(one.maps, one.maps_host[: chosen.batch], one.stream)
+            context.cut(launch.of_batch(chosen.batch), one.frame, one.maps, one.crops, one.stream)
+            one.marks.put(CUT, recorded=one.graphs.recording)
+            self._compute(context, one, chosen)
+
+        self._start(ticket, one, ("frame", one.frame_host.shape), enqueue)
 
     def cut_frame(self, frame: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Judge a frame and return the crops that the GPU cut for it; see ``core.protocols.FrameEngine``."""
@@ -184,10 +216,10 @@ class TensorRtEngine:
         context = self._open_context()
         self.profile.run_batch(crops)
         ticket, one = self._turns.take()
-        one.count = crops
+        one.count, one.framed = crops, False
         self._start(ticket, one, ("bare",), lambda chosen: self._execute(one, chosen))
         self._turns.give_back(ticket)
-        return self._finished_ms(context, one)
+        return self._finished(context, one).work_ms
 
     def collect(self, ticket: int) -> EngineOutput:
         """Wait for a batch and return its answer, the caller's to keep.
@@ -198,7 +230,11 @@ class TensorRtEngine:
         """
         context = self._open_context()
         one = self._turns.give_back(ticket)
-        self.gpu_ms = self._finished_ms(context, one)
+        if one.awaits_joints:
+            one.awaits_joints = False
+            self._on_gpu(context, one.stream.synchronize)
+            raise EngineInputError("the joints of this frame were not submitted")
+        self.gpu_times = self._finished(context, one)
         return EngineOutput(**one.answers())
 
     def drop(self, ticket: int) -> None:
@@ -242,32 +278,35 @@ class TensorRtEngine:
     def _start(
         self, ticket: int, one: BufferSet, kind: tuple[Any, ...], enqueue: Callable[[Chosen], None]
     ) -> None:
-        context = self._open_context()
-
         def timed() -> None:
             chosen = one.executions.of(self.profile.run_batch(one.count))
             key = (*kind, chosen.batch) if chosen.stays else None
-            one.begun.record(one.stream)
-            one.graphs.run(
-                Work(key, lambda: enqueue(chosen), one.poison, one.answers, one.stream.synchronize)
-            )
-            one.done.record(one.stream)
+            work = Work(key, lambda: enqueue(chosen), one.poison, one.answers, one.stream.synchronize)
+            one.marks.put(RESUMED)
+            one.graphs.run(work)
+            one.marks.put(DONE)
 
+        self._enqueue(ticket, one, timed)
+
+    def _enqueue(self, ticket: int, one: BufferSet, work: Callable[[], None]) -> None:
+        """Put work on a set's stream; after a failure the ticket is free again."""
+        context = self._open_context()
         try:
-            self._on_gpu(context, timed)
+            self._on_gpu(context, work)
         except BaseException:
             # Work that was enqueued before the failure still reads the page-locked memory.
             with suppress(SjiError):
                 self._on_gpu(context, one.stream.synchronize)
+            one.awaits_joints = False
             self._turns.give_back(ticket)
             raise
 
-    def _finished_ms(self, context: CudaContext, one: BufferSet) -> float:
-        """Wait for a set's work and return its GPU time."""
+    def _finished(self, context: CudaContext, one: BufferSet) -> GpuTimes:
+        """Wait for a set's work and return its GPU times."""
 
-        def waited() -> float:
+        def waited() -> GpuTimes:
             one.stream.synchronize()
-            return float(one.done.time_since(one.begun))
+            return one.gpu_times()
 
         return self._on_gpu(context, waited)
 
@@ -276,8 +315,11 @@ class TensorRtEngine:
         with context.current():
             try:
                 return work()
-            except context.errors as error:
+            except EnvironmentMismatchError as error:
                 # The error's frames hold streams and page-locked memory, which must not outlive the context.
+                clear_frames(error.__traceback__)
+                raise
+            except context.errors as error:
                 clear_frames(error.__traceback__)
                 raise EnvironmentMismatchError(f"the GPU failed: {one_line(error)}") from error
 

@@ -1,5 +1,6 @@
 """The engine's host side, on a stand-in for the GPU in host memory (``host_device``)."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,8 @@ def test_the_gpus_time_is_that_of_the_batch_collected_and_bare_time_that_of_the_
     engine, _, _ = parts(None, HostBindings())
     for _ in range(3):
         engine.infer(crops(4))
-        assert engine.gpu_ms > 0
+        assert engine.gpu_times.work_ms > 0
+        assert engine.gpu_times.copy_ms == engine.gpu_times.cut_ms == 0
         assert engine.bare_ms(4) > 0
     np.testing.assert_allclose(engine.infer(crops(4)).logits, formula(crops(4)), atol=2e-5)
 
@@ -330,6 +332,23 @@ def test_a_frame_is_cut_on_the_device_as_on_the_host(parts, kernel, graphs: bool
         wanted = np.empty((count, *spec.shape), np.uint8)
         crops_of_frame(frame, maps, wanted)
         np.testing.assert_allclose(engine.infer_frame(frame, maps).logits, formula(wanted), atol=0.02)
+        times = engine.gpu_times
+        assert 0 < times.copy_ms
+        assert 0 < times.cut_ms < times.work_ms
+        # The copy may be begun long before the joints are known; the time between is not the GPU's.
+        ticket = engine.begin_frame(frame)
+        with pytest.raises(EngineInputError, match="no frame of this ticket"):
+            engine.submit_joints(1 - ticket, maps)
+        time.sleep(0.02)
+        engine.submit_joints(ticket, maps)
+        np.testing.assert_allclose(engine.collect(ticket).logits, formula(wanted), atol=0.02)
+        assert engine.gpu_times.copy_ms + engine.gpu_times.work_ms < 20
+    for _ in range(3):
+        engine.drop(engine.begin_frame(frame))
+        with pytest.raises(EngineInputError, match="got 13"):
+            engine.submit_joints(engine.begin_frame(frame), np.zeros((13, 2, 3)))
+        with pytest.raises(EngineInputError, match="joints of this frame were not submitted"):
+            engine.collect(engine.begin_frame(frame))
     with pytest.raises(EngineInputError, match="got 13"):
         engine.infer_frame(frame, np.zeros((13, 2, 3)))
     np.testing.assert_allclose(engine.infer(crops(5)).logits, formula(crops(5)), atol=2e-5)
