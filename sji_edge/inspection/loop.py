@@ -235,7 +235,7 @@ class Inspection:
 
     def _judge_each(self) -> None:
         while (captured := self._frames.get()) is not None:
-            work = self._judge.prepare(captured[0], self._judge.own_buffer, captured[1])
+            work = self._judge.prepare(captured[0], self._judge.own_buffer, captured[1], ahead=True)
             self._finish_works(self._start_works([work]))
             self._judged.put((work.frame, self._judge.decide(work)))
         self._judged.close()

@@ -73,6 +73,7 @@ class EnginePath:
         self._engine = engine if isinstance(engine, PipelinedEngine) else _AtOnce(engine)
         self._span = np.empty((engine.spec.max_batch, *engine.spec.crop_shape), np.uint8)
         self._under_way: deque[_Batch] = deque()
+        self._shape: tuple[int, ...] = ()
         self._failure: BaseException | None = None
 
     @property
@@ -84,6 +85,22 @@ class EnginePath:
     def depth(self) -> int:
         """Number of batches or frames that the engine accepts before it must answer the first."""
         return self._engine.sets
+
+    def begin(self, pixels: Image) -> int | None:
+        """Start copying a frame to an engine that cuts, before its joints are located.
+
+        Returns:
+            A ticket for ``Work.ticket`` or ``drop``; None if there is nothing to gain: the host cuts, or the frame is
+            not like those of the warm-up, for which the engine has room.
+        """
+        if self._frames is None or pixels.shape != self._shape or not pixels.flags.c_contiguous:
+            return None
+        self._make_room()
+        return self._frames.begin_frame(pixels)
+
+    def drop(self, ticket: int) -> None:
+        """Give up a frame that was begun."""
+        self._engine.drop(ticket)
 
     def submit(self, works: Sequence[Work]) -> None:
         """Submit frames; wait while the engine has no room.
@@ -126,6 +143,7 @@ class EnginePath:
         if self._frames is None or not len(maps):
             return
         pixels = np.ascontiguousarray(pixels)
+        self._shape = pixels.shape
         wanted = np.empty((len(maps), *self._spec.crop_shape), np.uint8)
         crops_of_frame(pixels, maps, wanted)
         for _ in range(WARM_UP_RUNS * self.depth):
@@ -151,7 +169,13 @@ class EnginePath:
         maps = _maps(work.placement)
         some = len(maps) > 0 and work.frame.pixels is not None
         job = self._job([work], len(maps) if some else 0, int(some))
-        if some:
+        ticket, work.ticket = work.ticket, None
+        if ticket is not None and not some:
+            self.drop(ticket)
+        elif ticket is not None:
+            engine.submit_joints(ticket, maps)
+            self._under_way.append(_Batch(job, 0, len(maps), ticket))
+        elif some:
             self._make_room()
             pixels: Image = np.ascontiguousarray(work.frame.pixels)
             self._under_way.append(_Batch(job, 0, len(maps), engine.submit_frame(pixels, maps)))

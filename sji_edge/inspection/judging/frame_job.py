@@ -84,7 +84,8 @@ class Work:
     """A frame between two stages.
 
     ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` flags the joints within the frame that
-    cannot be seen. ``novelty`` stays None if the engine has no guard.
+    cannot be seen. ``novelty`` stays None if the engine has no guard. ``ticket`` is that of a frame that an engine has
+    already begun to copy.
     """
 
     frame: Frame
@@ -97,6 +98,7 @@ class Work:
     logits: Logits | None = None
     novelty: Novelty | None = None
     failure: Exception | None = None
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -145,23 +145,40 @@ class BoardJudge:
             frame: a frame of the source.
             acquire_ns: time spent waiting for it.
         """
-        work = self.prepare(frame, self.own_buffer, acquire_ns)
+        work = self.prepare(frame, self.own_buffer, acquire_ns, ahead=True)
         self.infer([work])
         return self.decide(work)
 
-    def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0) -> Work:
-        """Check a frame, locate its joints, cut them into ``buffer``, and check that each can be seen."""
+    def prepare(self, frame: Frame, buffer: Image, acquire_ns: int = 0, *, ahead: bool = False) -> Work:
+        """Check a frame, locate its joints, cut them into ``buffer``, and check that each can be seen.
+
+        Args:
+            frame: a frame of the source.
+            buffer: of ``new_buffer``; in use until the frame is decided.
+            acquire_ns: time spent waiting for the frame.
+            ahead: let an engine that cuts copy the frame meanwhile. Only where this thread is the one that will submit
+                the frame, and the next one.
+        """
         watch = Stopwatch(self._clock, frame.captured_ns, acquire_ns)
         work = Work(frame, watch, buffer, buffer[:0])
+        if ahead and frame.pixels is not None:
+            work.ticket = self._begun(frame.pixels)
+        self._prepare(work, buffer)
+        if work.fault is not None:
+            self._give_up(work)
+        return work
+
+    def _prepare(self, work: Work, buffer: Image) -> None:
+        frame, watch = work.frame, work.watch
         work.fault = self._checks.fault(frame) or self._age_fault(work)
         watch.lap("check")
         if work.fault is not None or frame.pixels is None:
-            return work
+            return
         placement = self._layout.place(frame.pixels)
         watch.lap("align")
         if isinstance(placement, Fault):
             work.fault = placement
-            return work
+            return
         work.placement = placement
         if self._path.on_device:
             maps = placement.maps[placement.inside]
@@ -171,7 +188,22 @@ class BoardJudge:
             work.crops = self._cut(frame.pixels, placement, buffer)
             work.hidden = self._joint_checks.in_crops(work.crops, placement.inside)
             watch.lap("crop")
-        return work
+
+    def _begun(self, pixels: Image) -> int | None:
+        """Begin a frame early; where the engine fails at that, it fails again when it is asked."""
+        if not self._path.on_device:
+            return None
+        try:
+            with self._watch:
+                return self._path.begin(pixels)
+        except SjiError:
+            return None
+
+    def _give_up(self, work: Work) -> None:
+        ticket, work.ticket = work.ticket, None
+        if ticket is not None:
+            with self._watch:
+                self._path.drop(ticket)
 
     def infer(self, works: Sequence[Work]) -> None:
         """Run the engine on the crops of some frames, in one batch if they fit."""
@@ -184,6 +216,8 @@ class BoardJudge:
             work.watch.begin()
             if work.fault is None:
                 work.fault = self._age_fault(work)
+                if work.fault is not None:
+                    self._give_up(work)
         self._ask(self._path.submit, works)
 
     def finish(self, works: Sequence[Work]) -> None:

@@ -93,6 +93,36 @@ def test_a_device_that_cuts_otherwise_than_the_host_is_refused(device, golden, o
         judge.warm_up(golden)
 
 
+def test_a_lone_frame_is_on_its_way_to_the_device_before_it_is_checked_and_aligned(device) -> None:
+    judge, _ = device()
+    calls: list[str] = []
+    engine, layout = judge._engine, judge._layout
+    for owner, name in ((engine, "begin_frame"), (layout, "place"), (engine, "submit_joints")):
+        real = getattr(owner, name)
+        setattr(owner, name, lambda *words, real=real, name=name: (calls.append(name), real(*words))[1])
+    judge.warm_up([board_image(GREYS)])
+    calls.clear()
+    for number in range(3):
+        judgement = judge.judge(frame_of(board_image(GREYS), number))
+        assert [joint.score for joint in judgement.record.joints] == pytest.approx(
+            [score_of(grey) for grey in GREYS.values()], abs=1e-5
+        )
+    assert calls == ["begin_frame", "place", "submit_joints"] * 3
+
+
+def test_frames_that_get_no_verdict_leave_the_device_free_for_the_next(device) -> None:
+    judge, _ = device()
+    judge.warm_up([board_image(GREYS)])
+    black, small = np.zeros_like(board_image(GREYS)), np.zeros((20, 30), np.uint8)
+    blank = np.full_like(board_image(GREYS), 128)
+    memories = len(judge._engine._context.memories)
+    for number, pixels in enumerate([black, small, blank] * 3):
+        assert judge.judge(frame_of(pixels, number)).record.verdict is Verdict.ERROR
+    assert judge.judge(frame_of(board_image(GREYS))).record.verdict is not Verdict.ERROR
+    # A frame of a wrong size took nobody's memory or recordings.
+    assert len(judge._engine._context.memories) == memories
+
+
 def test_where_the_kernel_does_not_load_the_host_cuts_and_it_is_said(device) -> None:
     judge, _ = device(cuts=False)
     judge.warm_up([board_image(GREYS)])
