@@ -17,7 +17,6 @@ from sji_edge.runtime.tensorrt.device_buffers import BufferSizes, Profile, outpu
 from sji_edge.runtime.tensorrt.execution import MAX_OWN, Executions, scratch_bytes
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
 
-
 BEGUN, COPIED, RESUMED, CUT, DONE = MARKS = ("begun", "copied", "resumed", "cut", "done")
 """A frame's copy runs from ``begun`` to ``copied``, perhaps long before ``resumed``, when its joints are known."""
 
