@@ -147,6 +147,18 @@ def test_a_model_without_a_guard_says_so_and_shows_one_column(plain, data, tmp_p
     assert "PASS with guard" not in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_limits_without_one_for_the_guard_are_said(data, tmp_path):
+    path = write_graph(tmp_path / "model.onnx", guard=True)
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(
+        graph, {"sji_edge_card": card(thresholds=LIMITS.without_guard).model_dump_json()}
+    )
+    onnx.save(graph, path)
+    report = evaluate(data, path, tmp_path / "report").document.unknown
+    assert report.guarded is False
+    assert report.notes[0].startswith("These limits have none for the guard")
+
+
 def test_frames_are_judged_as_the_inspection_judges_them(guarded, data, boards, tmp_path):
     from sji_edge import Inspector
 

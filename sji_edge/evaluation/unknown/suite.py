@@ -39,6 +39,7 @@ INTERVALS = (
     "Intervals are exact (Clopper-Pearson, 95 %) and count every picture as independent of the others."
 )
 NO_GUARD = "This model has no guard, so there is one column: what the score alone passes."
+NO_LIMIT = "These limits have none for the guard, so there is one column: what the score alone passes."
 
 
 @dataclass
@@ -70,17 +71,23 @@ class Unknowns:
     sheets: tuple[bytes, ...]
 
 
-def together(parts: Sequence[Part], *, guarded: bool, seed: int) -> Unknowns:
-    """Put the parts together; a kind that one of them has made is not left out."""
+def together(parts: Sequence[Part], *, unguarded: str, seed: int) -> Unknowns:
+    """Put the parts together; a kind that one of them has made is not left out.
+
+    Args:
+        parts: from crops and from frames.
+        unguarded: why there is one column only, ``NO_GUARD`` or ``NO_LIMIT``; empty for a model with a guard.
+        seed: that the pictures were drawn with.
+    """
     made = {row.kind for part in parts for row in part.rows} - {DEFECTS}
     left_out = {name: why for part in parts for name, why in part.left_out.items() if name not in made}
     notes = [*(note for part in parts for note in part.notes), INTERVALS]
     report = UnknownReport(
         seed=seed,
-        guarded=guarded,
+        guarded=not unguarded,
         rows=tuple(row for part in parts for row in part.rows),
         left_out=left_out,
-        notes=tuple(notes if guarded else [NO_GUARD, *notes]),
+        notes=(*([unguarded] if unguarded else []), *notes),
     )
     return Unknowns(report, tuple(one for part in parts for one in part.sheets))
 

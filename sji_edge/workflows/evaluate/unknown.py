@@ -18,7 +18,14 @@ from sji_edge.evaluation.truth import GOOD_STATE, read_truth
 from sji_edge.evaluation.unknown.boards import Judge, Judges
 from sji_edge.evaluation.unknown.counts import DEFECTS
 from sji_edge.evaluation.unknown.frames import Shot
-from sji_edge.evaluation.unknown.suite import Unknowns, from_crops, from_frames, together
+from sji_edge.evaluation.unknown.suite import (
+    NO_GUARD,
+    NO_LIMIT,
+    Unknowns,
+    from_crops,
+    from_frames,
+    together,
+)
 from sji_edge.inspection.judging.frame_job import Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import RecipeLayout
@@ -52,7 +59,10 @@ def judge_unknowns(
         SourceError: the frames cannot be read.
         DataError: no frame can be aligned.
     """
-    guarded = side.engine.spec.guarded and thresholds.novelty is not None
+    unguarded = "" if thresholds.novelty is not None else NO_LIMIT
+    if not side.engine.spec.guarded:
+        unguarded = NO_GUARD
+    guarded = not unguarded
     limits = thresholds if guarded else thresholds.without_guard
     parts = [
         from_crops(
@@ -75,7 +85,7 @@ def judge_unknowns(
         part = from_frames(shots, judges, guarded=guarded, seed=settings.seed, step=step)
         part.left_out = skipped | part.left_out
         parts.append(part)
-    return together(parts, guarded=guarded, seed=settings.seed)
+    return together(parts, unguarded=unguarded, seed=settings.seed)
 
 
 def _judge(side: OpenSide, recipe: Recipe, limits: Thresholds) -> Judge:
