@@ -9,6 +9,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.files import parse_json, read_bounded
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.review_budget import ReviewBudget
 from sji_edge.core.verdict import Thresholds
 
 
@@ -79,7 +80,9 @@ class ModelCard(FrozenModel):
         weights: the initial weights.
         teachers: the runs whose answers it was taught, besides the labels; empty for most models.
         dataset_sha256: hash of the dataset.
-        thresholds: the PASS and FAIL limits.
+        thresholds: the PASS and FAIL limits, and the guard's.
+        review_budget: the budget that they were chosen for; None where they were chosen for an escape rate, or before
+            there was a budget.
         metrics: figures of each held-out split.
         gates: the parity gate for each precision.
         versions: versions of the packages that trained it.
@@ -99,6 +102,7 @@ class ModelCard(FrozenModel):
     teachers: tuple[TeacherCard, ...] = ()
     dataset_sha256: str
     thresholds: Thresholds
+    review_budget: ReviewBudget | None = None
     metrics: dict[str, Any] = {}
     gates: dict[str, ParityGate] = DEFAULT_GATES
     versions: dict[str, str] = {}

@@ -48,6 +48,18 @@ def novelty(
     return shown, np.clip(mask, 0, 1)
 
 
+def made_up_novelties(good: Image, count: int, seed: int) -> Image:
+    """Change good crops into novelties, each crop drawn at random: uint8 ``(count, h, w, c)``.
+
+    Args:
+        good: crops of good joints, uint8 ``(n, h, w, c)``, at least one.
+        count: how many to make.
+        seed: of the choice and the changes.
+    """
+    rng = np.random.default_rng(seed)
+    return np.stack([novelty(good, int(rng.integers(len(good))), rng)[0] for _ in range(count)])
+
+
 def _change(
     crops: Sequence[Image] | Image, index: int, rng: np.random.Generator, backgrounds: Image | None
 ) -> Change:

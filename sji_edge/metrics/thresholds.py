@@ -1,5 +1,7 @@
 """Choose the PASS and FAIL limits on scores."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,17 +9,19 @@ from sji_edge.core.errors import DataError
 from sji_edge.core.verdict import Thresholds, logit
 
 SOFTNESS = 0.3
-"""Scale, in logits, of the disturbance of scores that the FAIL limit should tolerate."""
+"""Scale, in logits, of the disturbance of scores that limits should tolerate."""
 
 REVIEW_SHARE = 0.005
 """Share of the good joints that may be reviewed to catch defects unlike those seen."""
 
-MAX_REVIEW_SHARE = 0.05
-"""Largest share of the good joints that may be reviewed to catch a defect that looks good."""
+REVIEWED_DEFECTS = 0.05
+"""Share of the known defects that may be REVIEW instead of FAIL, so that FAIL starts where defects are known to lie."""
 
-NOVELTY_REVIEWS = 0.01
-"""Share of good validation views that the guard may send to REVIEW."""
-LEAST_NOVELTY = 1e-3
+FALSE_CALLS = 0.001
+"""Share of the good joints that may lie at or above the FAIL limit."""
+
+LEAST_REVIEW = 1.0
+"""Least width of the REVIEW band, in logits: with less, two runs of the same joint may differ by PASS and FAIL."""
 
 GUARD = 0.99
 GUARD_REACH = 1.5
@@ -38,14 +42,11 @@ Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 
-def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) -> Thresholds:
-    """Choose thresholds on held-out joints.
+def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -> Thresholds:
+    """Choose thresholds that let at most ``max_escape`` of the defects pass, however many reviews that costs.
 
-    ``upper`` has the best expected F1 of the defect class when scores are disturbed by logistic noise of
-    ``SOFTNESS`` logits. This keeps it away from dense scores, so that a quantized engine flips few verdicts.
-    ``lower`` limits escapes: it lets at most ``max_escape`` of the defects pass, as long as that sends no more than
-    ``MAX_REVIEW_SHARE`` of the good joints to REVIEW. It also lies just above all but ``REVIEW_SHARE`` of the good
-    joints, so that scores where no joints were seen give REVIEW, not PASS.
+    ``lower`` lies half way between the first defect that may not pass and the next lower score, and no higher than
+    just above all but ``REVIEW_SHARE`` of the good joints. ``upper`` is that of ``fail_limit``.
 
     Args:
         scores: 1 − p(good), ``(n,)``.
@@ -55,47 +56,85 @@ def solve_thresholds(scores: Scores, is_defect: Truth, max_escape: float = 0.0) 
     Raises:
         DataError: there are no defects or no good joints.
     """
-    _check_both(is_defect)
+    check_both(is_defect)
     defects = np.sort(scores[is_defect])
-    allowed = _allowed(max_escape, defects.size)
-    highest = _midpoint_below(scores, float(defects[allowed]))
-    upper = _best_limit(scores, is_defect)
-    most, fewest = np.quantile(
-        scores[~is_defect], [1.0 - MAX_REVIEW_SHARE, 1.0 - REVIEW_SHARE], method="higher"
-    ).tolist()
-    lower = min(max(highest, _midpoint_above(scores, most)), _midpoint_above(scores, fewest))
-    return Thresholds(lower=min(upper, lower), upper=upper)
+    lower = _midpoint_below(scores, float(defects[whole(max_escape, defects.size)]))
+    fewest = float(np.quantile(scores[~is_defect], 1.0 - REVIEW_SHARE, method="higher"))
+    lower = min(lower, best_f1_limit(scores, is_defect), _midpoint_above(scores, fewest))
+    return Thresholds(lower=lower, upper=fail_limit(scores, is_defect, lower))
 
 
-def with_novelty_limit(
-    thresholds: Thresholds, novelty: NDArray[np.float32], review_share: float = NOVELTY_REVIEWS
-) -> Thresholds:
-    """Add the guard's limit: at most ``review_share`` of good joints lie at or above it.
+def fail_limit(scores: Scores, is_defect: Truth, lower: float) -> float:
+    """Return the FAIL limit that goes with a PASS limit.
+
+    It is the highest of three: just below all but ``REVIEWED_DEFECTS`` of the defects, just above all but
+    ``FALSE_CALLS`` of the good joints, and ``LEAST_REVIEW`` logits above ``lower``. The scores between the highest
+    good joints and the lowest defects, where nobody knows which are more frequent, are REVIEW.
 
     Args:
-        thresholds: the limits on the score.
-        novelty: the guard's novelty of good held-out views, float32 ``(n,)``, at least one.
-        review_share: largest share of them that the guard may send to REVIEW.
+        scores: 1 − p(good), ``(n,)``, with at least one good joint and one defect.
+        is_defect: bool ``(n,)``.
+        lower: the PASS limit.
     """
-    limit = float(np.nextafter(np.quantile(novelty, 1.0 - review_share, method="higher"), np.inf))
-    return thresholds.model_copy(update={"novelty": max(limit, LEAST_NOVELTY)})
+    goods, defects = scores[~is_defect], scores[is_defect]
+    known = -limit_above(-logit(defects), whole(REVIEWED_DEFECTS, defects.size), SOFTNESS)
+    rare = limit_above(logit(goods), whole(FALSE_CALLS, goods.size), SOFTNESS)
+    highest = max(known, rare, float(logit(lower)) + LEAST_REVIEW)
+    return max(0.5 * (1.0 + math.tanh(highest / 2)), lower)
 
 
-def thresholds_for_escape(scores: Scores, is_defect: Truth, max_escape: float) -> Thresholds:
-    """Choose thresholds that let at most ``max_escape`` of the defects pass, however many reviews that costs.
+def best_f1_limit(scores: Scores, is_defect: Truth) -> float:
+    """Return the limit with the best expected F1 of the defect class when scores are disturbed.
 
-    ``upper`` is that of ``solve_thresholds``. ``lower`` lies half way between the first defect that may not pass and
-    the next lower score, and no higher than just above all but ``REVIEW_SHARE`` of the good joints.
+    The disturbance is logistic noise of ``SOFTNESS`` logits, which keeps the limit away from dense scores. It lies half
+    way between two scores, in logits.
 
     Raises:
         DataError: there are no defects or no good joints.
     """
-    _check_both(is_defect)
-    defects = np.sort(scores[is_defect])
-    lower = _midpoint_below(scores, float(defects[_allowed(max_escape, defects.size)]))
-    fewest = float(np.quantile(scores[~is_defect], 1.0 - REVIEW_SHARE, method="higher"))
-    upper = _best_limit(scores, is_defect)
-    return Thresholds(lower=min(upper, lower, _midpoint_above(scores, fewest)), upper=upper)
+    check_both(is_defect)
+    places = logit(scores)
+    levels = np.unique(places)
+    limits = np.concatenate([[levels[0] - 1.0], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1.0]])
+    if limits.size > MAX_LIMITS:
+        limits = limits[np.linspace(0, limits.size - 1, MAX_LIMITS).astype(np.int64)]
+    chance = _expit((places[None, :] - limits[:, None]) / SOFTNESS)
+    hits, calls = chance[:, is_defect].sum(axis=1), chance.sum(axis=1)
+    f1 = 2 * hits / (calls + int(is_defect.sum()))
+    return float(np.clip(_expit(limits[int(np.argmax(f1))]), _EDGE, 1.0))
+
+
+def limit_above(values: NDArray[np.float64], stopped: int, reach: float) -> float:
+    """Return a limit that at most ``stopped`` of the values reach.
+
+    It lies half way to the next higher value, but no further than ``reach`` above the highest value below it.
+
+    Args:
+        values: ``(n,)``, at least one.
+        stopped: how many values may lie at or above the limit; with all of them, the limit is the lowest value.
+        reach: largest distance, at least 0.
+    """
+    ranked = np.sort(values)
+    if stopped >= ranked.size:
+        return float(ranked[0])
+    below = ranked[-1 - stopped]
+    above = ranked[ranked > below]
+    middle = (below + above[0]) / 2 if above.size else np.inf
+    return float(max(min(middle, below + reach), np.nextafter(below, np.inf)))
+
+
+def whole(share: float, joints: int) -> int:
+    """Return how many joints a share of them is, rounded down; 5e-7 absorbs the rounding of the product."""
+    return int(np.floor(share * joints + 5e-7))
+
+
+def check_both(is_defect: Truth) -> None:
+    """Raise ``DataError`` unless there are good and defective joints."""
+    if not is_defect.any() or is_defect.all():
+        raise DataError(
+            f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
+            f"and {int(is_defect.sum())} defective"
+        )
 
 
 def match_thresholds(
@@ -171,19 +210,6 @@ def match_novelty(
     return max(matched, _EDGE)
 
 
-def _allowed(max_escape: float, defects: int) -> int:
-    """Return how many defects may pass; 5e-7 absorbs the rounding of the product."""
-    return int(np.floor(max_escape * defects + 5e-7))
-
-
-def _check_both(is_defect: Truth) -> None:
-    if not is_defect.any() or is_defect.all():
-        raise DataError(
-            f"thresholds need good and defective joints; found {int((~is_defect).sum())} good "
-            f"and {int(is_defect.sum())} defective"
-        )
-
-
 def _affordable(passed: Scores, crops: int) -> float:
     """Return the lowest limit that sends no more than ``MAX_GUARDED`` of all crops from PASS to REVIEW."""
     budget = int(MAX_GUARDED * crops)
@@ -198,19 +224,6 @@ def _guard(reference: Scores, scores: Scores, limit: float) -> float:
     return float(
         np.quantile(shortfall[near] if near.sum() >= GUARD_CROPS else shortfall, GUARD, method="higher")
     )
-
-
-def _best_limit(scores: Scores, is_defect: Truth) -> float:
-    """Return the limit, half way between two scores in logits, with the best expected F1."""
-    places = logit(scores)
-    levels = np.unique(places)
-    limits = np.concatenate([[levels[0] - 1.0], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1.0]])
-    if limits.size > MAX_LIMITS:
-        limits = limits[np.linspace(0, limits.size - 1, MAX_LIMITS).astype(np.int64)]
-    chance = _expit((places[None, :] - limits[:, None]) / SOFTNESS)
-    hits, calls = chance[:, is_defect].sum(axis=1), chance.sum(axis=1)
-    f1 = 2 * hits / (calls + int(is_defect.sum()))
-    return float(np.clip(_expit(limits[int(np.argmax(f1))]), _EDGE, 1.0))
 
 
 def _f1(called: Truth, is_defect: Truth) -> float:

@@ -12,7 +12,7 @@ from sji_edge.evaluation.judged import FIGURES, Judged, judge
 from sji_edge.metrics.bootstrap import paired_p_value, percentile_interval, resamples
 from sji_edge.metrics.calibration import calibrated_cross_entropy, fit_temperature
 from sji_edge.metrics.multiple_testing import holm
-from sji_edge.metrics.thresholds import solve_thresholds
+from sji_edge.metrics.thresholds import best_f1_limit
 from sji_edge.studies.dataset import HeldOut
 from sji_edge.studies.run import Cell
 from sji_edge.studies.trials import StudyTrial
@@ -51,7 +51,7 @@ def judge_trial(trial: StudyTrial, data: HeldOut) -> Judged:
         trial.logits_of("test"),
         data.labels["test"],
         data.good_index,
-        limit=solve_thresholds(known, labels != data.good_index).upper,
+        limit=best_f1_limit(known, labels != data.good_index),
         temperature=fit_temperature(validation, labels),
     )
 

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sji_edge.core.card import LossCard
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.review_budget import DEFAULT_BUDGET, MAX_BUDGET
 
 Views = Literal["none", "attention-crop", "jigsaw"]
 
@@ -31,6 +32,7 @@ class TrainSettings(FrozenModel):
         class_weights: ``none``, ``balanced``, or one number per class, separated by commas.
         sampler: ``balanced`` draws every class equally often.
         guard: fit a guard beside the classifier, which turns PASS into REVIEW for what is unlike training.
+        review_budget: share of the good joints that may be kept from PASS.
         views: second view of each joint that carries half of the loss.
         epochs: maximum number of epochs.
         batch_size: crops per step.
@@ -66,6 +68,7 @@ class TrainSettings(FrozenModel):
     class_weights: str = "none"
     sampler: Literal["none", "balanced"] = "none"
     guard: bool = False
+    review_budget: float = Field(default=DEFAULT_BUDGET, gt=0.0, le=MAX_BUDGET)
     views: Views = "none"
     epochs: int = Field(default=12, ge=1)
     batch_size: int = Field(default=32, ge=2)

@@ -18,11 +18,13 @@ from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
 from sji_edge.core.preprocess import Image
+from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
+from sji_edge.data.views import Views, novelties_of, other_views, validation_views
 from sji_edge.losses.build import build_loss
+from sji_edge.metrics.review_budget import ChosenLimits, choose_for
 from sji_edge.metrics.summary import ScoredSplit, summary
-from sji_edge.metrics.thresholds import solve_thresholds, with_novelty_limit
 from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagenet
 from sji_edge.models.checkpoint import load_weights, save_guard, save_run
 from sji_edge.models.classifier import JointClassifier
@@ -36,7 +38,7 @@ from sji_edge.training.distillation.lessons import judge_views, read_logits, wri
 from sji_edge.training.distillation.module import StudentTraining
 from sji_edge.training.distillation.teachers import Teacher, check_teachers, open_teachers, taught_elsewhere
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
-from sji_edge.training.golden import golden_of, views_of
+from sji_edge.training.golden import golden_of
 from sji_edge.training.guard import fit_guard
 from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
@@ -154,14 +156,16 @@ def train(
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
     guarded = _guarded(settings, module.model, dataset, images, spec, progress) if settings.guard else None
-    golden = golden_of(module.model, dataset, spec, settings.seed, guarded)
+    views = _validation_views(settings, dataset, spec)
+    golden = golden_of(module.model, views, guarded)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
         raise TrainingDivergedError(
             "training diverged: the model's logits are not finite", hint="try a smaller learning rate"
         )
+    limits = _limits(settings, golden, views, dataset, guarded)
     held_out = _held_out(dataset, module.model, guarded, spec)
-    card = _card(settings, dataset, golden, held_out, spec, name=name, started=started)
+    card = _card(settings, dataset, limits, held_out, spec, name=name, started=started)
     if trainer.is_global_zero:
         _write(target, work, module.model, guarded, card, golden, held_out)
         shutil.rmtree(work)
@@ -302,7 +306,7 @@ def _guarded(
         labels = dataset.labels(split) == good
         return [image for image, is_good in zip(images[split], labels, strict=True) if is_good == wanted]
 
-    usual = views_of(of("validation", wanted=True), spec, settings.seed)
+    usual = other_views(of("validation", wanted=True), spec, settings.seed)
     guarded = fit_guard(
         model,
         of("train", wanted=True),
@@ -315,6 +319,27 @@ def _guarded(
     if guarded is None:
         progress(f"no guard: {settings.architecture} has no feature map that it could look at")
     return guarded
+
+
+def _validation_views(settings: TrainSettings, dataset: FolderDataset, spec: PreprocessSpec) -> Views:
+    images = dataset.read("validation", colour=spec.channels == 3)
+    return validation_views(images, dataset.labels("validation"), spec, settings.seed)
+
+
+def _limits(
+    settings: TrainSettings,
+    golden: Golden,
+    views: Views,
+    dataset: FolderDataset,
+    guarded: GuardedClassifier | None,
+) -> ChosenLimits:
+    """Choose the limits on the golden crops and, with a guard, on novelties made of the good ones among them."""
+    good = dataset.classes.index(dataset.good_class)
+    made = None
+    if guarded is not None:
+        made = EngineOutput(*answers_of(guarded, novelties_of(views, good, settings.seed)))
+    seen = EngineOutput(golden.logits, golden.novelty)
+    return choose_for(seen, views.labels, good, settings.review_budget, views=views.each, made=made)
 
 
 def _scored(
@@ -344,19 +369,14 @@ def _held_out(
 def _card(
     settings: TrainSettings,
     dataset: FolderDataset,
-    golden: Golden,
+    limits: ChosenLimits,
     held_out: dict[str, ScoredSplit],
     spec: PreprocessSpec,
     *,
     name: str,
     started: Started,
 ) -> ModelCard:
-    """Choose the thresholds on the golden crops, and measure every held-out split with them."""
-    good = dataset.classes.index(dataset.good_class)
-    is_defect = golden.labels != good
-    thresholds = solve_thresholds(defect_scores(golden.logits, good), is_defect)
-    if golden.novelty is not None:
-        thresholds = with_novelty_limit(thresholds, golden.novelty[~is_defect])
+    """Measure every held-out split with the chosen limits, and write it all down."""
     return ModelCard(
         name=name,
         architecture=settings.architecture,
@@ -369,8 +389,9 @@ def _card(
         weights=started.weights,
         teachers=started.teachers,
         dataset_sha256=started.dataset_sha256,
-        thresholds=thresholds,
-        metrics={split: summary(scored, thresholds) for split, scored in held_out.items()},
+        thresholds=limits.thresholds,
+        review_budget=limits.budget,
+        metrics={split: summary(scored, limits.thresholds) for split, scored in held_out.items()},
         versions={package: version(package) for package in RECORDED_PACKAGES},
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )

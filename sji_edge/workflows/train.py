@@ -10,6 +10,7 @@ from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.extras import require
 from sji_edge.core.files import StrPath, check_writable_folder
 from sji_edge.core.findings import parse_settings
+from sji_edge.core.review_budget import DEFAULT_BUDGET
 from sji_edge.data.audit import Finding, short_audit
 from sji_edge.data.folder import FolderDataset
 from sji_edge.training.resume import resumed
@@ -36,6 +37,7 @@ def train(
     channels: str = "auto",
     attention: str = "none",
     guard: bool = False,
+    review_budget: float = DEFAULT_BUDGET,
     loss: str = "alpha-js",
     alpha: float = 0.1,
     beta: float = 0.3,
@@ -79,6 +81,8 @@ def train(
         channels: ``1`` (grey), ``3`` (BGR), or ``auto`` to follow the images.
         attention: attention after each stage of a ResNet: ``none``, ``cbam`` or ``se``.
         guard: fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.
+        review_budget: share of the good joints that may go to REVIEW, above 0 and at most 0.5; the limits of the score
+            and of the guard are chosen for it.
         loss: registered loss.
         alpha: skew of J_α in [0, 1], for ``alpha-js``.
         beta: weight of J_α, at least 0, for ``alpha-js``.
@@ -131,6 +135,7 @@ def train(
         "channels": channels,
         "attention": attention,
         "guard": guard,
+        "review_budget": review_budget,
         "loss": loss_card(loss, loss_options, alpha=alpha, beta=beta, legacy=legacy_double_softmax),
         "class_weights": class_weights,
         "sampler": sampler,

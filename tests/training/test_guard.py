@@ -4,16 +4,18 @@ import pytest
 import torch
 from support.tiny_dataset import ALPHA_JS, draw_joint
 
+from sji_edge.cli.render.training import print_run
 from sji_edge.core.errors import UsageError
+from sji_edge.core.verdict import PASS, decide, defect_scores
 from sji_edge.data.folder import crops_of
 from sji_edge.exporting.onnx import export_run
-from sji_edge.metrics.thresholds import with_novelty_limit
 from sji_edge.models.checkpoint import load_guard, load_run
 from sji_edge.models.predict import answers_of
 from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.training.guard import prototypes_of
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.train import train
+from sji_edge.workflows.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,47 @@ def test_prototypes_are_spread_over_the_cells():
     assert sorted(chosen.argmax(dim=1).tolist()) == list(range(6))
 
 
-def test_the_limit_sends_at_most_the_review_share_of_good_views_to_review(guarded_run):
-    rng = np.random.default_rng(0)
-    novelty = rng.normal(0, 1, 1000).astype(np.float32)
-    limits = with_novelty_limit(guarded_run.card.thresholds, novelty, review_share=0.02)
-    assert 0.0 < (novelty >= limits.novelty).mean() <= 0.02
+def test_the_limits_keep_to_the_budget_and_the_card_says_how_it_was_divided(guarded_run):
+    card, golden = guarded_run.card, read_golden(guarded_run.folder / "golden.npz", guarded_run.card)
+    budget = card.review_budget
+    good = golden.labels == card.good_index
+    codes = decide(defect_scores(golden.logits, card.good_index), card.thresholds, golden.novelty)
+    assert (codes[good] != PASS).sum() == budget.stopped
+    assert (codes[~good] == PASS).sum() == budget.escapes
+    assert (budget.goods, budget.defects) == (good.sum(), (~good).sum())
+    assert budget.budget == 0.01
+    assert set(budget.shares) == {"score", "novelty"}
+    assert sum(budget.shares.values()) == pytest.approx(0.01)
+    assert budget.shares in [split.shares for split in budget.splits]
+    assert all(split.novelties is not None for split in budget.splits)
+
+
+def test_evaluate_chooses_the_limits_of_training_again_and_an_escape_rate_keeps_the_guards(
+    guarded_run, joints, tmp_path, capsys
+):
+    again = evaluate(
+        joints.root,
+        guarded_run.folder,
+        review_budget=0.01,
+        split="validation",
+        replicates=100,
+        attention="none",
+        output=tmp_path / "a",
+    ).document.operating_point
+    assert again.thresholds.lower == pytest.approx(guarded_run.card.thresholds.lower, rel=1e-3)
+    assert again.thresholds.novelty == pytest.approx(guarded_run.card.thresholds.novelty, rel=1e-3)
+    assert again.review_budget.shares == guarded_run.card.review_budget.shares
+    print_run(guarded_run.folder, guarded_run.card)
+    assert "for the novelty" in (said := capsys.readouterr().out)
+    assert said.count("chosen") == 1
+    kept = evaluate(
+        joints.root,
+        guarded_run.folder,
+        max_escape=0.5,
+        split="validation",
+        replicates=100,
+        attention="none",
+        output=tmp_path / "b",
+    ).document.operating_point
+    assert kept.thresholds.novelty == guarded_run.card.thresholds.novelty
+    assert kept.review_budget is None

@@ -163,7 +163,10 @@ def test_wrong_settings_are_named(bundle, data, tmp_path):
         ({"attention": "grda"}, "attention must be grad, eigen or none (got 'grda')"),
         ({"replicates": 9}, "replicates must be at least 100 (got 9)"),
         ({"max_escape": 1.5}, "max escape must be less than 1 (got 1.5)"),
-        ({"apply": True}, "no target escape rate is given"),
+        ({"apply": True}, "neither an escape rate nor a review budget is given"),
+        ({"review_budget": 0.6}, "review budget must be at most 0.5 (got 0.6)"),
+        ({"review_budget": 0.0}, "review budget must be more than 0 (got 0.0)"),
+        ({"review_budget": 0.01, "max_escape": 0.01}, "both choose the PASS limit"),
         ({"against": [tmp_path]}, "under the stress test"),
     ):
         with pytest.raises(UsageError) as caught:
@@ -207,3 +210,24 @@ def test_limits_can_be_applied_to_a_run_but_not_to_an_engine(bundle, data, tmp_p
     assert "data:image/png" in (tmp_path / "report" / "report.html").read_text()
     assert evaluate(data, "--of", bundle, *words) == 2
     assert "only a run's limits" in capsys.readouterr().err
+
+
+def test_a_review_budget_chooses_the_limits_and_is_kept_in_the_run(data, tmp_path, capsys):
+    folder = small_run(tmp_path / "run")
+    assert (
+        evaluate(data, "--of", folder, "--review-budget", "10%", "--apply", "--output", tmp_path / "a") == 0
+    )
+    said = capsys.readouterr().out
+    after, report = (
+        json.loads(path.read_text()) for path in (folder / "card.json", tmp_path / "a/report.json")
+    )
+    assert after["thresholds"] == report["operating_point"]["thresholds"]
+    budget = report["operating_point"]["review_budget"]
+    assert after["review_budget"] == budget
+    assert (budget["budget"], budget["goods"], budget["defects"]) == (0.1, 60, 40)
+    assert "Review budget 10.00%: 10.00% for the score" in said
+    # Limits for an escape rate replace the record, too: it would no longer be true.
+    assert evaluate(data, "--of", folder, "--max-escape", "10%", "--apply", "--output", tmp_path / "b") == 0
+    assert json.loads((folder / "card.json").read_text())["review_budget"] is None
+    assert evaluate(data, "--of", folder, "--review-budget", "60%", "--output", tmp_path / "c") == 2
+    assert "at most 50% (got '60%')" in capsys.readouterr().err

@@ -30,6 +30,14 @@ def evaluate(
             rich_help_panel=LIMITS,
         ),
     ] = "",
+    review_budget: Annotated[
+        str,
+        typer.Option(
+            help="Choose the limits on the validation split so that at most this share of the good joints, such as 1%, "
+            "goes to REVIEW.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = "",
     apply: Annotated[
         bool,
         typer.Option(
@@ -104,11 +112,14 @@ def evaluate(
     The report is report.html (one file, needs no network) and report.json.
 
     Example: `sji-edge evaluate data/solder-joints --of engines/demo --max-escape 0.5% --unknown`
+
+    Example: `sji-edge evaluate data/solder-joints --review-budget 2% --apply`
     """
     from rich.markup import escape
 
     from sji_edge.cli.render.console import console
     from sji_edge.cli.render.evaluation import print_evaluation
+    from sji_edge.core.review_budget import parse_budget
     from sji_edge.evaluation.operating_point import parse_rate
     from sji_edge.workflows.evaluate.evaluate import evaluate as evaluate_model
 
@@ -120,6 +131,7 @@ def evaluate(
             split=split,
             bit_depth=bit_depth,
             max_escape=parse_rate(max_escape) if max_escape else None,
+            review_budget=parse_budget(review_budget) if review_budget else None,
             apply=apply,
             attention=attention,
             explain=explain,

@@ -73,6 +73,14 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = False,
+    review_budget: Annotated[
+        str,
+        typer.Option(
+            help="Share of the good joints that may go to REVIEW, such as 1%; the limits of the score and of the guard "
+            "are chosen for it.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "1%",
     attention: Annotated[
         str,
         typer.Option(help="Attention after each stage of a ResNet: none, cbam or se.", rich_help_panel=MODEL),
@@ -188,6 +196,7 @@ def train(
     from sji_edge.cli.render.training import print_run, training_progress
     from sji_edge.cli.settings import settings_or_usage_error
     from sji_edge.core.extras import require
+    from sji_edge.core.review_budget import parse_budget
     from sji_edge.workflows.train import EXTRAS, loss_card, run_training
 
     require(*EXTRAS, purpose="sji-edge train")
@@ -207,6 +216,7 @@ def train(
         "attention": attention,
         "guard": guard,
         "student": student,
+        "review_budget": parse_budget(review_budget),
         "class_weights": class_weights,
         "sampler": sampler,
         "views": views,

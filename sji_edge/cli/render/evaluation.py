@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from sji_edge.cli.render.budget import budget_table
 from sji_edge.cli.render.console import console, plain
 from sji_edge.evaluation.document import EvaluationDocument
 from sji_edge.evaluation.page import (
@@ -35,6 +36,8 @@ def print_evaluation(document: EvaluationDocument) -> None:
     terminal.print(_verdicts(document))
     for line in document.operating_point.words if document.operating_point else ():
         terminal.print(line, markup=False)
+    if document.operating_point and document.operating_point.review_budget:
+        terminal.print(budget_table(document.operating_point.review_budget))
     for name, points in document.stress.items():
         terminal.print(_stress(name, points))
     if document.unknown is not None:

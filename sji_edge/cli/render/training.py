@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sji_edge.cli.render.budget import print_budget
 from sji_edge.cli.render.console import console
 from sji_edge.cli.render.figures import figure, rate
 from sji_edge.core.card import ModelCard
@@ -54,5 +55,7 @@ def print_run(folder: Path, card: ModelCard) -> None:
             str(metrics["reviews"]),
         )
     console().print(table)
+    if card.review_budget is not None:
+        print_budget(card.review_budget)
     taught = f"taught by: {', '.join(teacher.name for teacher in card.teachers)}; " if card.teachers else ""
     console().print(f"{taught}initial weights: {card.weights}; run: {folder}", markup=False)

@@ -13,7 +13,7 @@ from sji_edge.core.extras import require
 from sji_edge.core.files import StrPath, fresh_name, new_folder, output_errors, write_atomic
 from sji_edge.core.findings import parse_settings
 from sji_edge.core.text import readable
-from sji_edge.core.verdict import Thresholds
+from sji_edge.evaluation.operating_point import OperatingPoint
 from sji_edge.evaluation.report import Evaluation, measure
 from sji_edge.evaluation.split import LabelledSplit
 from sji_edge.workflows.artifacts import newest_run
@@ -70,6 +70,7 @@ def evaluate(
     split: str = "test",
     bit_depth: int | None = None,
     max_escape: float | None = None,
+    review_budget: float | None = None,
     apply: bool = False,
     attention: str = "grad",
     explain: StrPath | None = None,
@@ -88,7 +89,7 @@ def evaluate(
     """Measure a model on a labelled split, and write ``report.html`` and ``report.json`` into a new folder.
 
     Rates have exact 95 % intervals, other figures bootstrap ones. The limits are those that the model is deployed
-    with, or are chosen on the validation split for ``max_escape``.
+    with, or are chosen on the validation split for ``max_escape`` or ``review_budget``.
 
     Args:
         data: dataset folder ``DATA/SPLIT/CLASS/IMAGE``.
@@ -97,7 +98,9 @@ def evaluate(
         split: ``train``, ``validation`` or ``test``.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None where nobody declared it.
         max_escape: largest share of the validation defects that may pass, from 0 to below 1; None keeps the
-            current limits.
+            current limits. The guard's limit stays as it is.
+        review_budget: share of the good joints that may be kept from PASS, above 0 and at most 0.5, divided between the
+            score and the guard; not together with ``max_escape``.
         apply: write the chosen limits into the run's card. Its exported graph keeps the old ones until the run is
             exported again.
         attention: ``grad`` (Grad-CAM), ``eigen`` (Eigen-CAM) or ``none``.
@@ -135,6 +138,7 @@ def evaluate(
             "split": split,
             "bit_depth": bit_depth,
             "max_escape": max_escape,
+            "review_budget": review_budget,
             "apply": apply,
             "attention": attention,
             "explain": explain,
@@ -154,7 +158,7 @@ def evaluate(
     document = _run(settings, progress or (lambda _step: None))
     applied = None
     if settings.apply and document.operating_point is not None:
-        _set_thresholds(chosen, document.operating_point.thresholds)
+        _set_limits(chosen, document.operating_point)
         applied = chosen
     return EvaluationResult(settings.output, document, applied)
 
@@ -166,7 +170,7 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
         step("judging")
         side = stack.enter_context(open_side(settings.subject, settings.threads))
         judged, validation = judged_split(side, settings, settings.split), judged_validation(side, settings)
-        point = operating_point_of(side, validation, settings.max_escape)
+        point = operating_point_of(side, validation, settings, step)
         thresholds = side.thresholds if point is None else point.thresholds
         step("computing intervals")
         evaluation = measure(
@@ -209,13 +213,12 @@ def _run(settings: EvaluationSettings, step: Step) -> "EvaluationDocument":
     return document
 
 
-def _set_thresholds(run: Path, thresholds: Thresholds) -> None:
+def _set_limits(run: Path, point: OperatingPoint) -> None:
     path = run / run_files.CARD
-    card = ModelCard.read(path)
+    limits = {"thresholds": point.thresholds, "review_budget": point.review_budget}
+    card = ModelCard.read(path).model_copy(update=limits)
     with output_errors(path):
-        write_atomic(
-            path, card.model_copy(update={"thresholds": thresholds}).model_dump_json(indent=2) + "\n"
-        )
+        write_atomic(path, card.model_dump_json(indent=2) + "\n")
 
 
 def _facts(side: OpenSide, settings: EvaluationSettings, split: LabelledSplit) -> dict[str, str]:

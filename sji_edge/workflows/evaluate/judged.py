@@ -1,15 +1,18 @@
 """A model's answers on the splits of a dataset, and what makes its activation maps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sji_edge.core import run_files
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.verdict import defect_scores
+from sji_edge.data.views import novelties_of, validation_views
 from sji_edge.evaluation.gallery import Look
-from sji_edge.evaluation.operating_point import OperatingPoint, solve_operating_point
+from sji_edge.evaluation.operating_point import OperatingPoint, budget_point, solve_operating_point
 from sji_edge.evaluation.report import Answers
 from sji_edge.evaluation.split import LabelledSplit, has_split, read_split
+from sji_edge.metrics.review_budget import choose_for
 from sji_edge.parity.run import predict
 from sji_edge.workflows.compare.subjects import OpenSide
 from sji_edge.workflows.evaluate.settings import EvaluationSettings
@@ -49,23 +52,34 @@ def judged_validation(side: OpenSide, settings: EvaluationSettings) -> Judged | 
 
 
 def operating_point_of(
-    side: OpenSide, validation: Judged | None, max_escape: float | None
+    side: OpenSide, validation: Judged | None, settings: EvaluationSettings, step: Callable[[str], None]
 ) -> OperatingPoint | None:
-    """Choose limits on the validation split for an escape rate; None where no rate is given.
+    """Choose limits on the validation split for an escape rate or a review budget; None where neither is given.
 
     Raises:
         DataError: there is no validation split.
     """
-    if max_escape is None:
+    if settings.max_escape is None and settings.review_budget is None:
         return None
     if validation is None:
         raise DataError(
-            "limits for an escape rate are chosen on a validation split, but the dataset has none",
-            hint="add a validation folder to the dataset, or keep the limits by giving no escape rate",
+            "limits are chosen on a validation split, but the dataset has none",
+            hint="add a validation folder to the dataset, or keep the limits: give no escape rate and no budget",
         )
-    good = side.card.good_index
+    good, novelty = side.card.good_index, validation.answers.novelty
     scores = defect_scores(validation.answers.logits, good)
-    return solve_operating_point(scores, validation.answers.labels != good, max_escape)
+    is_defect = validation.answers.labels != good
+    if settings.max_escape is not None:
+        limit = None if novelty is None else side.thresholds.novelty
+        return solve_operating_point(scores, is_defect, settings.max_escape, novelty, limit)
+    step("dividing the review budget")
+    split, seed = validation.split, side.card.seed
+    # The views that training chose the limits on, so that the same budget gives the same limits.
+    views = validation_views(split.images, split.labels, side.card.preprocess, seed)
+    seen = predict(side.engine, views.crops)
+    made = None if seen.novelty is None else predict(side.engine, novelties_of(views, good, seed))
+    chosen = choose_for(seen, views.labels, good, settings.review_budget or 0.0, views=views.each, made=made)
+    return budget_point(*chosen, scores, is_defect, novelty)
 
 
 def attention_of(side: OpenSide, run: Path, kind: str) -> Attention:

@@ -9,6 +9,7 @@ from sji_edge.core import run_files
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import check_writable_file
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.review_budget import MAX_BUDGET
 from sji_edge.core.text import readable
 from sji_edge.data.folder import check_split_name
 
@@ -21,6 +22,7 @@ class EvaluationSettings(FrozenModel):
     split: str
     bit_depth: int | None = Field(ge=9, le=16)
     max_escape: float | None = Field(ge=0.0, lt=1.0)
+    review_budget: float | None = Field(gt=0.0, le=MAX_BUDGET)
     apply: bool
     attention: Literal["grad", "eigen", "none"]
     explain: Path | None
@@ -59,10 +61,14 @@ def check(settings: EvaluationSettings) -> None:
     twice = next((path for path in models if models.count(path) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is listed more than once", hint="name each model once")
-    if settings.apply and settings.max_escape is None:
+    if settings.max_escape is not None and settings.review_budget is not None:
         raise UsageError(
-            "no limits can be applied, because no target escape rate is given",
-            hint="add an escape rate such as 0.5%",
+            "an escape rate and a review budget both choose the PASS limit", hint="give only one of them"
+        )
+    if settings.apply and settings.max_escape is None and settings.review_budget is None:
+        raise UsageError(
+            "no limits can be applied, because neither an escape rate nor a review budget is given",
+            hint="add a review budget such as 1%, or an escape rate such as 0.5%",
         )
     for path, why in (
         (settings.subject if settings.apply else None, "only a run's limits can be changed"),
