@@ -21,9 +21,6 @@ SCORE, NOVELTY = "score", "novelty"
 PARTS = 8
 """The budget is divided in steps of one eighth."""
 
-TIE = 0.002
-"""Divisions whose costs differ by less are equally good: the one with the smallest share for the score is kept."""
-
 LEAST_LIMIT = 1e-3
 """Smallest limit of a measure other than the score."""
 
@@ -82,8 +79,9 @@ def choose_limits(
     ``best_f1_limit``, because there a joint is as likely a defect as good. Where that costs more reviews than the
     budget, the record says what was reached. The FAIL limit is that of ``fail_limit``.
 
-    The divisions are compared by the sum of two shares: of the made-up novelties that pass, and of the defects that
-    pass as ``escape_estimate`` has it.
+    The divisions are compared by the product of two shares: of the made-up novelties that pass, and of the defects
+    that pass, as ``escape_estimate`` has it. So what counts is by what factor each of them falls or rises: how many
+    novelties pass in all depends on how small the made-up ones are. The measures other than the score win a tie.
 
     Args:
         good: views of good held-out joints, at least one.
@@ -108,9 +106,15 @@ def choose_limits(
             novelties=None if novelties is None else float(passed(novelties, limits).mean()),
         )
         tried.append((split, limits))
+    made = 0 if novelties is None else novelties[SCORE].size
+
+    def _cost(split: BudgetSplit) -> float:
+        # As for the defects, one unseen novelty that passes is added: none of them is no proof.
+        return split.escapes * ((split.novelties or 0.0) * made + 1.0)
+
+    # The smallest share for the score comes first.
     least = min(_cost(split) for split, _ in tried)
-    equal = [one for one in tried if _cost(one[0]) <= least + TIE]
-    chosen, limits = min(equal, key=lambda one: one[0].shares[SCORE])
+    chosen, limits = next(one for one in tried if _cost(one[0]) == least)
     lower = limits[SCORE]
     thresholds = Thresholds(
         lower=lower, upper=fail_limit(scores, is_defect, lower), novelty=limits.get(NOVELTY)
@@ -122,7 +126,7 @@ def choose_limits(
         stopped=int((~passed(good, limits)).sum()),
         defects=defects[SCORE].size,
         escapes=int(passed(defects, limits).sum()),
-        novelties=0 if novelties is None else novelties[SCORE].size,
+        novelties=made,
         novelties_passed=0 if novelties is None else int(passed(novelties, limits).sum()),
         splits=tuple(split for split, _ in tried),
     )
@@ -207,7 +211,3 @@ def _divisions(measures: tuple[str, ...], budget: float) -> Iterator[dict[str, f
 
     for division in parts(len(measures), PARTS):
         yield {name: budget * part / PARTS for name, part in zip(measures, division, strict=True)}
-
-
-def _cost(split: BudgetSplit) -> float:
-    return split.escapes + (split.novelties or 0.0)

@@ -10,7 +10,6 @@ from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import PASS, decide
 from sji_edge.metrics.review_budget import (
     PARTS,
-    TIE,
     choose_for,
     choose_limits,
     escape_estimate,
@@ -82,15 +81,13 @@ def test_no_division_of_the_budget_stops_clearly_more_defects_and_novelties():
         usual, lowest = np.median(logit(GOOD["score"])), logit(DEFECTS["score"]).min()
         unseen = np.clip((logit(lower) - usual) / (lowest - usual), 0, 1)
         made = ((NOVELTIES["score"] < lower) & (NOVELTIES["novelty"] < limit)).mean()
-        costs.append(((defects + unseen) / 101 + made, for_score, lower, limit))
-    least = min(cost for cost, *_ in costs)
-    _, for_score, lower, limit = min((one for one in costs if one[0] <= least + TIE), key=lambda one: one[1])
+        costs.append(((defects + unseen) / 101, made, for_score, lower, limit))
+    _, _, for_score, lower, limit = min(costs, key=lambda one: (one[0] * (400 * one[1] + 1), one[2]))
     assert record.shares["score"] == pytest.approx(0.016 * for_score / total)
     assert found.lower == pytest.approx(lower, rel=1e-9)
     assert found.novelty == pytest.approx(limit, rel=1e-12)
-    assert [split.escapes + split.novelties for split in record.splits] == pytest.approx(
-        [cost for cost, *_ in costs]
-    )
+    assert [split.escapes for split in record.splits] == pytest.approx([one[0] for one in costs])
+    assert [split.novelties for split in record.splits] == pytest.approx([one[1] for one in costs])
 
 
 def test_a_guard_that_sees_nothing_leaves_the_budget_to_the_score():
@@ -99,12 +96,11 @@ def test_a_guard_that_sees_nothing_leaves_the_budget_to_the_score():
     assert record.shares["score"] > record.shares["novelty"]
 
 
-def test_a_guard_that_is_as_good_as_the_score_is_preferred():
-    same = {"score": np.full(50, 0.999), "novelty": np.full(50, 99.0)}
-    defects = {"score": np.full(10, 0.9999), "novelty": np.full(10, 99.0)}
-    # Many defects, so that what an unseen one would do is worth less than a tie.
-    many = {name: np.repeat(values, 100) for name, values in defects.items()}
-    _, record = choose_limits(GOOD, many, 0.02, novelties=same)
+def test_a_tie_goes_to_the_guard():
+    # Good joints that are all alike: every division gives the same limits.
+    good = {"score": np.full(100, 0.01), "novelty": np.full(100, 0.5)}
+    caught = {"score": np.full(50, 0.999), "novelty": np.full(50, 99.0)}
+    _, record = choose_limits(good, caught, 0.02, novelties=caught)
     assert record.shares == {"score": 0.0, "novelty": 0.02}
 
 

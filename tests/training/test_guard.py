@@ -15,7 +15,7 @@ from sji_edge.runtime.bundle.golden import read_golden
 from sji_edge.training.guard import prototypes_of
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.train import train
-from sji_edge.workflows.evaluate import evaluate
+from sji_edge.workflows.evaluate.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")
