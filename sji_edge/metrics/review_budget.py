@@ -4,6 +4,7 @@ A joint gets PASS only if every measure of it lies below its limit. Each divisio
 one set of limits; the one that lets the fewest validation defects and made-up novelties pass is kept.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -14,7 +15,15 @@ from sji_edge.core.errors import DataError
 from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.review_budget import BudgetSplit, ReviewBudget
 from sji_edge.core.verdict import Thresholds, defect_scores, logit
-from sji_edge.metrics.thresholds import SOFTNESS, best_f1_limit, check_both, fail_limit, limit_above, whole
+from sji_edge.metrics.thresholds import (
+    MAX_GUARDED,
+    SOFTNESS,
+    best_f1_limit,
+    check_both,
+    fail_limit,
+    limit_above,
+    whole,
+)
 
 SCORE, NOVELTY = "score", "novelty"
 
@@ -136,8 +145,9 @@ def choose_limits(
 def limits_within(good: Measures, shares: Mapping[str, float], highest: float = 1.0) -> dict[str, float]:
     """Return one limit for each measure, so that each stops at most its share of the good views.
 
-    The measures spend in their order. A view that an earlier measure stopped costs a later one nothing; what an earlier
-    one could not spend, or spent too much, is added to or taken from the next one's share.
+    The measures spend in their order; the score spends less where its limit would lie among dense scores. A view that
+    an earlier measure stopped costs a later one nothing; what an earlier one could not spend, or spent too much, is
+    added to or taken from the next one's share.
 
     Args:
         good: views of good joints.
@@ -152,14 +162,31 @@ def limits_within(good: Measures, shares: Mapping[str, float], highest: float = 
         if not left.any():
             limits[name] = LEAST_LIMIT
         elif name == SCORE:
-            place = limit_above(logit(values), allowed, SOFTNESS)
-            # The logit of a saturated score is clipped, but the limit must be above the score itself.
-            beyond = float(np.nextafter(np.sort(values)[-1 - allowed], np.inf)) if allowed < count else 0.0
-            limits[name] = min(max(0.5 * (1.0 + float(np.tanh(place / 2))), beyond), highest, 1.0)
+            limits[name] = min(_sparse_limit(values, allowed), highest)
         else:
             limits[name] = max(limit_above(values[left], allowed, 0.0), LEAST_LIMIT)
         left &= values < limits[name]
     return limits
+
+
+def _sparse_limit(scores: Values, allowed: int) -> float:
+    """Return the lowest limit that at most ``allowed`` scores reach and that few scores crowd from below.
+
+    An engine's scores are off by a few tenths of a logit, and ``match_thresholds`` moves its limit down by as much, so
+    that scores within ``SOFTNESS`` below the limit may change from PASS to REVIEW. They may be ``MAX_GUARDED`` of all,
+    or one. Where no limit is like that, the least crowded one is taken.
+    """
+    places, few = logit(scores), max(1, whole(MAX_GUARDED, scores.size))
+    crowds: list[tuple[int, float]] = []
+    for stopped in range(min(allowed, scores.size - 1), -1, -1):
+        limit = limit_above(places, stopped, SOFTNESS)
+        crowds.append((int(((places >= limit - SOFTNESS) & (places < limit)).sum()), limit))
+        if crowds[-1][0] <= few:
+            break
+    limit = min(crowds)[1]
+    # The logit of a saturated score is clipped, but the limit must be above the score itself.
+    below = scores[places < limit].max()
+    return min(max(0.5 * (1.0 + math.tanh(limit / 2)), float(np.nextafter(below, np.inf))), 1.0)
 
 
 def passed(views: Measures, limits: Mapping[str, float]) -> NDArray[np.bool_]:

@@ -58,25 +58,39 @@ def test_no_more_good_joints_are_stopped_than_the_budget_allows_where_defects_li
     assert logit(found.upper) >= logit(found.lower) + LEAST_REVIEW - 1e-6
 
 
-def test_the_whole_budget_is_spent():
-    for guarded in (False, True):
-        names = ("score", "novelty") if guarded else ("score",)
-        good, defects, made = ({name: views[name] for name in names} for views in (GOOD, DEFECTS, NOVELTIES))
-        _, record = choose_limits(good, defects, 0.02, novelties=made)
-        assert record.stopped == 40
+def test_a_guard_spends_what_the_score_leaves():
+    _, record = choose_limits(GOOD, DEFECTS, 0.02, novelties=NOVELTIES)
+    assert record.stopped == 40
+
+
+def crowd(scores, limit):
+    """Scores that an engine whose scores are 0.3 logits lower would take from PASS."""
+    return sum(logit(limit) - 0.3 <= logit(score) < logit(limit) for score in scores)
+
+
+def test_few_scores_lie_where_an_engine_could_change_them():
+    for seed in range(20):
+        good, defects = ({"score": drawn(*how)["score"]} for how in ((seed, 1000, -5), (seed + 50, 30, 5)))
+        found, record = choose_limits(good, defects, 0.03)
+        assert crowd(good["score"], found.lower) <= 2
+        assert record.stopped <= 30
+    alike = {"score": np.r_[np.full(95, 0.01), np.linspace(0.02, 0.06, 5)]}
+    assert choose_limits(alike, {"score": np.full(9, 0.9)}, 0.05).thresholds.lower > 0.01
 
 
 def test_no_division_of_the_budget_stops_clearly_more_defects_and_novelties():
-    """Every division again by brute force: the score takes its share of all views, the novelty of those left."""
+    """Every division again by brute force: the novelty takes what the score leaves."""
     found, record = choose_limits(GOOD, DEFECTS, 0.016, novelties=NOVELTIES)
     total, costs = 32, []
     for for_score in range(0, total + 1, total // PARTS):
-        ranked = np.sort(GOOD["score"])[::-1]
-        reach = logit(ranked[for_score]) + 0.3
-        above = (logit(ranked[for_score]) + logit(ranked[for_score - 1])) / 2 if for_score else np.inf
-        lower = expit(min(reach, above))
+        ranked = np.r_[1 - 1e-12, np.sort(GOOD["score"])[::-1]]
+        for stopped in range(for_score, -1, -1):
+            middle = (logit(ranked[stopped + 1]) + logit(ranked[stopped])) / 2
+            lower = expit(min(logit(ranked[stopped + 1]) + 0.3, middle))
+            if crowd(GOOD["score"], lower) <= 5:
+                break
         left = np.sort(GOOD["novelty"][GOOD["score"] < lower])[::-1]
-        limit = np.nextafter(left[total - for_score], np.inf)
+        limit = np.nextafter(left[for_score - stopped + total - for_score], np.inf)
         defects = ((DEFECTS["score"] < lower) & (DEFECTS["novelty"] < limit)).sum()
         usual, lowest = np.median(logit(GOOD["score"])), logit(DEFECTS["score"]).min()
         unseen = np.clip((logit(lower) - usual) / (lowest - usual), 0, 1)
@@ -92,8 +106,9 @@ def test_no_division_of_the_budget_stops_clearly_more_defects_and_novelties():
 
 def test_a_guard_that_sees_nothing_leaves_the_budget_to_the_score():
     blind = NOVELTIES | {"novelty": np.zeros(400)}
-    _, record = choose_limits(GOOD, DEFECTS | {"novelty": np.zeros(100)}, 0.02, novelties=blind)
-    assert record.shares["score"] > record.shares["novelty"]
+    found, _ = choose_limits(GOOD, DEFECTS | {"novelty": np.zeros(100)}, 0.02, novelties=blind)
+    alone, _ = choose_limits({"score": GOOD["score"]}, {"score": DEFECTS["score"]}, 0.02)
+    assert found.lower == alone.lower
 
 
 def test_a_tie_goes_to_the_guard():
