@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.distill import distill as distill
     from sji_edge.workflows.engines.open import open_engine as open_engine
+    from sji_edge.workflows.enrol import enrol as enrol
     from sji_edge.workflows.evaluate.evaluate import evaluate as evaluate
     from sji_edge.workflows.export import export as export
+    from sji_edge.workflows.guard import fit_guard as fit_guard
     from sji_edge.workflows.inspect.inspector import Inspector as Inspector
     from sji_edge.workflows.study import study as study
     from sji_edge.workflows.train import train as train
@@ -71,9 +73,11 @@ __all__ = [
     "calibrate",
     "compare",
     "distill",
+    "enrol",
     "errors",
     "evaluate",
     "export",
+    "fit_guard",
     "open_engine",
     "study",
     "train",
@@ -100,8 +104,10 @@ _HOME = {
     "calibrate": "workflows.calibrate",
     "compare": "workflows.compare.compare",
     "distill": "workflows.distill",
+    "enrol": "workflows.enrol",
     "evaluate": "workflows.evaluate.evaluate",
     "export": "workflows.export",
+    "fit_guard": "workflows.guard",
     "open_engine": "workflows.engines.open",
     "study": "workflows.study",
     "train": "workflows.train",

@@ -15,6 +15,7 @@ from sji_edge.cli.commands.doctor import doctor
 from sji_edge.cli.commands.engine import engine
 from sji_edge.cli.commands.evaluate import evaluate
 from sji_edge.cli.commands.export import export
+from sji_edge.cli.commands.guard import guard
 from sji_edge.cli.commands.infer import infer
 from sji_edge.cli.commands.inspections import inspections
 from sji_edge.cli.commands.parity import parity
@@ -35,6 +36,7 @@ for command in (
     audit,
     train,
     distill,
+    guard,
     evaluate,
     study,
     export,

@@ -282,6 +282,10 @@ class JointRecord:
     ``novelty`` says how unlike everything that was learned the joint is; from ``novelty_limit`` on, a joint whose score
     says PASS is REVIEW with the cause ``unlike-training``. Both are None where the engine has no guard, and ``novelty``
     also where the verdict is ERROR.
+
+    ``deviation`` says how far the joint's features lie from those of the same place on the recipe's enrolled boards, as
+    a share of the largest deviation that is usual there; from 1 on, a joint whose score says PASS is REVIEW with the
+    cause ``unlike-golden``. None where the recipe has no enrolled boards.
     """
 
     refdes: str
@@ -293,6 +297,7 @@ class JointRecord:
     cause: str = ""
     novelty: float | None = None
     novelty_limit: float | None = None
+    deviation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,25 @@ def decide_each(
     return codes
 
 
+def hold_back(
+    codes: NDArray[np.int8], deviation: NDArray[np.floating], limit: float = 1.0
+) -> NDArray[np.bool_]:
+    """Turn PASS into REVIEW, in place, where a joint deviates too far from its own place; return where, bool ``(n,)``.
+
+    Like the guard it never makes a PASS and never changes a FAIL. A PASS whose deviation is not finite becomes ERROR.
+
+    Args:
+        codes: verdict codes, int8 ``(n,)``, as of ``decide_each``.
+        deviation: how far each joint is from its place, float ``(n,)``.
+        limit: the smallest deviation that is too far.
+    """
+    passes = codes == PASS
+    codes[passes & ~np.isfinite(deviation)] = ERROR
+    held: NDArray[np.bool_] = passes & (deviation >= limit)
+    codes[held] = REVIEW
+    return held
+
+
 def stopped_by_guard(
     codes: NDArray[np.int8], scores: NDArray[np.float64], lower: NDArray[np.float64] | np.float64
 ) -> NDArray[np.bool_]:

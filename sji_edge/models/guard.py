@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sji_edge.core.features import CELL_FEATURES
 from sji_edge.models.classifier import JointClassifier
 
 STRIDES = (8, 16)
@@ -30,7 +31,6 @@ WORST_SHARE = 0.1
 MIN_GRID = 3
 """A feature map with fewer cells a side says too little of where something lies."""
 EPSILON = 1e-6
-CELL_FEATURES = 16
 MAX_GRID = 8
 """Larger grids are averaged down to this many cells a side before they become features."""
 

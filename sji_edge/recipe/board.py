@@ -22,6 +22,7 @@ from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image
 from sji_edge.core.text import amount, readable
+from sji_edge.recipe.enrolled import Enrolled, read_enrolled
 from sji_edge.recipe.fiducials.find import pattern_of
 from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
@@ -56,11 +57,13 @@ class FrameLimits(FrozenModel):
     ``max_saturated_share`` bounds the share of white pixels beyond golden's own; ``min_contrast`` and
     ``min_sharpness`` are the shares of golden's contrast and fine detail that a frame must keep (0 switches the check
     off). With the lamp at half its light, escapes rose from 6 to 10 of 59 defects; at 80 %, to 7.
+    ``max_unlike_share`` bounds the share of joints that are unlike their place on the enrolled boards.
     """
 
     max_saturated_share: float = Field(default=0.2, gt=0.0, le=1.0)
     min_contrast: float = Field(default=0.75, ge=0.0, lt=1.0)
     min_sharpness: float = Field(default=0.35, ge=0.0, lt=1.0)
+    max_unlike_share: float = Field(default=0.25, gt=0.0, le=1.0)
 
 
 class Refinement(FrozenModel):
@@ -116,8 +119,9 @@ class Board(FrozenModel):
 class Recipe:
     """A board description, read and checked.
 
-    ``golden`` is ``golden.png`` as uint8 grey or BGR, or None where the folder has none; ``sha256`` covers
-    ``board.json``, ``joints.csv``, and the golden image where the places of joints depend on it.
+    ``golden`` is ``golden.png`` as uint8 grey or BGR, or None where the folder has none; ``enrolled`` are the good
+    boards in the folder ``enrolled``, or None. ``sha256`` covers ``board.json``, ``joints.csv``, the golden image where
+    the places of joints depend on it, and the enrolled boards.
     """
 
     folder: Path
@@ -125,6 +129,7 @@ class Recipe:
     joints: tuple[Joint, ...]
     golden: Image | None
     sha256: str
+    enrolled: Enrolled | None = None
 
     @classmethod
     def load(cls, folder: Path, bit_depth: int | None = None) -> Self:
@@ -156,9 +161,13 @@ class Recipe:
         digest = hashlib.sha256(board_text).hexdigest() + hashlib.sha256(joints_text).hexdigest()
         if board.uses_golden and golden is not None:
             digest += hashlib.sha256(golden.tobytes()).hexdigest()
+        enrolled = read_enrolled(folder)
+        if enrolled is not None:
+            digest += enrolled.sha256
         return cls(
             folder=folder,
             board=board,
+            enrolled=enrolled,
             joints=tuple(joint for _, joint in joints),
             golden=golden,
             sha256=hashlib.sha256(digest.encode()).hexdigest(),

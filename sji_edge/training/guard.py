@@ -3,7 +3,8 @@
 The classifier stays as it is: its feature maps are computed once, and only the guard's own 30,000 weights are trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,17 +13,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.features import CELL_FEATURES
 from sji_edge.core.preprocess import Image
-from sji_edge.data.folder import crops_of
+from sji_edge.data.folder import FolderDataset, crops_of
 from sji_edge.data.jitter import TRAINING_JITTER, jittered_crops
 from sji_edge.data.novelties import novelty
+from sji_edge.data.views import other_views
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import CELL_FEATURES, Guard, GuardedClassifier, guard_layers, tapped
+from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers, tapped
 
 PROTOTYPES = 160
 MEMORY_CELLS = 20_000
 MAX_GOOD = 5000
 NOVELTIES_EACH, MAX_NOVELTIES = 8, 5000
+LINE_REPEATS = 2
+"""A line's joints count as often as this: they are fewer than the dataset's views, and what the guard will see."""
+LINE_NOVELTIES_EACH, MAX_LINE_NOVELTIES = 5, 4000
 
 DEFECT_VIEWS = 3
 """Known defects are unlike good joints, too: this often each is shown to the detector as a whole."""
@@ -39,6 +45,55 @@ USUAL, UNUSUAL = 0.5, 0.99
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, eq=False)
+class LineJoints:
+    """What a line shows, cut by its recipe from enrolled boards; uint8 ``(n, h, w, c)`` each.
+
+    Attributes:
+        good: good joints to teach the guard with.
+        held_out: good joints of other boards, which only say what is usual.
+        backgrounds: places of the boards without a joint.
+    """
+
+    good: NDArray[np.uint8]
+    held_out: NDArray[np.uint8]
+    backgrounds: NDArray[np.uint8]
+
+
+def guard_of(
+    model: JointClassifier,
+    dataset: FolderDataset,
+    images: Mapping[str, Sequence[Image]],
+    spec: PreprocessSpec,
+    seed: int,
+    progress: Say = lambda _: None,
+    line: LineJoints | None = None,
+) -> GuardedClassifier | None:
+    """Fit a guard to good and defective training joints, scaled by views of good validation joints.
+
+    Args:
+        model: the trained classifier, on the CPU.
+        dataset: opened with train and validation.
+        images: of these splits, uint8 grey or BGR.
+        spec: the model's crops.
+        seed: see ``fit_guard``.
+        progress: told what is being done, and if the architecture can have no guard.
+        line: see ``fit_guard``.
+    """
+    good = dataset.classes.index(dataset.good_class)
+
+    def of(split: str, *, wanted: bool) -> list[Image]:
+        labels = dataset.labels(split) == good
+        return [image for image, is_good in zip(images[split], labels, strict=True) if is_good == wanted]
+
+    usual = other_views(of("validation", wanted=True), spec, seed)
+    taught, defects = of("train", wanted=True), of("train", wanted=False)
+    guarded = fit_guard(model, taught, defects, usual, spec, seed=seed, line=line, progress=progress)
+    if guarded is None:
+        progress(f"no guard: {model.architecture} has no feature map that it could look at")
+    return guarded
+
+
 def fit_guard(
     model: JointClassifier,
     good: list[Image],
@@ -47,6 +102,7 @@ def fit_guard(
     spec: PreprocessSpec,
     *,
     seed: int,
+    line: LineJoints | None = None,
     progress: Say = lambda _: None,
 ) -> GuardedClassifier | None:
     """Fit a guard.
@@ -58,6 +114,7 @@ def fit_guard(
         usual: crops of good validation joints that say what is usual, uint8 ``(n, h, w, c)``.
         spec: the model's crops.
         seed: of views, novelties and the detector.
+        line: joints as the line shows them; None: the guard knows the dataset only.
         progress: told what is being done.
 
     Returns:
@@ -78,6 +135,13 @@ def fit_guard(
     shown = shown[: most // 2]
     count = min(NOVELTIES_EACH * len(plain), MAX_NOVELTIES, most // 2)
     made = [novelty(shown, int(rng.integers(len(shown))), rng) for _ in range(count)]
+    if line is not None:
+        count = min(LINE_NOVELTIES_EACH * len(line.good), MAX_LINE_NOVELTIES, most // 2)
+        backgrounds = line.backgrounds if len(line.backgrounds) else None
+        made += [
+            novelty(line.good, int(rng.integers(len(line.good))), rng, backgrounds) for _ in range(count)
+        ]
+        shown = np.concatenate([shown, *[line.good] * LINE_REPEATS])
     novel = np.stack([crop for crop, _ in made])
     masks = torch.from_numpy(np.stack([mask for _, mask in made]))[:, None]
     progress("guard: computing feature maps")
@@ -95,7 +159,7 @@ def fit_guard(
     _standardise(guarded.guard, good_cells, novel_cells)
     progress("guard: training the detector")
     _train_detector(guarded.guard, good_cells, novel_cells, changed, seed)
-    calibrate(guarded, usual)
+    calibrate(guarded, [usual] if line is None else [usual, line.held_out])
     return guarded
 
 
@@ -134,11 +198,23 @@ def prototypes_of(cells: torch.Tensor, count: int, rng: np.random.Generator) -> 
 
 
 @torch.inference_mode()
-def calibrate(guarded: GuardedClassifier, usual: NDArray[np.uint8]) -> None:
-    """Scale both measures so that the median of usual good joints is 0 and their 99 % quantile is 1."""
-    cells = cells_of(guarded, usual)
-    measures = torch.cat([guarded.guard.measures(part.float()) for part in torch.split(cells, 256)])
-    low, high = torch.quantile(measures, torch.tensor([USUAL, UNUSUAL]), dim=0)
+def calibrate(guarded: GuardedClassifier, usual: Sequence[NDArray[np.uint8]]) -> None:
+    """Scale both measures so that the median of usual good joints is 0 and their 99 % quantile is 1.
+
+    Of several groups, each with its own quantile, the largest counts.
+
+    Args:
+        guarded: its guard is changed.
+        usual: crops of good joints, uint8 ``(n, h, w, c)`` each group.
+    """
+    lows, highs = [], []
+    for crops in usual:
+        cells = cells_of(guarded, crops)
+        measures = torch.cat([guarded.guard.measures(part.float()) for part in torch.split(cells, 256)])
+        low, high = torch.quantile(measures, torch.tensor([USUAL, UNUSUAL]), dim=0)
+        lows.append(low)
+        highs.append(high)
+    low, high = lows[0], torch.stack(highs).amax(dim=0)
     guarded.guard.offset.copy_(low)
     guarded.guard.scale.copy_(1.0 / (high - low).clamp_min(1e-6))
 

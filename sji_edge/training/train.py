@@ -18,12 +18,10 @@ from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
 from sji_edge.core.preprocess import Image
-from sji_edge.core.protocols import EngineOutput
 from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
-from sji_edge.data.views import Views, novelties_of, other_views, validation_views
 from sji_edge.losses.build import build_loss
-from sji_edge.metrics.review_budget import ChosenLimits, choose_for
+from sji_edge.metrics.review_budget import ChosenLimits
 from sji_edge.metrics.summary import ScoredSplit, summary
 from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagenet
 from sji_edge.models.checkpoint import load_weights, save_guard, save_run
@@ -39,7 +37,8 @@ from sji_edge.training.distillation.module import StudentTraining
 from sji_edge.training.distillation.teachers import Teacher, check_teachers, open_teachers, taught_elsewhere
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
 from sji_edge.training.golden import golden_of
-from sji_edge.training.guard import fit_guard
+from sji_edge.training.guard import guard_of
+from sji_edge.training.limits import limits_within_budget, views_of
 from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.plots import plot_epochs, plot_scores
@@ -155,15 +154,24 @@ def train(
         trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec, taught), work, reports)
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
-    guarded = _guarded(settings, module.model, dataset, images, spec, progress) if settings.guard else None
-    views = _validation_views(settings, dataset, spec)
+    guarded = (
+        guard_of(module.model, dataset, images, spec, settings.seed, progress) if settings.guard else None
+    )
+    views = views_of(dataset, spec, settings.seed)
     golden = golden_of(module.model, views, guarded)
     if not np.isfinite(golden.logits).all():
         shutil.rmtree(work)
         raise TrainingDivergedError(
             "training diverged: the model's logits are not finite", hint="try a smaller learning rate"
         )
-    limits = _limits(settings, golden, views, dataset, guarded)
+    limits = limits_within_budget(
+        golden,
+        views,
+        dataset.classes.index(dataset.good_class),
+        settings.review_budget,
+        settings.seed,
+        guarded,
+    )
     held_out = _held_out(dataset, module.model, guarded, spec)
     card = _card(settings, dataset, limits, held_out, spec, name=name, started=started)
     if trainer.is_global_zero:
@@ -289,57 +297,6 @@ def _fit(
     module.model.cpu()
     module.close()
     return trainer
-
-
-def _guarded(
-    settings: TrainSettings,
-    model: JointClassifier,
-    dataset: FolderDataset,
-    images: dict[str, list[Image]],
-    spec: PreprocessSpec,
-    progress: Say,
-) -> GuardedClassifier | None:
-    """Fit a guard to good and defective training joints, scaled by views of good validation joints."""
-    good = dataset.classes.index(dataset.good_class)
-
-    def of(split: str, *, wanted: bool) -> list[Image]:
-        labels = dataset.labels(split) == good
-        return [image for image, is_good in zip(images[split], labels, strict=True) if is_good == wanted]
-
-    usual = other_views(of("validation", wanted=True), spec, settings.seed)
-    guarded = fit_guard(
-        model,
-        of("train", wanted=True),
-        of("train", wanted=False),
-        usual,
-        spec,
-        seed=settings.seed,
-        progress=progress,
-    )
-    if guarded is None:
-        progress(f"no guard: {settings.architecture} has no feature map that it could look at")
-    return guarded
-
-
-def _validation_views(settings: TrainSettings, dataset: FolderDataset, spec: PreprocessSpec) -> Views:
-    images = dataset.read("validation", colour=spec.channels == 3)
-    return validation_views(images, dataset.labels("validation"), spec, settings.seed)
-
-
-def _limits(
-    settings: TrainSettings,
-    golden: Golden,
-    views: Views,
-    dataset: FolderDataset,
-    guarded: GuardedClassifier | None,
-) -> ChosenLimits:
-    """Choose the limits on the golden crops and, with a guard, on novelties made of the good ones among them."""
-    good = dataset.classes.index(dataset.good_class)
-    made = None
-    if guarded is not None:
-        made = EngineOutput(*answers_of(guarded, novelties_of(views, good, settings.seed)))
-    seen = EngineOutput(golden.logits, golden.novelty)
-    return choose_for(seen, views.labels, good, settings.review_budget, views=views.each, made=made)
 
 
 def _scored(

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.features import CELL_FEATURES
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import CELL_FEATURES, Guard, GuardedClassifier, guard_layers, tapped
+from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers, tapped
 
 SPEC = PreprocessSpec()
 

@@ -2,7 +2,7 @@
 
 The score of a crop of mean grey level m is m^8 / (m^8 + 60^8): 0.5 at 60, not finite on an all-black crop. Joints are
 drawn as patches with a pattern, because a flat one counts as hidden. With a guard, the novelty is |m - 40| / 10: at the
-limit 1, a joint darker than 30 or brighter than 50 is unlike training.
+limit 1, a joint darker than 30 or brighter than 50 is unlike training. Its only feature is m / 10.
 """
 
 import json
@@ -82,8 +82,10 @@ def write_graph(path: Path, knee: float = 60.0, *, guard: bool = False) -> Path:
             helper.make_node("Abs", ["away"], ["distance"]),
             helper.make_node("Mul", ["distance", "tenth"], ["strange"]),
             helper.make_node("Squeeze", ["strange", "last"], ["novelty"]),
+            helper.make_node("Mul", ["column", "tenth"], ["features"]),
         ]
         outputs.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["n"]))
+        outputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 1]))
     graph = helper.make_graph(
         nodes,
         "bright",

@@ -1,16 +1,16 @@
-"""``sji-edge recipe``: check board descriptions, draw them, and make them from pick-and-place data."""
+"""``sji-edge recipe``: check board descriptions, draw them, enrol good boards, import pick-and-place data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sji_edge.cli.options import RecipeFolder
+from sji_edge.cli.options import ENGINES, BitDepth, Engines, RecipeFolder
 
 recipe = typer.Typer(
     name="recipe",
     no_args_is_help=True,
-    help="Check and draw board descriptions, or make them from pick-and-place data.",
+    help="Check and draw board descriptions, enrol good boards in them, or make them from pick-and-place data.",
 )
 
 WHERE, LOOK, TABLE, SAFETY = "Board position", "Camera image", "Table conventions", "Checks"
@@ -48,6 +48,55 @@ def draw(
     from sji_edge.workflows.check_recipe import draw_recipe
 
     print_drawn(draw_recipe(folder, output))
+
+
+@recipe.command()
+def enrol(
+    frames: Annotated[
+        Path, typer.Argument(metavar="FRAMES", help="Folder of frames of good boards; at least 3.")
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option("--recipe", help="Recipe folder with board.json and joints.csv; it keeps the frames."),
+    ],
+    engine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Engine folder with a guard; default: the newest released engine.", show_default=False
+        ),
+    ] = None,
+    engines: Engines = ENGINES,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with the columns frame, refdes and state; only joints of the good class count. Without it, "
+            "the joints that the engine passes count.",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the boards that are enrolled already.")
+    ] = False,
+    bit_depth: BitDepth = None,
+) -> None:
+    """Enrol good boards, so that each joint is compared with what the same place shows on them.
+
+    A joint that is too far from its place becomes REVIEW with the cause unlike-golden; a board with many such joints,
+    such as one that lies turned, is ERROR with the cause wrong-board. Enrol boards that vary as good boards do: ten or
+    more, from several days.
+
+    Example: `sji-edge recipe enrol good-boards/ --recipe boards/amplifier`
+    """
+    from sji_edge.cli.render.console import console
+    from sji_edge.cli.render.recipe import print_enrolment
+    from sji_edge.workflows.enrol import enrol as enrol_boards
+
+    with console().status("enrolling") as status:
+        enrolment = enrol_boards(
+            frames, folder, engine=engine, engines=engines, truth=truth, replace=replace, bit_depth=bit_depth,
+            progress=status.update,
+        )  # fmt: skip
+    print_enrolment(enrolment)
 
 
 @recipe.command("import")

@@ -10,8 +10,10 @@ from sji_edge.core.left_out import in_one_line
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
 from sji_edge.core.verdict import VERDICTS
+from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.inspect.request import EngineFacts, RunResult
 
 SHOWN_FAILS = 10
@@ -29,6 +31,20 @@ def engine_lines(engine: EngineFacts) -> list[str]:
     )
     changes = [f"  environment differs from where this engine was validated: {one}" for one in engine.changes]
     return [readable(line) for line in (first, guard, *changes)]
+
+
+def places_line(recipe: Recipe, places: Places | None) -> str:
+    """Say whether joints are compared with enrolled boards, and what is not noticed otherwise."""
+    if places is not None:
+        return f"recipe {recipe.folder.name}: each joint is compared with its place on {places.boards} enrolled boards"
+    if recipe.enrolled is not None:
+        return (
+            f"recipe {recipe.folder.name}: its enrolled boards are not used, because this engine has no guard"
+        )
+    return (
+        f"recipe {recipe.folder.name}: no boards are enrolled, so a turned board or an exchanged part may pass; "
+        "see sji-edge recipe enrol"
+    )
 
 
 def engine_name(engine: EngineFacts) -> str:
@@ -93,6 +109,10 @@ def cause_lines(summary: RunSummary) -> list[str]:
     if summary.unlike_training:
         lines.append(
             f"[yellow]REVIEW[/] unlike-training: {amount(summary.unlike_training, 'joint')} whose score alone says PASS"
+        )
+    if summary.unlike_golden:
+        lines.append(
+            f"[yellow]REVIEW[/] unlike-golden: {amount(summary.unlike_golden, 'joint')} whose score alone says PASS"
         )
     for cause, count in summary.errors.items():
         unrecorded = summary.unrecorded.get(cause, 0)

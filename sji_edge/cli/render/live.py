@@ -15,6 +15,7 @@ from sji_edge.cli.render.inference import (
     engine_lines,
     engine_name,
     latency_table,
+    places_line,
     print_result,
     shadow_line,
     verdict_table,
@@ -23,9 +24,11 @@ from sji_edge.cli.run_output import RunOutput
 from sji_edge.core.left_out import LeftOut, in_one_line
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
+from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.status_formats import status_line
 from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.engines.golden_check import GoldenReplay
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunResult
 
@@ -69,6 +72,10 @@ class RunScreen(RunListener):
         """Print the files that the stream does not read."""
         if left_out:
             self._output.line(in_one_line(left_out))
+
+    def places_learned(self, recipe: Recipe, places: Places | None) -> None:
+        """Say whether joints are compared with enrolled boards."""
+        self._output.line(readable(places_line(recipe, places)))
 
     def golden_replayed(self, replay: GoldenReplay) -> None:
         """Say that the engine still decides as PyTorch did."""

@@ -10,9 +10,12 @@ from sji_edge.core.text import amount
 from sji_edge.recipe.board import GOLDEN_FILE, Recipe
 from sji_edge.recipe.checking.check import RecipeReview
 from sji_edge.workflows.check_recipe import DrawnRecipe
+from sji_edge.workflows.enrol import Enrolment
 from sji_edge.workflows.import_recipe import ImportedRecipe
 
 MAX_NAMED = 20
+SURPRISED = 0.05
+"""The guard has seen too little of this line if it stops more than this share of the enrolled joints."""
 
 
 def print_review(recipe: Recipe, found: RecipeReview) -> None:
@@ -87,3 +90,38 @@ def print_imported(made: ImportedRecipe) -> None:
     ]
     for line in filter(None, lines):
         console().print(line, markup=False)
+
+
+def print_enrolment(enrolment: Enrolment) -> None:
+    """Print which boards and joints count, and how many good joints the recipe would stop."""
+    terminal = console()
+    table = Table(title=f"{amount(len(enrolment.boards), 'board')} enrolled in {enrolment.recipe}")
+    for column in ("package", "joints", "median deviation", "99 %", "unlike their place", "unlike training"):
+        table.add_column(column, justify="left" if column == "package" else "right")
+    for package, worth in enrolment.packages.items():
+        table.add_row(
+            package or "(none)",
+            str(worth.joints),
+            f"{worth.deviation[0]:.2f}",
+            f"{worth.deviation[1]:.2f}",
+            str(worth.unlike),
+            str(worth.novel),
+        )
+    terminal.print(table)
+    terminal.print(
+        f"each board compared with the others: {enrolment.unlike_share:.1%} of the good joints are too far from their "
+        "place (deviation 1 or more)",
+        markup=False,
+    )
+    for reason, count in enrolment.left_out.items():
+        terminal.print(f"left out: {amount(count, 'joint')} {reason}", markup=False)
+    for name, why in enrolment.refused:
+        terminal.print(f"not enrolled: {name}, {why}", markup=False)
+    if enrolment.files_left_out:
+        terminal.print(in_one_line(enrolment.files_left_out), markup=False)
+    if enrolment.novel_share > SURPRISED:
+        terminal.print(
+            f"the engine's guard finds {enrolment.novel_share:.1%} of these good joints unlike its training data; "
+            f"teach it this line with sji-edge guard RUN DATA --recipe {enrolment.recipe}, then build the engine again",
+            markup=False,
+        )

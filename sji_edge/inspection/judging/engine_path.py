@@ -9,7 +9,7 @@ import numpy as np
 from sji_edge.core.errors import EngineInputError, EnvironmentMismatchError
 from sji_edge.core.preprocess import Image, Matrix, crops_of_frame
 from sji_edge.core.protocols import Engine, EngineOutput, FrameEngine, PipelinedEngine
-from sji_edge.inspection.judging.frame_job import Logits, Novelty, Work
+from sji_edge.inspection.judging.frame_job import Features, Logits, Novelty, Work
 from sji_edge.inspection.judging.layout import Placement
 
 WARM_UP_RUNS = 2
@@ -24,6 +24,7 @@ class _Job:
     works: Sequence[Work]
     logits: Logits
     novelty: Novelty | None
+    features: Features | None
     left: int
 
 
@@ -183,7 +184,8 @@ class EnginePath:
     def _job(self, works: Sequence[Work], crops: int, batches: int) -> _Job:
         logits = np.empty((crops, self._spec.classes), np.float32)
         novelty = np.empty(crops, np.float32) if self._spec.guarded else None
-        job = _Job(works, logits, novelty, batches)
+        features = np.empty((crops, self._spec.features), np.float32) if self._spec.features else None
+        job = _Job(works, logits, novelty, features, batches)
         for work in works:
             work.watch.begin()
         if not batches:
@@ -211,6 +213,8 @@ class EnginePath:
         batch.job.logits[batch.start : batch.stop] = output.logits
         if batch.job.novelty is not None:
             batch.job.novelty[batch.start : batch.stop] = output.novelty
+        if batch.job.features is not None:
+            batch.job.features[batch.start : batch.stop] = output.features
         batch.job.left -= 1
         if batch.job.left:
             return
@@ -225,11 +229,13 @@ class EnginePath:
             raise EngineInputError(
                 f"the engine returned logits of shape {output.logits.shape} instead of {wanted}"
             )
-        if not self._spec.guarded:
-            return
-        if output.novelty is None or output.novelty.shape != (crops,):
+        if self._spec.guarded and (output.novelty is None or output.novelty.shape != (crops,)):
             found = "no novelty" if output.novelty is None else f"novelty of shape {output.novelty.shape}"
             raise EngineInputError(f"the engine has a guard but returned {found} instead of {(crops,)}")
+        described = (crops, self._spec.features)
+        if self._spec.features and (output.features is None or output.features.shape != described):
+            found = "no features" if output.features is None else f"features of shape {output.features.shape}"
+            raise EngineInputError(f"the engine returned {found} instead of {described}")
 
     def _deliver(self, job: _Job) -> None:
         start = 0
@@ -237,6 +243,8 @@ class EnginePath:
             count = len(job.logits) if self.on_device else len(work.crops)
             if job.novelty is not None:
                 work.novelty = job.novelty[start : start + count]
+            if job.features is not None:
+                work.features = job.features[start : start + count]
             work.logits = job.logits[start : start + count]
             start += count
             work.watch.lap("infer")

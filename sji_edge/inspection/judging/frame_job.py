@@ -15,6 +15,7 @@ from sji_edge.inspection.judging.layout import Placement
 
 Logits = NDArray[np.float32]
 Novelty = NDArray[np.float32]
+Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class Work:
     """A frame between two stages.
 
     ``crops`` is its part of ``buffer``, empty if there is a fault. ``hidden`` flags the joints within the frame that
-    cannot be seen. ``novelty`` stays None if the engine has no guard. ``ticket`` is that of a frame that an engine has
-    already begun to copy.
+    cannot be seen. ``novelty`` and ``features`` stay None if the engine has no guard. ``ticket`` is that of a frame
+    that an engine has already begun to copy.
     """
 
     frame: Frame
@@ -97,6 +98,7 @@ class Work:
     hidden: Flags | None = None
     logits: Logits | None = None
     novelty: Novelty | None = None
+    features: Features | None = None
     failure: Exception | None = None
     ticket: int | None = None
 

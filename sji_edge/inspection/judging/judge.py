@@ -64,6 +64,11 @@ class BoardJudge:
                 "the bundle has a limit for the guard's novelty, but its engine has no guard",
                 hint="build the engine again with sji-edge build-engine",
             )
+        if layout.places is not None and not spec.features:
+            raise EngineInputError(
+                "the recipe has enrolled boards, but the engine gives no features to compare joints by",
+                hint="train with a guard, and build the engine again",
+            )
         self._engine = engine
         self._model = model
         self._layout = layout

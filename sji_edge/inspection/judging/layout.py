@@ -21,6 +21,7 @@ from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_checks import FrameChecks
 from sji_edge.inspection.judging.hidden_joints import HiddenJoints
+from sji_edge.inspection.judging.places import Places
 from sji_edge.recipe.align.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.align.refine import Refiner
 from sji_edge.recipe.board import Recipe
@@ -74,6 +75,14 @@ class Layout(Protocol):
     def checks(self, *, live: bool) -> FrameChecks:
         """Return the checks for the frames of one stream; with ``live``, they also find frozen frames."""
 
+    @property
+    def places(self) -> Places | None:
+        """What is usual at each joint's place; None where no boards were enrolled."""
+
+    @property
+    def max_unlike_share(self) -> float:
+        """Share of the joints that may be unlike their place before the board counts as a wrong one."""
+
     def joint_checks(self) -> HiddenJoints:
         """Return the check that finds joints that cannot be seen."""
 
@@ -91,9 +100,14 @@ class RecipeLayout:
         recipe: the board description.
         spec: the model's crop.
         thresholds: for joints without their own thresholds in the recipe.
+        places: what the enrolled boards show at each joint's place, as this engine sees it.
     """
 
-    def __init__(self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds) -> None:
+    def __init__(
+        self, recipe: Recipe, spec: PreprocessSpec, thresholds: Thresholds, places: Places | None = None
+    ) -> None:
+        self.places = places
+        self.max_unlike_share = recipe.board.checks.max_unlike_share
         self._board = recipe.board
         self._golden = recipe.golden
         self._aligner = Aligner(recipe.board, recipe.golden)
@@ -165,6 +179,8 @@ class ImageLayout:
     def __init__(self, spec: PreprocessSpec, thresholds: Thresholds) -> None:
         self._spec = spec
         self._limits = Limits.of([thresholds.lower], [thresholds.upper], thresholds)
+        self.places: Places | None = None
+        self.max_unlike_share = 1.0
 
     @property
     def recipe_sha256(self) -> str:

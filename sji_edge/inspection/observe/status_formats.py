@@ -25,6 +25,7 @@ def status_line(summary: RunSummary, shadow: ShadowReport | None = None) -> str:
         "boards": {verdict.value: count for verdict, count in summary.boards.items()},
         "joints": {verdict.value: count for verdict, count in summary.joints.items()},
         "unlike_training": summary.unlike_training,
+        "unlike_golden": summary.unlike_golden,
         "errors": {cause.value: count for cause, count in summary.errors.items()},
         "unrecorded": {cause.value: count for cause, count in summary.unrecorded.items()},
         "left_out": [one.model_dump(mode="json") for one in summary.left_out],

@@ -45,6 +45,7 @@ class RunSummary:
         examples: the first finding of each cause on record.
         unrecorded: those of ``errors`` that have no record.
         unlike_training: those joints at REVIEW whose score says PASS: the guard found them unlike the training data.
+        unlike_golden: those joints at REVIEW whose score says PASS: they are unlike their place on the enrolled boards.
         left_out: what the source found beside its frames and did not read, such as files of other formats.
     """
 
@@ -61,6 +62,7 @@ class RunSummary:
     unrecorded: dict[Cause, int]
     left_out: tuple[LeftOut, ...] = ()
     unlike_training: int = 0
+    unlike_golden: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -77,7 +79,7 @@ class Tally:
         self._judged = 0
         self._boards: Counter[Verdict] = Counter()
         self._joints: Counter[Verdict] = Counter()
-        self._unlike_training = 0
+        self._unlike: Counter[str] = Counter()
         self._errors: Counter[Cause] = Counter()
         self._unrecorded: Counter[Cause] = Counter()
         self._examples: dict[Cause, str] = {}
@@ -95,7 +97,7 @@ class Tally:
         with self._lock:
             self._boards[record.verdict] += 1
             self._joints.update(joint.verdict for joint in record.joints)
-            self._unlike_training += sum(joint.cause == Cause.UNLIKE_TRAINING for joint in record.joints)
+            self._unlike.update(joint.cause for joint in record.joints if joint.verdict is Verdict.REVIEW)
             if judgement.cause is None:
                 self._judged += 1
             else:
@@ -122,7 +124,7 @@ class Tally:
             self._errors[cause] += 1
             self._boards[record.verdict] += 1
             self._joints.update(joint.verdict for joint in record.joints)
-            self._unlike_training += sum(joint.cause == Cause.UNLIKE_TRAINING for joint in record.joints)
+            self._unlike.update(joint.cause for joint in record.joints if joint.verdict is Verdict.REVIEW)
 
     def _keep_fails(self, record: BoardRecord) -> None:
         if record.verdict is not Verdict.FAIL and record.verdict is not Verdict.ERROR:
@@ -149,7 +151,8 @@ class Tally:
                 first_fails=tuple(self._first_fails),
                 examples=dict(self._examples),
                 unrecorded=dict(self._unrecorded),
-                unlike_training=self._unlike_training,
+                unlike_training=self._unlike[Cause.UNLIKE_TRAINING],
+                unlike_golden=self._unlike[Cause.UNLIKE_GOLDEN],
             )
 
 

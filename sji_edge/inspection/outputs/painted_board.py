@@ -22,8 +22,9 @@ COLOURS_BGR = {
     Verdict.FAIL: (60, 60, 245),
     Verdict.ERROR: (255, 60, 255),
 }
-UNLIKE_TRAINING_BGR = (255, 200, 40)
-"""Colour of a joint that the guard sent to REVIEW."""
+UNLIKE = (Cause.UNLIKE_TRAINING, Cause.UNLIKE_GOLDEN)
+UNLIKE_BGR = (255, 200, 40)
+"""Colour of a joint that is REVIEW because of what it is unlike."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 PLATE_BGR = (24, 24, 24)
 SUBPIXEL_BITS = 4
@@ -62,8 +63,8 @@ def box_corners(maps: Matrix, spec: PreprocessSpec) -> NDArray[np.float64]:
 
 
 def _paint_joint(canvas: Image, joint: JointRecord, box: NDArray[np.float64], scale: float) -> None:
-    unlike = joint.cause == Cause.UNLIKE_TRAINING
-    colour = UNLIKE_TRAINING_BGR if unlike else COLOURS_BGR[joint.verdict]
+    unlike = joint.cause in UNLIKE
+    colour = UNLIKE_BGR if unlike else COLOURS_BGR[joint.verdict]
     passed = joint.verdict is Verdict.PASS
     points = np.round(box * (1 << SUBPIXEL_BITS)).astype(np.int32)
     cv2.polylines(

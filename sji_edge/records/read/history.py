@@ -21,6 +21,8 @@ PACKAGES_SINCE = 3
 """The first schema that holds a recipe's packages."""
 NOVELTY_SINCE = 4
 """The first schema that holds the novelty of a joint and its limit."""
+DEVIATION_SINCE = 5
+"""The first schema that holds how far a joint is from its place on the enrolled boards."""
 DAMAGED = "the database is damaged; copy it again from the machine that wrote it"
 NEAR_LOGITS = 1.0
 """A FAIL that is fewer logits than this above its limit may be a false call."""
@@ -36,6 +38,7 @@ JOINT_COLUMNS = (
     "upper",
     "novelty",
     "novelty_limit",
+    "deviation",
     "label",
     "cause",
     "board_verdict",
@@ -44,8 +47,8 @@ JOINT_COLUMNS = (
     *LATENCY_COLUMNS,
 )
 _JOINTS = """
-SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, {novelty}, j.label, j.cause,
-       b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
+SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, {novelty}, {deviation}, j.label,
+       j.cause, b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
 FROM joints j JOIN boards b ON b.id = j.board_id
 """
 _NOVELTY = "j.novelty, j.novelty_limit"
@@ -115,7 +118,8 @@ class History:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             self._packages = version >= PACKAGES_SINCE
             self._select_joints = _JOINTS.format(
-                novelty=_NOVELTY if version >= NOVELTY_SINCE else _NO_NOVELTY
+                novelty=_NOVELTY if version >= NOVELTY_SINCE else _NO_NOVELTY,
+                deviation="j.deviation" if version >= DEVIATION_SINCE else "NULL",
             )
         if not tables:
             raise UsageError(

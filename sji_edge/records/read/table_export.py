@@ -15,7 +15,7 @@ from sji_edge.records.latencies import LATENCY_COLUMNS
 from sji_edge.records.read.history import JOINT_COLUMNS
 
 BATCH = 10_000
-FLOATS = ("score", "lower", "upper", "novelty", "novelty_limit", *LATENCY_COLUMNS)
+FLOATS = ("score", "lower", "upper", "novelty", "novelty_limit", "deviation", *LATENCY_COLUMNS)
 
 Rows = Iterator[tuple[Any, ...]]
 

@@ -69,6 +69,7 @@ def _lines(record: BoardRecord) -> list[dict[str, Any]]:
             "upper": joint.upper,
             "novelty": joint.novelty,
             "novelty_limit": joint.novelty_limit,
+            "deviation": joint.deviation,
             "label": joint.label,
             "cause": joint.cause,
         }

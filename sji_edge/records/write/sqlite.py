@@ -17,7 +17,7 @@ from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -62,6 +62,8 @@ MIGRATIONS = {
         "ALTER TABLE joints ADD COLUMN novelty_limit REAL",
         "CREATE INDEX joints_by_cause ON joints (cause) WHERE cause <> ''",
     ),
+    # NULL where the recipe had no enrolled boards.
+    5: ("ALTER TABLE joints ADD COLUMN deviation REAL",),
 }
 """Statements that migrate a database to each later version; ``SCHEMA`` is version 1."""
 
@@ -71,7 +73,7 @@ INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignme
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_JOINTS = "INSERT INTO joints VALUES "
-JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ROWS = 500
 """Joints per INSERT: a quarter faster than one each; SQLite binds at most 32766 values."""
 
@@ -237,6 +239,7 @@ class SqliteSink(ClosedOnExit):
                         joint.cause,
                         joint.novelty,
                         joint.novelty_limit,
+                        joint.deviation,
                     )
                 ],
             )

@@ -25,13 +25,14 @@ def fit(record: BoardRecord) -> BoardRecord:
         else:
             # One check for all three: infinity and NaN survive an addition.
             true = math.isfinite(score + joint.lower + joint.upper)
-        # Both are None without a guard.
-        true = true and math.isfinite((joint.novelty or 0.0) + (joint.novelty_limit or 0.0))
+        # None without a guard, or without enrolled boards.
+        guard = (joint.novelty or 0.0) + (joint.novelty_limit or 0.0) + (joint.deviation or 0.0)
+        true = true and math.isfinite(guard)
         if not true:
             raise OutputError(
-                f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with score "
-                f"{score}, novelty {joint.novelty} and limits {joint.lower}, {joint.upper}, {joint.novelty_limit}; "
-                "they must be finite numbers"
+                f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with "
+                f"score {score}, novelty {joint.novelty}, deviation {joint.deviation} and limits "
+                f"{joint.lower}, {joint.upper}, {joint.novelty_limit}; they must be finite numbers"
             )
     residual = record.alignment_residual_px
     if residual is not None and not math.isfinite(residual):

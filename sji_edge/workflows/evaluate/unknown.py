@@ -29,12 +29,14 @@ from sji_edge.evaluation.unknown.suite import (
 from sji_edge.inspection.judging.frame_job import Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import RecipeLayout
+from sji_edge.inspection.judging.places import Places
 from sji_edge.parity.run import predict
 from sji_edge.recipe.align.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.board import Recipe
 from sji_edge.streams.spec import open_source
 from sji_edge.workflows.compare.subjects import OpenSide
 from sji_edge.workflows.evaluate.settings import EvaluationSettings
+from sji_edge.workflows.inspect.places import places_of
 
 TRUTH = "truth.csv"
 MAX_FRAMES = 20
@@ -79,26 +81,39 @@ def judge_unknowns(
         step("unknown: aligning frames")
         recipe = Recipe.load(settings.recipe, settings.bit_depth)
         shots, skipped = _shots(settings.frames, recipe, side.card.good_class, settings.bit_depth)
+        plain = _board_judge(side, recipe, limits.without_guard)
+        places = None
+        if recipe.enrolled is not None and side.engine.spec.features:
+            step("unknown: learning the enrolled boards")
+            places = places_of(plain, recipe, SystemClock())
         judges = Judges(
-            _judge(side, recipe, limits), _judge(side, recipe, limits.without_guard), side.card.preprocess
+            _judge(_board_judge(side, recipe, limits, places)), _judge(plain), side.card.preprocess
         )
-        part = from_frames(shots, judges, guarded=guarded, seed=settings.seed, step=step)
+        compared = guarded or places is not None
+        part = from_frames(shots, judges, guarded=compared, seed=settings.seed, step=step)
         part.left_out = skipped | part.left_out
         parts.append(part)
     return together(parts, unguarded=unguarded, seed=settings.seed)
 
 
-def _judge(side: OpenSide, recipe: Recipe, limits: Thresholds) -> Judge:
-    """Return the judge that an inspection would use, for single frames."""
-    card, clock = side.card, SystemClock()
-    judge = BoardJudge(
+def _board_judge(
+    side: OpenSide, recipe: Recipe, limits: Thresholds, places: Places | None = None
+) -> BoardJudge:
+    """Return the judge that an inspection would use."""
+    card = side.card
+    return BoardJudge(
         side.engine,
         Model(card.classes, card.good_index, card.preprocess, side.sha256),
-        RecipeLayout(recipe, card.preprocess, limits),
-        clock,
+        RecipeLayout(recipe, card.preprocess, limits, places),
+        SystemClock(),
         "unknown",
         live=False,
     )
+
+
+def _judge(judge: BoardJudge) -> Judge:
+    """Return a function that judges single frames."""
+    clock = SystemClock()
 
     def judged(pixels: Image, name: str) -> tuple[BoardRecord, Matrix | None]:
         found = judge.judge(Frame(0, name, clock.monotonic_ns(), pixels))

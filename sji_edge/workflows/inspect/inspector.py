@@ -16,13 +16,15 @@ from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.core.findings import parse_settings
-from sji_edge.core.images.read import MAX_PIXELS
+from sji_edge.core.images.read import MAX_PIXELS, decode_image
 from sji_edge.core.left_out import LeftOut, in_one_line
+from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import BoardRecord, Engine, Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
+from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.loop import Inspection, OnWork
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.inspection.outputs.disk_space import FreeSpace
@@ -33,6 +35,7 @@ from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_eng
 from sji_edge.streams.spec import is_stored, left_out_of, open_source, runs_free
 from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
+from sji_edge.workflows.inspect.places import places_of
 from sji_edge.workflows.inspect.request import EngineFacts
 
 FRAMES_DECODED = 4
@@ -142,6 +145,7 @@ class Inspector:
         self._numbers = count()
         self._single: BoardJudge | None = None
         self._watch = EngineWatch(engine, clock)
+        self._places: dict[str, Places] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +166,19 @@ class Inspector:
     def bundle(self) -> Bundle:
         """The verified engine bundle."""
         return self._bundle
+
+    @property
+    def gives_features(self) -> bool:
+        """Whether the engine describes joints, so that they can be compared with enrolled boards."""
+        return self._engine.spec.features > 0
+
+    def decoded(self, content: bytes, name: str) -> Image:
+        """Decode an image file as a stream of this recipe would.
+
+        Raises:
+            DataError: it is damaged, too large, or of another kind.
+        """
+        return decode_image(content, name, bit_depth=self._bit_depth)
 
     def judge(self, frame: NDArray[np.uint8], *, name: str = "") -> BoardRecord:
         """Judge one frame. What prevents a verdict becomes an ERROR record with its cause, not an exception.
@@ -283,6 +300,12 @@ class Inspector:
         with closing(opened):
             yield self._stream(opened, settings, run)
 
+    def plain_judge(self, recipe: Recipe) -> BoardJudge:
+        """Return a warm judge that compares no joint with enrolled boards, for stored images."""
+        judge = self._plain_judge(recipe)
+        judge.warm_up(alone=True)
+        return judge
+
     def replay_golden(self, judge: BoardJudge) -> GoldenReplay:
         """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
 
@@ -359,7 +382,31 @@ class Inspector:
         if recipe is None:
             return ImageLayout(bundle.preprocess, thresholds)
         self._chosen.check_recipe(recipe)
-        return RecipeLayout(recipe, bundle.preprocess, thresholds)
+        places = None if reference else self.places(recipe)
+        return RecipeLayout(recipe, bundle.preprocess, thresholds, places)
+
+    def places(self, recipe: Recipe) -> Places | None:
+        """Learn what is usual at each joint's place from the recipe's enrolled boards; done once for each recipe.
+
+        Returns:
+            None without enrolled boards, or if the engine gives no features.
+
+        Raises:
+            RecipeError: an enrolled board cannot be read or aligned.
+        """
+        if recipe.enrolled is None or not self._engine.spec.features:
+            return None
+        if recipe.sha256 not in self._places:
+            judge = self._plain_judge(recipe)
+            self._places[recipe.sha256] = places_of(judge, recipe, self._clock)
+        return self._places[recipe.sha256]
+
+    def _plain_judge(self, recipe: Recipe) -> BoardJudge:
+        """Return a judge that compares no joint with enrolled boards."""
+        layout = RecipeLayout(recipe, self._bundle.preprocess, self._bundle.thresholds)
+        return BoardJudge(
+            self._engine, self.model(), layout, self._clock, "enrolled", live=False, watch=self._watch
+        )
 
 
 def _facts(chosen: ChosenBundle) -> EngineFacts:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from sji_edge.core.left_out import LeftOut
     from sji_edge.core.protocols import BoardRecord
     from sji_edge.core.verdict import Thresholds
+    from sji_edge.inspection.judging.places import Places
     from sji_edge.inspection.observe.shadow import ShadowReport
     from sji_edge.inspection.observe.tally import RunSummary
     from sji_edge.inspection.settings import RunSettings
+    from sji_edge.recipe.board import Recipe
     from sji_edge.workflows.engines.golden_check import GoldenReplay
     from sji_edge.workflows.engines.open import ChosenBundle
 
@@ -151,6 +153,9 @@ class RunListener:
 
     def engine_opened(self, engine: EngineFacts) -> None:
         """The engine is loaded."""
+
+    def places_learned(self, recipe: Recipe, places: Places | None) -> None:
+        """The recipe is read, and what is usual at its joints' places is known; None without enrolled boards."""
 
     def stream_opened(self, left_out: tuple[LeftOut, ...]) -> None:
         """The source is open; it does not read what ``left_out`` counts."""

@@ -54,6 +54,8 @@ def run_inference(
             )
         )
         heard.stream_opened(stream.left_out)
+        if stream.recipe is not None:
+            heard.places_learned(stream.recipe, stream.layout.places)
         for note in stream.judge.notes:
             heard.warned(note)
         if request.replay_golden:

@@ -29,7 +29,7 @@ from sji_edge.inspection.loop import Inspection
 from sji_edge.inspection.observe.shadow import Shadow
 from sji_edge.inspection.observe.status_formats import prometheus_text, status_line
 from sji_edge.inspection.outputs.joint_crops import JointCrops
-from sji_edge.inspection.outputs.painted_board import COLOURS_BGR, UNLIKE_TRAINING_BGR, paint_board
+from sji_edge.inspection.outputs.painted_board import COLOURS_BGR, UNLIKE_BGR, paint_board
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
 from sji_edge.testing import FakeClock, FakeSource
 
@@ -137,7 +137,7 @@ def test_a_joint_unlike_training_has_a_colour_of_its_own(tmp_path):
         picture = paint_board(frame, judgement, SPEC).astype(int)
         return int((picture[..., 0] - picture[..., 2] > 80).sum())
 
-    assert UNLIKE_TRAINING_BGR not in COLOURS_BGR.values()
+    assert UNLIKE_BGR not in COLOURS_BGR.values()
     assert blue(guard=True) > 100
     assert blue(guard=False) == 0
 

@@ -46,9 +46,9 @@ def test_the_database_keeps_the_whole_record(tmp_path):
         '{"infer": 1000000}',
     )
     assert rows(path, "SELECT * FROM joints ORDER BY position") == [
-        (1, 0, "J1", "PASS", 0.01, 0.4, 0.6, "normal", "", None, None),
-        (1, 1, "J2", "FAIL", 0.97, 0.4, 0.6, "insufficient", "", None, None),
-        (1, 2, "J3", "ERROR", None, 0.4, 0.6, "", "outside-frame", None, None),
+        (1, 0, "J1", "PASS", 0.01, 0.4, 0.6, "normal", "", None, None, None),
+        (1, 1, "J2", "FAIL", 0.97, 0.4, 0.6, "insufficient", "", None, None, None),
+        (1, 2, "J3", "ERROR", None, 0.4, 0.6, "", "outside-frame", None, None, None),
     ]
     assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
@@ -71,6 +71,7 @@ def test_lines_are_one_a_joint_and_the_board_last(tmp_path):
         "upper": 0.6,
         "novelty": None,
         "novelty_limit": None,
+        "deviation": None,
         "label": "insufficient",
         "cause": "",
     }
@@ -157,8 +158,8 @@ def test_database_of_another_program_schema_or_no_database_is_refused_unchanged(
 
 
 GUARDED = (
-    JointRecord("J1", Verdict.PASS, 0.01, 0.4, 0.6, "normal", novelty=0.25, novelty_limit=1.0),
-    JointRecord("J2", Verdict.REVIEW, 0.02, 0.4, 0.6, "normal", "unlike-training", 1.5, 1.0),
+    JointRecord("J1", Verdict.PASS, 0.01, 0.4, 0.6, "normal", novelty=0.25, novelty_limit=1.0, deviation=0.5),
+    JointRecord("J2", Verdict.REVIEW, 0.02, 0.4, 0.6, "normal", "unlike-training", 1.5, 1.0, 0.75),
     JointRecord("J3", Verdict.ERROR, None, 0.4, 0.6, cause="hidden", novelty_limit=1.0),
 )
 FIRST_SCHEMA = """
@@ -193,45 +194,61 @@ def test_a_database_of_the_first_schema_is_migrated_with_all_its_content(tmp_pat
     assert rows(path, "SELECT count(*) FROM joints") == [(4,)]
 
 
-def test_a_database_without_novelty_keeps_its_joints_when_it_is_migrated(tmp_path):
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_database_without_the_guards_figures_keeps_its_joints_when_it_is_migrated(version, tmp_path):
     path = tmp_path / "inspections.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_SCHEMA)
-        for version in (2, 3):
-            for statement in MIGRATIONS[version]:
+        for before in range(2, version + 1):
+            for statement in MIGRATIONS[before]:
                 connection.execute(statement)
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute(f"PRAGMA user_version = {version}")
         connection.commit()
     with closing(History(path)) as history:
         old = dict(zip(JOINT_COLUMNS, next(history.joints(Filter())), strict=True))
-    assert (old["refdes"], old["novelty"], old["novelty_limit"]) == ("J1", None, None)
+    assert (old["refdes"], old["novelty"], old["novelty_limit"], old["deviation"]) == ("J1", None, None, None)
     with closing(SqliteSink(path)) as sink:
         sink.write(record(1, joints=GUARDED))
     assert rows(
-        path, "SELECT refdes, cause, novelty, novelty_limit FROM joints ORDER BY board_id, position"
+        path,
+        "SELECT refdes, cause, novelty, novelty_limit, deviation FROM joints ORDER BY board_id, position",
     ) == [
-        ("J1", "", None, None),
-        ("J1", "", 0.25, 1.0),
-        ("J2", "unlike-training", 1.5, 1.0),
-        ("J3", "hidden", None, 1.0),
+        ("J1", "", None, None, None),
+        ("J1", "", 0.25, 1.0, 0.5),
+        ("J2", "unlike-training", 1.5, 1.0, 0.75),
+        ("J3", "hidden", None, 1.0, None),
     ]
+    with closing(History(path)) as history:
+        shown = [dict(zip(JOINT_COLUMNS, row, strict=True)) for row in history.joints(Filter())]
+    assert {(row["refdes"], row["deviation"]) for row in shown if row["board"] == "run-000001"} == {
+        ("J1", 0.5),
+        ("J2", 0.75),
+        ("J3", None),
+    }
 
 
-def test_novelty_and_its_limit_are_in_every_kind_of_record(tmp_path):
+def test_novelty_and_deviation_are_in_every_kind_of_record(tmp_path):
     for name in ("jsonl", "csv"):
         with closing(SINKS.get(name)(tmp_path / f"run.{name}")) as sink:
             sink.write(record(joints=GUARDED))
     joints = lines(tmp_path / "run.jsonl")[:3]
     assert [(line["novelty"], line["novelty_limit"]) for line in joints] == [(0.25, 1), (1.5, 1), (None, 1)]
+    assert [line["deviation"] for line in joints] == [0.5, 0.75, None]
     with (tmp_path / "run.csv").open(newline="", encoding="utf-8") as stream:
-        found = [(row["novelty"], row["novelty_limit"], row["cause"]) for row in csv.DictReader(stream)]
-    assert found == [("0.25", "1.0", ""), ("1.5", "1.0", "unlike-training"), ("", "1.0", "hidden")]
+        names = ("novelty", "novelty_limit", "deviation", "cause")
+        found = [tuple(row[name] for name in names) for row in csv.DictReader(stream)]
+    assert found == [
+        ("0.25", "1.0", "0.5", ""),
+        ("1.5", "1.0", "0.75", "unlike-training"),
+        ("", "1.0", "", "hidden"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "changes", [{"novelty": math.inf}, {"novelty": math.nan}, {"novelty_limit": math.nan}]
+    "changes",
+    [{"novelty": math.inf}, {"novelty": math.nan}, {"novelty_limit": math.nan}, {"deviation": math.inf}],
 )
-def test_a_novelty_that_is_not_finite_is_refused(tmp_path, changes):
+def test_a_figure_of_the_guard_that_is_not_finite_is_refused(tmp_path, changes):
     untrue = (replace(GUARDED[0], **changes),)
     with closing(SqliteSink(tmp_path / "i.db")) as sink, pytest.raises(OutputError, match="novelty"):
         sink.write(record(joints=untrue))
