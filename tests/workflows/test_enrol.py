@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
 from support.bright_model import PLACES, board_image, write_recipe
 from support.tiny_bundle import make_bundle
@@ -14,6 +15,11 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.enrol import enrol
 
 GREYS = {"J1": 36, "J2": 44, "J3": 38, "J4": 42, "J5": 40}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -116,6 +122,30 @@ def test_an_engine_without_a_guard_cannot_compare_joints(line, tmp_path):
     make_bundle(tmp_path / "plain")
     with pytest.raises(UsageError, match="has no guard, so joints cannot be compared"):
         enrolled(line, engines=tmp_path / "plain")
+
+
+def test_a_second_start_takes_what_was_learned_from_the_cache(line, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(line / "cache"))
+    enrolled(line)
+
+    def learned():
+        with sji.Inspector(engines=line / "engines", recipe=line / "recipe") as inspector:
+            return inspector.places(Recipe.load(line / "recipe"))
+
+    first = learned()
+    (kept,) = (line / "cache").rglob("*.npz")
+    monkeypatch.setattr("sji_edge.workflows.inspect.places.places_of", None)
+    again = learned()
+    for name in ("mean", "precision", "limit", "held_out"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(line / "cache"))
+    kept.write_bytes(b"damaged")
+    np.testing.assert_array_equal(learned().mean, first.mean)
+    # Other boards are not what was learned.
+    (line / "good" / "board4.png").unlink()
+    enrolled(line, replace=True)
+    assert learned().boards == 4
 
 
 def exit_code(*words: object) -> int:

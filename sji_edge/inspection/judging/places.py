@@ -141,12 +141,14 @@ def _weighted(sums: Rows, counts: NDArray[np.intp], shared: Rows, weight: float)
 
 def _distances(features: Rows, mean: Rows, precision: Rows) -> NDArray[np.float64]:
     """Return the unscaled deviations, float64 ``(n,)``; NaN where features are not finite."""
-    squared = (features - mean) * precision
-    np.square(squared, out=squared)
-    count, width = squared.shape
+    standardised = features - mean
+    standardised *= precision
+    count, width = standardised.shape
     group = CELL_FEATURES if width % CELL_FEATURES == 0 else width
-    cells = squared.reshape(count, group, width // group).mean(axis=1)
-    worst = max(1, math.ceil(WORST_SHARE * cells.shape[1]))
-    top = np.partition(np.sqrt(cells), cells.shape[1] - worst, axis=1)[:, -worst:]
-    found: NDArray[np.float64] = top.mean(axis=1, dtype=np.float64)
+    by_cell = standardised.reshape(count, group, width // group)
+    squares = np.einsum("nij,nij->nj", by_cell, by_cell)
+    cells = squares.shape[1]
+    worst = max(1, math.ceil(WORST_SHARE * cells))
+    squares.partition(cells - worst, axis=1)
+    found: NDArray[np.float64] = np.sqrt(squares[:, -worst:] / group).mean(axis=1, dtype=np.float64)
     return found

@@ -35,7 +35,7 @@ from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_eng
 from sji_edge.streams.spec import is_stored, left_out_of, open_source, runs_free
 from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
-from sji_edge.workflows.inspect.places import places_of
+from sji_edge.workflows.inspect.places import known_places
 from sji_edge.workflows.inspect.request import EngineFacts
 
 FRAMES_DECODED = 4
@@ -398,7 +398,7 @@ class Inspector:
             return None
         if recipe.sha256 not in self._places:
             judge = self._plain_judge(recipe)
-            self._places[recipe.sha256] = places_of(judge, recipe, self._clock)
+            self._places[recipe.sha256] = known_places(judge, recipe, self._bundle.engine_sha256, self._clock)
         return self._places[recipe.sha256]
 
     def _plain_judge(self, recipe: Recipe) -> BoardJudge:

@@ -1,15 +1,81 @@
 """Learns what is usual at each joint's place from a recipe's enrolled boards, as one engine sees them."""
 
+import hashlib
+import os
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
 import numpy as np
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import RecipeError
+from sji_edge.core.files import atomic_file
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.judging.frame_job import Features, Work
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.places import Places, learn_places
 from sji_edge.recipe.board import Recipe
+
+MAX_KEPT = 20
+"""Statistics that stay in the cache, the newest."""
+LAYOUT_VERSION = 1
+
+
+def known_places(judge: BoardJudge, recipe: Recipe, engine_sha256: str, clock: Clock) -> Places:
+    """Return what ``places_of`` learns, from the cache if this engine has learned these boards before.
+
+    The cache lies in ``$XDG_CACHE_HOME/sji-edge/places`` (``~/.cache`` by default). It saves an engine run over every
+    enrolled board at each start; without it, or if it cannot be written, the boards are learned again.
+
+    Args:
+        judge: of the recipe, without places.
+        recipe: with enrolled boards; its hash and the engine's name the file.
+        engine_sha256: hash of the engine.
+        clock: for the frames.
+
+    Raises:
+        RecipeError: see ``places_of``.
+    """
+    key = hashlib.sha256(f"{LAYOUT_VERSION} {engine_sha256} {recipe.sha256}".encode()).hexdigest()
+    path = _cache_folder() / f"{key[:32]}.npz"
+    kept = _read(path, len(recipe.joints))
+    if kept is not None:
+        return kept
+    places = places_of(judge, recipe, clock)
+    with suppress(OSError):
+        _keep(path, places)
+    return places
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sji-edge" / "places"
+
+
+def _read(path: Path, joints: int) -> Places | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            places = Places(stored["mean"], stored["precision"], float(stored["limit"]), stored["held_out"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    fits = len(places.mean) == len(places.precision) == joints and places.limit > 0
+    return places if fits and np.isfinite(places.mean).all() and np.isfinite(places.precision).all() else None
+
+
+def _keep(path: Path, places: Places) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, sync=False) as stream:
+        np.savez(
+            stream,
+            mean=places.mean,
+            precision=places.precision,
+            limit=places.limit,
+            held_out=places.held_out,
+        )
+    by_age = sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in by_age[MAX_KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def places_of(judge: BoardJudge, recipe: Recipe, clock: Clock) -> Places:
