@@ -65,7 +65,7 @@ def _change(
 ) -> Change:
     crop = crops[index].astype(np.float32)
     kinds: list[tuple[float, Callable[[], Change]]] = [
-        (0.12, lambda: _shifted(crop, rng)),
+        (0.16, lambda: _shifted(crop, crops, rng)),
         (0.08, lambda: _removed(crop, rng, backgrounds)),
         (0.04, lambda: _texture_only(crop, rng)),
         (0.03, lambda: _zoomed(crop, rng)),
@@ -81,8 +81,8 @@ def _whole(crop: Plane) -> Plane:
     return np.ones(crop.shape[:2], np.float32)
 
 
-def _shifted(crop: Plane, rng: np.random.Generator) -> Change:
-    """Move the picture by a quarter to half of the crop."""
+def _shifted(crop: Plane, crops: Sequence[Image] | Image, rng: np.random.Generator) -> Change:
+    """Move the picture by a quarter to more than half of the crop; beside it lies its own edge, or another joint."""
     height, width = crop.shape[:2]
     distance, axis = rng.uniform(0.28, 0.6), int(rng.integers(2))
     shift = np.zeros(2)
@@ -90,10 +90,21 @@ def _shifted(crop: Plane, rng: np.random.Generator) -> Change:
     if rng.random() < 0.3:
         shift[1 - axis] = rng.uniform(-0.35, 0.35) * (width, height)[1 - axis]
     border = int(rng.choice([cv2.BORDER_REFLECT, cv2.BORDER_REPLICATE]))
-    moved = cv2.warpAffine(
-        crop, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (width, height), borderMode=border
-    )
-    return _planes(moved), _whole(crop)
+    moved = _planes(_translated(crop, shift, border))
+    if rng.random() < 0.5:
+        beside = shift.copy()
+        beside[axis] -= np.sign(shift[axis]) * (width, height)[axis]
+        neighbour = _planes(crops[int(rng.integers(len(crops)))])
+        seen = _translated(np.ones((height, width), np.float32), beside, cv2.BORDER_CONSTANT)
+        moved = _mixed(moved, _planes(_translated(neighbour, beside, border)), _mask(seen))
+    return moved, _whole(crop)
+
+
+def _translated(picture: Plane, shift: NDArray[np.float64], border: int) -> Any:
+    """Move a picture right and down by ``shift`` pixels."""
+    height, width = picture.shape[:2]
+    there = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    return cv2.warpAffine(picture, there, (width, height), borderMode=border)
 
 
 def _removed(crop: Plane, rng: np.random.Generator, backgrounds: Image | None) -> Change:
