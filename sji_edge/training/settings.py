@@ -67,7 +67,7 @@ class TrainSettings(FrozenModel):
     loss: LossCard = LossCard(name="alpha-js", settings={"alpha": 0.1, "beta": 0.3})
     class_weights: str = "none"
     sampler: Literal["none", "balanced"] = "none"
-    guard: bool = False
+    guard: bool = True
     review_budget: float = Field(default=DEFAULT_BUDGET, gt=0.0, le=MAX_BUDGET)
     views: Views = "none"
     epochs: int = Field(default=12, ge=1)

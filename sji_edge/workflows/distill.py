@@ -25,7 +25,7 @@ def distill(
     name: str = "",
     model: str = "joint_net_s",
     weights: StrPath = "none",
-    guard: bool = False,
+    guard: bool = True,
     teacher_views: int = 12,
     temperature: float = 2.0,
     teacher_share: float = 0.8,

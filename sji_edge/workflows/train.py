@@ -36,7 +36,7 @@ def train(
     image_size: int = 84,
     channels: str = "auto",
     attention: str = "none",
-    guard: bool = False,
+    guard: bool = True,
     review_budget: float = DEFAULT_BUDGET,
     loss: str = "alpha-js",
     alpha: float = 0.1,

@@ -28,6 +28,7 @@ def settings(tmp_path, joints):
             "epochs": 1,
             "batch_size": 8,
             "accelerator": "cpu",
+            "guard": False,
         }
         return TrainSettings(**{**values, **changes})
 

@@ -33,6 +33,7 @@ def started_settings(data, tmp_path, **changes) -> TrainSettings:
         "loss": FOCAL,
         "no_test": True,
         "accelerator": "cpu",
+        "guard": False,
     }
     return TrainSettings(**{**values, **changes})
 

@@ -35,6 +35,7 @@ def finished(tmp_path_factory, joints):
         batch_size=8,
         seed=7,
         accelerator="cpu",
+        guard=False,
     )
     return train(settings, joints)
 

@@ -10,7 +10,7 @@ from sji_edge.workflows.calibrate import calibrate
 from sji_edge.workflows.distill import distill
 from sji_edge.workflows.export import export
 
-TINY = ("--batch-size", "8", "--accelerator", "cpu", "--no-test")
+TINY = ("--batch-size", "8", "--accelerator", "cpu", "--no-test", "--no-guard")
 TEACHER = ("--model", "squeezenet1_1", "--image-size", "32", "--epochs", 1)
 
 

@@ -40,6 +40,7 @@ def plain_run(tmp_path_factory, joints):
         epochs=1,
         batch_size=8,
         accelerator="cpu",
+        guard=False,
     )
     return train(settings, joints)
 

@@ -12,7 +12,17 @@ from sji_edge.cli.main import run
 from sji_edge.training.settings import TrainSettings
 from sji_edge.workflows.train import run_training
 
-TINY = ("--model", "squeezenet1_1", "--image-size", "32", "--batch-size", "8", "--accelerator", "cpu")
+TINY = (
+    "--model",
+    "squeezenet1_1",
+    "--image-size",
+    "32",
+    "--batch-size",
+    "8",
+    "--accelerator",
+    "cpu",
+    "--no-guard",
+)
 
 
 def exit_code(*words: object) -> int:

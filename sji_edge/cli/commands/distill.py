@@ -61,11 +61,11 @@ def distill(
     guard: Annotated[
         bool,
         typer.Option(
-            "--guard",
+            "--guard/--no-guard",
             help="Fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.",
             rich_help_panel=MODEL,
         ),
-    ] = False,
+    ] = True,
     teacher_views: Annotated[
         int,
         typer.Option(

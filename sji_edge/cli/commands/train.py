@@ -68,11 +68,11 @@ def train(
     guard: Annotated[
         bool,
         typer.Option(
-            "--guard",
+            "--guard/--no-guard",
             help="Fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.",
             rich_help_panel=MODEL,
         ),
-    ] = False,
+    ] = True,
     review_budget: Annotated[
         str,
         typer.Option(

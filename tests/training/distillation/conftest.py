@@ -27,5 +27,6 @@ def teacher_settings(joints, folder, **changes) -> TrainSettings:
         "epochs": 1,
         "batch_size": 8,
         "accelerator": "cpu",
+        "guard": False,
     }
     return TrainSettings(**{**values, **changes})
