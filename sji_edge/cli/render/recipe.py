@@ -36,6 +36,13 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
     _print_some("overlapping boxes", pairs)
     if recipe.golden is not None:
         _print_some(f"boxes that show nothing in {GOLDEN_FILE}", found.flat)
+    if recipe.enrolled is None:
+        terminal.print(
+            "no boards are enrolled: joints are not compared with good boards; see sji-edge recipe enrol",
+            markup=False,
+        )
+    else:
+        terminal.print(f"{amount(len(recipe.enrolled.boards), 'enrolled board')}", markup=False)
     if found.confused:
         terminal.print(
             f"warning: a board that is {' or '.join(found.confused)} aligns too, so its joints would "

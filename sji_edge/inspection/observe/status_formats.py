@@ -67,6 +67,12 @@ def prometheus_text(summary: RunSummary, info: Labels, shadow: ShadowReport | No
             "Joints that the guard sent to REVIEW.",
             [("", {}, summary.unlike_training)],
         ),
+        _family(
+            "joints_unlike_golden_total",
+            "counter",
+            "Joints at REVIEW because they are unlike their place on the enrolled boards.",
+            [("", {}, summary.unlike_golden)],
+        ),
         _counts("boards_dropped_total", "Boards without a verdict, by cause.", "cause", summary.errors),
         _counts("frames_unrecorded_total", "Those without a record.", "cause", summary.unrecorded),
         _family("frames_in_flight", "gauge", "Captured, not yet recorded.", [("", {}, summary.in_flight)]),
