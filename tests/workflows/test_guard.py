@@ -9,6 +9,7 @@ from support.drawn_board import MARKS, board_settings, draw
 from support.tiny_dataset import draw_joint, write_dataset
 
 from sji_edge.core.errors import RecipeError, UsageError
+from sji_edge.core.features import CELL_FEATURES
 from sji_edge.data.folder import FolderDataset
 from sji_edge.models.checkpoint import load_guard, load_run
 from sji_edge.models.predict import answers_of
@@ -16,6 +17,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.recipe.enrolled import write_enrolled
 from sji_edge.training.settings import TrainSettings
 from sji_edge.training.train import train
+from sji_edge.workflows.compare.subjects import open_side
 from sji_edge.workflows.guard import fit_guard
 from sji_edge.workflows.line_joints import line_joints
 
@@ -105,6 +107,19 @@ def test_a_refitted_guard_knows_the_line_and_leaves_the_classifier_as_it_is(
         )
     assert shares[1] >= 0.95
     assert shares[0] < shares[1]
+
+
+def test_a_run_gives_features_as_an_engine_does_so_that_it_can_be_measured_with_a_recipe(
+    plain_run, joints, tmp_path
+):
+    run = fit_guard(joints.root, plain_run.folder, runs=tmp_path)
+    with open_side(run.folder) as side:
+        crops = np.full((2, *side.engine.spec.crop_shape), 90, np.uint8)
+        assert side.engine.infer(crops).features.shape == (2, side.engine.spec.features)
+        # 48 pixels are 3 x 3 cells at stride 16.
+        assert side.engine.spec.features == 9 * CELL_FEATURES
+    with open_side(plain_run.folder) as side:
+        assert (side.engine.spec.guarded, side.engine.spec.features) == (False, 0)
 
 
 def test_a_recipe_without_enrolled_boards_and_another_dataset_are_refused(

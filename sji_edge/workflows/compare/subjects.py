@@ -54,11 +54,17 @@ class OpenSide:
 class RunEngine:
     """A run as an engine: PyTorch in FP32, eager mode, on the CPU."""
 
-    def __init__(
-        self, predict: Callable[[NDArray[np.uint8]], EngineOutput], card: ModelCard, *, guarded: bool
-    ) -> None:
+    def __init__(self, predict: Callable[[NDArray[np.uint8]], EngineOutput], card: ModelCard) -> None:
+        # What one blank crop is given tells whether there is a guard.
+        blank = predict(np.zeros((1, *card.preprocess.shape), np.uint8))
         self.spec = EngineSpec(
-            card.preprocess.shape, len(card.classes), MAX_BATCH, "pytorch", "fp32", guarded
+            card.preprocess.shape,
+            len(card.classes),
+            MAX_BATCH,
+            "pytorch",
+            "fp32",
+            guarded=blank.novelty is not None,
+            features=0 if blank.features is None else blank.features.shape[1],
         )
         self._predict = predict
 
@@ -155,7 +161,7 @@ def _run_side(run: Path, threads: int) -> Iterator[OpenSide]:
             name=f"{card.name} PyTorch",
             kind="PyTorch",
             path=run,
-            engine=RunEngine(predict, card, guarded=(run / run_files.GUARD).is_file()),
+            engine=RunEngine(predict, card),
             card=card,
             thresholds=card.thresholds,
             graph=exported if exported.is_file() else None,
