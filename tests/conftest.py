@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.crop_kernel import kernel  # noqa: F401 - a fixture
+from support.host_driver import host_driver  # noqa: F401 - a fixture
 
 from sji_edge.records.write.sqlite import SqliteSink
 

@@ -3,7 +3,8 @@
  * What it keeps of the driver's rules: a call needs a current context in its thread (201); what is enqueued runs when
  * somebody waits; a stream that is recorded runs nothing, and whoever waits or allocates meanwhile breaks the recording
  * (900); what belongs to a context is gone with its last release. It counts what lives and what was not page-locked.
- * The one kernel is the crop kernel, by the source that it shares with the GPU. */
+ * Its kernels are the crop kernel, by the source that it shares with the GPU, and a matrix product. A kernel that reads
+ * the first 64 KB ends everything, as on a GPU: every later call fails with 700. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -36,7 +37,9 @@ static int failed(const char *name) {
         int code = failed(__func__);                                                                                   \
         if (code) return code;                                                                                         \
         if (!depth) return NO_CONTEXT;                                                                                 \
+        if (sticky) return sticky;                                                                                     \
     } while (0)
+static int sticky;
 
 static __thread void *stack[64];
 static __thread int depth;
@@ -45,7 +48,8 @@ long host_depth(void) { return depth; }
 
 /* One piece of work on a stream. */
 typedef struct { const unsigned char *frame; int h, w, c; const SjiCoordinate *maps; unsigned char *crops; int ch, cw, cc; } Crop;
-typedef struct Op { void (*run)(struct Op *); void *to; const void *from; size_t size; void (*call)(void *); Crop crop;
+typedef struct { const unsigned char *crops; const float *weights; float *products; int rows, values, columns; } Product;
+typedef struct Op { void (*run)(struct Op *); void *to; const void *from; size_t size; void (*call)(void *); Crop crop; Product product;
                     unsigned grid[3], block[3]; struct Op *next; } Op;
 typedef struct { Op *first; } Graph;
 typedef struct { Op *first; Op *recorded; int recording, broken; } Stream;
@@ -63,7 +67,7 @@ static void release(Op **list) {
 }
 static void put(Stream *s, const Op *op) { append(s->recording ? &s->recorded : &s->first, op); }
 static void drain(Stream *s) {
-    while (s->first) { Op *op = s->first; s->first = op->next; op->run(op); free(op); }
+    while (s->first) { Op *op = s->first; s->first = op->next; if (!sticky) op->run(op); free(op); }
 }
 
 int cuInit(unsigned f) { return f ? INVALID : OK; }
@@ -72,7 +76,14 @@ int cuDeviceGetCount(int *n) { *n = 1; return OK; }
 int cuDeviceGet(int *d, int i) { *d = i; return i ? 101 : OK; }
 int cuDeviceGetName(char *t, int n, int d) { (void)d; snprintf(t, n, "Host CUDA"); return OK; }
 int cuDeviceTotalMem_v2(size_t *m, int d) { (void)d; *m = (size_t)1 << 30; return OK; }
-int cuDeviceGetAttribute(int *v, int what, int d) { (void)d; *v = what == 75 ? 8 : what == 76 ? 6 : 0; return OK; }
+/* The compute capability, 86 unless HOST_CUDA_CAPABILITY says otherwise, and multiprocessors. */
+int cuDeviceGetAttribute(int *v, int what, int d) {
+    (void)d;
+    const char *said = getenv("HOST_CUDA_CAPABILITY");
+    const int capability = said ? atoi(said) : 86;
+    *v = what == 75 ? capability / 10 : what == 76 ? capability % 10 : what == 16 ? 4 : 0;
+    return OK;
+}
 int cuGetErrorName(int r, const char **t) { (void)r; *t = "CUDA_ERROR"; return OK; }
 int cuGetErrorString(int r, const char **t) {
     *t = r == NO_CONTEXT ? "no context is current" : r == CAPTURE ? "a recording was broken" : "made to fail";
@@ -130,7 +141,7 @@ int cuStreamSynchronize(void *s) {
     Stream *stream = s;
     if (stream->recording) { stream->broken = 1; return CAPTURE; }
     drain(stream);
-    return OK;
+    return sticky;
 }
 static void run_copy(Op *op) { memcpy(op->to, op->from, op->size); }
 static int copy(void *to, const void *from, size_t n, Stream *s, const void *host) {
@@ -171,16 +182,25 @@ int cuEventElapsedTime(float *ms, void *from, void *to) {
 }
 int cuEventElapsedTime_v2(float *ms, void *from, void *to) { return cuEventElapsedTime(ms, from, to); }
 
-int cuModuleLoadDataEx(void **m, const void *image, unsigned n, void *o, void *v) {
-    (void)n, (void)o, (void)v;
+int cuModuleLoadData(void **m, const void *image) {
     ENTER;
-    if (*(const uint32_t *)image != 0xBA55ED50) return 200; /* no fat binary */
+    if (*(const uint32_t *)image != 0xBA55ED50 && !strstr(image, ".version")) return 200; /* no fat binary, no PTX */
     *m = malloc(1);
     counts[MODULE]++;
     return OK;
 }
+int cuModuleLoadDataEx(void **m, const void *image, unsigned n, void *o, void *v) {
+    (void)n, (void)o, (void)v;
+    return cuModuleLoadData(m, image);
+}
 int cuModuleUnload(void *m) { ENTER; free(m); counts[MODULE]--; return OK; }
-int cuModuleGetFunction(void **f, void *m, const char *name) { (void)m; ENTER; *f = primary; return strcmp(name, "sji_crop_batch") ? NOT_FOUND : OK; }
+static char crop_function[1], product_function[1];
+int cuModuleGetFunction(void **f, void *m, const char *name) {
+    (void)m;
+    ENTER;
+    *f = !strcmp(name, "sji_crop_batch") ? crop_function : !strcmp(name, "matrix_product") ? product_function : 0;
+    return *f ? OK : NOT_FOUND;
+}
 int cuFuncSetBlockShape(void *f, int x, int y, int z) { (void)f, (void)x, (void)y, (void)z; return OK; }
 /* As the compiler lays out the arguments, without padding at the end. */
 #define SIZE_OF_CROP (offsetof(Crop, cc) + sizeof(int))
@@ -194,10 +214,29 @@ static void run_crop(Op *op) {
                     k->crops[((crop * k->ch + row) * k->cw + column) * k->cc + channel] =
                         sji_crop_pixel(frame, k->maps + 6 * crop, row, column, channel, k->cc);
 }
+static void run_product(Op *op) {
+    const Product *k = &op->product;
+    if ((uintptr_t)k->weights < 65536) { sticky = 700; return; }
+    for (int row = 0; row < k->rows; ++row)
+        for (int column = 0; column < k->columns; ++column) {
+            float sum = 0;
+            for (int value = 0; value < k->values; ++value)
+                sum += k->crops[(size_t)row * k->values + value] * k->weights[value * k->columns + column];
+            k->products[row * k->columns + column] = sum;
+        }
+}
+static int launch_product(Stream *s, void **params) {
+    Op op = {.run = run_product};
+    op.product.crops = *(void **)params[0], op.product.weights = *(void **)params[1], op.product.products = *(void **)params[2];
+    op.product.rows = *(int *)params[3], op.product.values = *(int *)params[4], op.product.columns = *(int *)params[5];
+    put(s, &op);
+    return OK;
+}
 int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void *s, void **params, void **extra) {
-    (void)f, (void)shared;
+    (void)shared;
     ENTER;
+    if (f == product_function) return params && !extra ? launch_product(s, params) : INVALID;
     /* extra: 1, the arguments' buffer; 2, its size; 0. */
     if (params || !extra || extra[0] != (void *)1 || *(size_t *)extra[3] != SIZE_OF_CROP) return INVALID;
     Op op = {.run = run_crop, .grid = {gx, gy, gz}, .block = {bx, by, bz}};

@@ -74,6 +74,12 @@ class HostTensorRt:
     name: ClassVar[str] = "tensorrt"
     suffix: ClassVar[str] = ".plan"
 
+    def __init__(self, *_how: object) -> None:
+        """Take TensorRT's options and who hears of steps; neither has a use here."""
+
+    def environment(self) -> dict[str, str]:
+        return {"tensorrt": "host", "gpu": "Host CUDA"}
+
     def build(self, graph: Path, engine_file: Path, *, precision: str, max_batch: int):
         engine_file.write_bytes(graph.read_bytes())
         return {"layer_types": {precision: 1}}

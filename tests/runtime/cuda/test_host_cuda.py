@@ -2,14 +2,11 @@
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from sji_edge.runtime.cuda import build as kernel_build
 
 SUPPORT = Path(__file__).parents[2] / "support"
 # pycuda refers to more of the driver than is used: what is missing matters when it is called.
@@ -18,21 +15,6 @@ RUN = "import sys, os; sys.setdlopenflags(os.RTLD_LAZY); import pytest; sys.exit
 
 def has(*modules: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in modules)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("gcc is not installed")
-    folder = tmp_path_factory.mktemp("driver")
-    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1"]
-    target = str(folder / "libcuda.so.1")
-    source = str(SUPPORT / "host_cuda.c")
-    subprocess.run(
-        [compiler, *flags, f"-I{kernel_build.HERE}", source, "-o", target, "-ldl", "-lm"], check=True
-    )
-    return folder
 
 
 def run(folder: Path, *words: str, cases: Path = SUPPORT / "host_cuda_cases.py") -> None:
@@ -50,24 +32,24 @@ def run(folder: Path, *words: str, cases: Path = SUPPORT / "host_cuda_cases.py")
     assert "skipped" not in done.stdout
 
 
-def test_cuda_bindings_record_on_a_streams_handle(folder: Path) -> None:
+def test_cuda_bindings_record_on_a_streams_handle(host_driver: Path) -> None:
     if not has("cuda", "cuda.bindings"):
         pytest.skip("cuda-bindings is not installed")
-    run(folder, "-k", "cuda_bindings_alone or driver_says or doctor")
+    run(host_driver, "-k", "cuda_bindings_alone or driver_says or doctor")
 
 
-def test_the_engine_runs_on_pycuda(folder: Path) -> None:
+def test_the_engine_runs_on_pycuda(host_driver: Path) -> None:
     if not has("pycuda", "cuda", "cuda.bindings"):
         pytest.skip(
             "pycuda and cuda-bindings are not installed: pip install 'sji-edge[cuda]', needs CUDA's headers"
         )
-    run(folder)
+    run(host_driver)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("SJI_DATA" not in os.environ, reason="SJI_DATA names no real data")
-def test_the_gpus_own_tests_run_but_for_the_package_and_the_machine(folder: Path) -> None:
+def test_the_gpus_own_tests_run_but_for_the_package_and_the_machine(host_driver: Path) -> None:
     if not has("pycuda", "cuda", "cuda.bindings"):
         pytest.skip("pycuda and cuda-bindings are not installed")
     words = ("-p", "support.host_tensorrt", "-m", "gpu", "-k", "not tensorrt-rtx and not pytorch")
-    run(folder, *words, cases=SUPPORT.parent / "gpu")
+    run(host_driver, *words, cases=SUPPORT.parent / "gpu")

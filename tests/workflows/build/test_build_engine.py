@@ -6,11 +6,12 @@ import onnx
 import pytest
 from support.guarded_graph import guard_formula, with_guard
 from support.small_graph import SIDE, crops, model
+from support.small_workshop import N, write_workshop
 from support.tiny_bundle import card
 
 from sji_edge.cli.main import run as sji_edge
 from sji_edge.core.card import ModelCard
-from sji_edge.core.verdict import PASS, Thresholds, decide, defect_scores
+from sji_edge.core.verdict import PASS, decide, defect_scores
 from sji_edge.data.folder import FolderDataset
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.ladder import Candidate
@@ -22,8 +23,6 @@ from sji_edge.runtime.host_cpu import INT8_WEIGHT_BITS
 from sji_edge.runtime.tensorrt.backend import this_driver
 from sji_edge.workflows.build.fine_tune import QatJob, QatSettings, fine_tuned
 from sji_edge.workflows.build.trial import SAME_SPEED, Workbench
-
-N = 400
 
 
 def command(*words: object) -> int:
@@ -37,30 +36,7 @@ def workshop(tmp_path, monkeypatch):
     """A folder with an exported run, its golden crops, and a dataset, as train and export leave them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    batch = crops(N, seed=8)
-    logits = np.concatenate([values["logits"] for values in tensors_on(model(), ["logits"], batch)])
-    scores = np.sort(defect_scores(logits, 0))
-    # Limits in the widest gaps of the upper scores, as training looks for them.
-    gaps = np.diff(scores[N // 2 : -5])
-    place = N // 2 + int(np.argmax(gaps))
-    limit = float(scores[place] + scores[place + 1]) / 2
-    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
-        for label in ("normal", "defective"):
-            folder = tmp_path / "data" / split / label
-            folder.mkdir(parents=True)
-            for number, crop in enumerate(crops(20, seed * 10 + len(label))):
-                cv2.imwrite(str(folder / f"{number}.png"), crop[:, :, 0])
-    trained_on = FolderDataset.open(tmp_path / "data").sha256()
-    own = card(thresholds=Thresholds(lower=limit, upper=limit), dataset_sha256=trained_on, created_utc="then")
-    run = tmp_path / "runs" / "small"
-    run.mkdir(parents=True)
-    proto = model()
-    onnx.helper.set_model_props(proto, {"sji_edge_card": own.model_dump_json()})
-    onnx.save(proto, run / "model.onnx")
-    (run / "card.json").write_text(own.model_dump_json())
-    labels = (defect_scores(logits, 0) >= limit).astype(np.int64)
-    write_golden(run / "golden.npz", Golden(batch, logits, labels), own)
-    return tmp_path
+    return write_workshop(tmp_path)
 
 
 def manifest(folder):
