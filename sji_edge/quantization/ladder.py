@@ -1,7 +1,7 @@
-"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, 16-bit floats, FP32."""
+"""The ladder of precisions: INT8, INT8 with its noisiest layers in float, INT8 beside FP16, 16-bit floats, FP32."""
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ NOISE_SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of the squared noise that are moved to float, step by step, while the gate fails."""
 
 SHOWN_TENSORS = 8
+HALF_QUANTIZERS = 19
 
 Step = Callable[[str], None]
 Ladder = Generator["Candidate", bool, None]
@@ -30,7 +31,7 @@ class Candidate:
     """A graph to try as an engine.
 
     ``facts`` describe this graph, ``measured`` is what was measured on the crops before it; both go into the manifest.
-    ``note`` goes into the table.
+    ``note`` goes into the table. An ``optional`` one is left out where the backend cannot build it.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Candidate:
     facts: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    optional: bool = False
 
 
 def candidates(
@@ -50,6 +52,7 @@ def candidates(
     scheme: Scheme,
     method: str,
     halves: Sequence[str],
+    mixed: bool = False,
     folder: Path,
     step: Step,
 ) -> Ladder:
@@ -63,11 +66,14 @@ def candidates(
         scheme: how integers represent real values.
         method: how ranges are taken, or ``auto``.
         halves: 16-bit types that the backend computes in on this machine; others only store weights.
+        mixed: also try the INT8 graph that passed with FP16 in place of its float32.
         folder: folder for the graphs.
         step: receives each step in words.
     """
     if wanted in ("auto", "int8"):
-        yield from _Int8(model, crops, card, scheme, method, folder, step).climb()
+        passed = yield from _Int8(model, crops, card, scheme, method, folder, step).climb()
+        if mixed and passed is not None:
+            yield beside_half(passed, folder)
     if wanted == "fp16" or (wanted == "auto" and "fp16" in halves):
         graph = folder / "fp16.onnx"
         onnx.save(to_half(onnx.load(model)), graph)
@@ -77,6 +83,18 @@ def candidates(
         yield Candidate("bf16", "bf16", model)
     if wanted in ("auto", "fp32"):
         yield Candidate("fp32", "fp32", model)
+
+
+def beside_half(int8: Candidate, folder: Path) -> Candidate:
+    """Return an INT8 candidate whose other layers compute in FP16."""
+    half = to_half(onnx.load(int8.graph))
+    for opset in half.opset_import:
+        if not opset.domain:
+            # The first version whose quantizing nodes take FP16.
+            opset.version = max(opset.version, HALF_QUANTIZERS)
+    graph = folder / f"{int8.graph.stem}-fp16.onnx"
+    onnx.save(half, graph)
+    return replace(int8, label=f"{int8.label}, rest fp16", graph=graph, optional=True)
 
 
 class _Int8:
@@ -105,15 +123,20 @@ class _Int8:
             self._quantizer.use(min(scores, key=scores.__getitem__))
         self._measured["ranges"] = self._quantizer.method
 
-    def climb(self) -> Ladder:
-        """Yield INT8; while it does not pass, yield INT8 with more and more of its noisiest layers in float."""
+    def climb(self) -> Generator[Candidate, bool, Candidate | None]:
+        """Yield INT8; while it does not pass, yield INT8 with more and more of its noisiest layers in float.
+
+        Returns:
+            The candidate that passed, if any.
+        """
         if len(self._judged_on):
             self._step("int8: measuring what the ranges clip")
             clipped = sorted(self._quantizer.clipped(self._judged_on).items(), key=lambda item: -item[1])
             self._measured["clipped"] = {name: round(share, 6) for name, share in clipped[:SHOWN_TENSORS]}
-        passed = yield self._candidate(())
+        plain = self._candidate(())
+        passed = yield plain
         if passed or not len(self._judged_on):
-            return
+            return plain if passed else None
         noise = layer_noise(
             self._quantizer,
             self._judged_on,
@@ -121,9 +144,11 @@ class _Int8:
         )
         self._measured["layer_noise"] = {name: round(value, 5) for name, value in noise.items()}
         for layers in layers_by_noise(noise, NOISE_SHARES):
-            passed = yield self._candidate(layers)
+            candidate = self._candidate(layers)
+            passed = yield candidate
             if passed:
-                return
+                return candidate
+        return None
 
     def _candidate(self, float_layers: tuple[str, ...]) -> Candidate:
         graph = self._folder / f"int8-{len(float_layers)}.onnx"

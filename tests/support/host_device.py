@@ -236,8 +236,30 @@ class HostPlan:
         return HostRuntimeConfig()
 
 
+class HostKernels:
+    """TensorRT for RTX's runtime cache: takes its own bytes back, and no others."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def deserialize(self, blob: bytes) -> bool:
+        self.content = blob if blob.startswith(b"kernels") else b""
+        return bool(self.content)
+
+    def serialize(self) -> bytes:
+        return self.content or b"kernels of this card"
+
+
 class HostRuntimeConfig:
     strategy = dynamic_shapes_kernel_specialization_strategy = ""
+    cache: HostKernels | None = None
+
+    def create_runtime_cache(self) -> HostKernels:
+        return HostKernels()
+
+    def set_runtime_cache(self, cache: HostKernels) -> bool:
+        self.cache = cache
+        return True
 
     def set_execution_context_allocation_strategy(self, strategy: str) -> None:
         self.strategy = strategy

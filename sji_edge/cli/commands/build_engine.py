@@ -81,6 +81,13 @@ def build_engine(
             help="Batch size to tune for and the largest batch size; default: 64,128.",
         ),
     ] = "",
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=TENSORRT,
+            help="Recipe folder; TensorRT tunes for its number of joints, which is the batch of every board.",
+        ),
+    ] = None,
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
@@ -153,7 +160,7 @@ def build_engine(
     from sji_edge.workflows.build.build_engine import build_engine as build
     from sji_edge.workflows.build.tensorrt import ahead_of_time, tuned_batches
 
-    tuned, greatest = tuned_batches(batch, max_batch)
+    tuned, greatest = tuned_batches(batch, max_batch, recipe)
     tensorrt = settings_or_usage_error(
         TensorRtOptions,
         compute_capabilities=tuple(compute_capability or ()),

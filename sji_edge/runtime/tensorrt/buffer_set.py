@@ -151,6 +151,7 @@ def new_set(
         {INPUT_NAME: int(crops), **{name: int(output.device) for name, output in outputs.items()}},
         (int(scratch), size),
         MAX_OWN if bindings is not None else 0,
+        loaded.kernels,
     )
     # The largest batch needs the most memory: a shortage shows now and not during a run.
     executions.of(batch)

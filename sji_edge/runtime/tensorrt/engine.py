@@ -105,6 +105,8 @@ class TensorRtEngine:
             one.executions.seal()
         for size in np.repeat(sizes, RUNS * SETS):
             self.infer(np.zeros((int(size), *self.spec.crop_shape), np.uint8))
+        if self._loaded is not None and self._loaded.kernels is not None:
+            self._on_gpu(context, self._loaded.kernels.keep)
 
     def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from sji_edge.core.errors import EnvironmentMismatchError
 from sji_edge.runtime.onnx_graph import INPUT_NAME
+from sji_edge.runtime.tensorrt.runtime_cache import RuntimeCache
 
 MAX_OWN = 16
 """Number of batch sizes that get their own context; the others share one, which is never recorded."""
@@ -48,6 +49,7 @@ class Executions:
         addresses: device addresses of the input and the outputs, by name.
         scratch: address and bytes of the memory that all contexts share.
         own: number of batch sizes that get their own context; 0 if nothing is recorded.
+        kernels: what TensorRT for RTX has compiled already.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Executions:
         addresses: Mapping[str, int],
         scratch: tuple[int, int],
         own: int = MAX_OWN,
+        kernels: RuntimeCache | None = None,
     ) -> None:
         self._trt, self._plan = trt, plan
         self._crop_shape = crop_shape
         self._addresses = dict(addresses)
         self._scratch = scratch
         self._limit = own
+        self._kernels = kernels
         self._own: dict[int, Any] = {}
         self._sealed = False
         self._shared: Any = None
@@ -143,6 +147,8 @@ class Executions:
         config.set_execution_context_allocation_strategy(strategy)
         kinds = self._trt.DynamicShapesKernelSpecializationStrategy
         config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER
+        if self._kernels is not None:
+            self._kernels.attach(config)
         return config
 
     def _set_batch(self, execution: Any, batch: int) -> None:

@@ -19,11 +19,15 @@ from sji_edge.runtime.tensorrt.build import dimensions, type_name
 from sji_edge.runtime.tensorrt.device_buffers import Profile
 from sji_edge.runtime.tensorrt.log import BuildLog, runtime_of
 from sji_edge.runtime.tensorrt.package import lean_library
+from sji_edge.runtime.tensorrt.runtime_cache import RuntimeCache, cache_file
 
 
 @dataclass
 class LoadedPlan:
-    """A loaded plan, the runtimes that must outlive it, each longer than the next, and TensorRT's log from now on."""
+    """A loaded plan, the runtimes that must outlive it, each longer than the next, and TensorRT's log from now on.
+
+    ``kernels`` are those that TensorRT for RTX compiles for it; None for TensorRT, whose plans hold them.
+    """
 
     trt: Any
     runtimes: tuple[Any, ...]
@@ -31,9 +35,12 @@ class LoadedPlan:
     spec: EngineSpec
     profile: Profile
     log: BuildLog = field(default_factory=BuildLog)
+    kernels: RuntimeCache | None = None
 
     def free(self) -> None:
         """Drop the plan, then the runtimes, the parent of a lean one last; it cannot be used afterwards."""
+        if self.kernels is not None:
+            self.kernels.free()
         self.plan = None
         while self.runtimes:
             self.runtimes = self.runtimes[:-1]
@@ -71,7 +78,8 @@ def load_plan(
     if plan is None:
         raise BundleError(f"TensorRT cannot load {engine_file}: {log.reason()}")
     spec, profile = described(plan, engine_file, max_batch, backend, precision)
-    return LoadedPlan(trt, runtimes, plan, spec, profile, log)
+    kernels = RuntimeCache(cache_file(data, backend)) if hasattr(trt, "IRuntimeCache") else None
+    return LoadedPlan(trt, runtimes, plan, spec, profile, log, kernels)
 
 
 def described(

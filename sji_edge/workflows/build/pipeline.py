@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from sji_edge.core.errors import UsageError
+from sji_edge.core.errors import BundleError, UsageError
 from sji_edge.core.files import check_new_folder, fresh_name
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.protocols import Backend
@@ -120,11 +120,23 @@ def _climb(ladder: Ladder, bench: Workbench) -> list[EngineTrial]:
     try:
         candidate = next(ladder, None)
         while candidate is not None:
-            trials.append(bench.judge(candidate))
-            candidate = _next(ladder, passed=trials[-1].passes_well)
+            trial = _judged(candidate, bench)
+            trials.extend([] if trial is None else [trial])
+            candidate = _next(ladder, passed=trial is not None and trial.passes_well)
     finally:
         ladder.close()
     return trials
+
+
+def _judged(candidate: Candidate, bench: Workbench) -> EngineTrial | None:
+    """Build and gate a candidate; None for an optional one that this backend cannot build."""
+    try:
+        return bench.judge(candidate)
+    except BundleError as error:
+        if not candidate.optional:
+            raise
+        bench.step(f"{candidate.label}: left out, {error.message}")
+        return None
 
 
 def _next(ladder: Ladder, *, passed: bool) -> Candidate | None:
@@ -150,6 +162,8 @@ def _ladder(settings: BuildSettings, bench: Workbench, weight_bits: int) -> tupl
         scheme=scheme,
         method=settings.method,
         halves=_halves(bench.backend),
+        # Elsewhere INT8 and FP16 do not meet in one graph.
+        mixed=settings.backend in TENSORRT_BACKENDS,
         folder=bench.folder,
         step=bench.step,
     )

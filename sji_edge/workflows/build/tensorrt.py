@@ -1,8 +1,10 @@
 """Chooses TensorRT's batch to tune for, and the target cards on a machine without one."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sji_edge.core.errors import UsageError
+from sji_edge.recipe.board import Recipe
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.tensorrt.compatibility import NONE
 from sji_edge.runtime.tensorrt.options import DEFAULTS, TensorRtOptions
@@ -21,16 +23,23 @@ class Targets:
     by_default: bool
 
 
-def tuned_batches(text: str, max_batch: int) -> tuple[int | None, int]:
-    """Parse ``OPT,MAX``, the batch size to tune for and the largest one.
+def tuned_batches(text: str, max_batch: int, recipe: Path | None = None) -> tuple[int | None, int]:
+    """Return the batch size to tune for, None for no preference, and the largest one.
 
     Args:
-        text: two whole numbers separated by a comma; empty: no batch size is preferred.
+        text: ``OPT,MAX``, two whole numbers; empty: a recipe decides, or nothing does.
         max_batch: the largest batch size where ``text`` is empty.
+        recipe: recipe folder; its number of joints is the batch of every board.
 
     Raises:
-        UsageError: not two whole numbers, or the first is greater than the second.
+        UsageError: not two whole numbers, the first is greater than the second, or both ways are used.
+        RecipeError: the recipe cannot be read.
     """
+    if text and recipe is not None:
+        raise UsageError("the batch size to tune for was given twice: as a batch and by a recipe")
+    if recipe is not None:
+        joints = len(Recipe.load(recipe).joints)
+        return joints, max(joints, max_batch)
     if not text:
         return None, max_batch
     parts = [part.strip() for part in text.split(",")]

@@ -51,6 +51,7 @@ OBJECTS = {
     "tensorrt/engine.py": {"chosen.execution": "IExecutionContext"},
     "tensorrt/log.py": {"parser": "OnnxParser", "first": "ParserError"},
     "tensorrt/package.py": {"kinds": "NetworkDefinitionCreationFlag"},
+    "tensorrt/runtime_cache.py": {"config": "IRuntimeConfig", "self._cache": "IRuntimeCache"},
     "tensorrt/plan.py": {
         "plan": "ICudaEngine",
         "plan.get_tensor_mode(port[0])": "TensorIOMode.INPUT",
@@ -72,6 +73,10 @@ GUARDED = {
     "IRuntimeConfig.set_execution_context_allocation_strategy": "8.6",
     "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy": "8.6 10 11",
     "DynamicShapesKernelSpecializationStrategy.EAGER": "8.6 10 11",
+    "IRuntimeConfig.create_runtime_cache": "8.6 10 11",
+    "IRuntimeConfig.set_runtime_cache": "8.6 10 11",
+    "IRuntimeCache.serialize": "8.6 10 11",
+    "IRuntimeCache.deserialize": "8.6 10 11",
     "IBuilderConfig.num_compute_capabilities": "8.6 10 11",
     "IBuilderConfig.set_compute_capability": "8.6 10 11",
     "ComputeCapability.__members__.items": "8.6 10 11",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.guarded_graph import PROTOTYPES
-from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan, host_cut
+from support.host_device import PACKAGES, HostBindings, HostContext, HostPlan, HostRuntimeConfig, host_cut
 from support.tiny_bundle import SIDE, crops, features_formula, formula, novelty_formula
 
 from sji_edge.core.card import PreprocessSpec
@@ -19,6 +19,7 @@ from sji_edge.runtime.tensorrt import engine as tensorrt_engine
 from sji_edge.runtime.tensorrt.device_buffers import Profile
 from sji_edge.runtime.tensorrt.engine import TensorRtEngine, open_plan
 from sji_edge.runtime.tensorrt.plan import LoadedPlan
+from sji_edge.runtime.tensorrt.runtime_cache import RuntimeCache, cache_file
 
 MAX_BATCH = 12
 
@@ -234,6 +235,37 @@ def test_each_recorded_batch_size_has_its_own_execution_context(parts, package: 
     # Those of one set share their memory and, with TensorRT for RTX, their configuration.
     assert len({one.memory for one in plan.executions}) == 2
     assert len({*map(id, plan.configs)}) == (2 if package == "rtx" else 0)
+
+
+@pytest.mark.parametrize("before", [None, b"kernels of this card", b"another version's"])
+def test_tensorrt_for_rtx_gets_back_the_kernels_it_compiled(tmp_path: Path, monkeypatch, before) -> None:
+    file = cache_file(b"plan", "tensorrt-rtx", {"XDG_CACHE_HOME": str(tmp_path)})
+    if before is not None:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(before)
+    monkeypatch.setattr(tensorrt_engine, "load_cuda_bindings", HostBindings)
+    plan = HostPlan()
+    spec = EngineSpec((SIDE, SIDE, 1), 2, MAX_BATCH, "tensorrt-rtx", "fp32")
+    loaded = LoadedPlan(PACKAGES["rtx"], (), plan, spec, Profile(1, 4, MAX_BATCH), kernels=RuntimeCache(file))
+    engine = TensorRtEngine(HostContext(), loaded)
+    # Both sets use the same kernels.
+    [cache] = {config.cache for config in plan.configs}
+    assert cache.content == (before if before == b"kernels of this card" else b"")
+    engine.prepare([5])
+    assert file.read_bytes() == b"kernels of this card"
+    engine.close()
+    assert cache_file(b"other", "tensorrt-rtx", {"HOME": "/home/u"}).parent == Path(
+        "/home/u/.cache/sji-edge/tensorrt-rtx"
+    )
+
+
+def test_kernels_that_cannot_be_kept_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kernels = RuntimeCache(tmp_path / "file" / "below" / "a.kernels")
+    kernels.attach(HostRuntimeConfig())
+    kernels.keep()
+    kernels.free()
+    kernels.keep()
 
 
 def test_missing_joints_never_make_the_line_wait_for_a_new_context_or_recording(parts) -> None:

@@ -17,6 +17,7 @@ from sji_edge.core.errors import BundleError, EnvironmentMismatchError, UsageErr
 from sji_edge.quantization.fp16 import to_half
 from sji_edge.quantization.int8.qdq_nodes import scheme_for
 from sji_edge.quantization.int8.quantizer import Quantizer
+from sji_edge.quantization.ladder import Candidate, beside_half
 from sji_edge.runtime import BACKENDS
 from sji_edge.runtime.cuda.driver import CudaDevice, CudaDriver
 from sji_edge.runtime.tensorrt import build as tensorrt_build
@@ -79,6 +80,16 @@ def test_a_graph_with_a_guard_builds(capability: str, precision: str, tmp_path: 
         onnx.save(Quantizer(onnx.load(graph), crops(32), scheme).quantize(), graph)
     plan, _ = build(graph, tmp_path, capability, precision=precision)
     assert plan.stat().st_size > 0
+
+
+@pytest.mark.parametrize("capability", ["7.5", "8.6"])
+def test_int8_with_fp16_for_the_rest_builds_and_is_smaller(capability: str, tmp_path: Path) -> None:
+    int8 = Candidate("int8", "int8", write_real_graph(tmp_path, "efficientnet_lite0", "int8"))
+    both = beside_half(int8, tmp_path)
+    sizes = [
+        build(one.graph, tmp_path, capability, precision="int8")[1]["plan_bytes"] for one in (int8, both)
+    ]
+    assert sizes[1] < sizes[0]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cv2 import imwrite
+from support.bright_model import write_recipe
 from support.tiny_bundle import THRESHOLDS, card, crops, formula, make_bundle, write_graph
 
 from sji_edge.cli.main import run as sji_edge
@@ -137,6 +138,14 @@ def test_options_of_tensorrt_are_refused_elsewhere_and_when_they_contradict(run,
             tuned_batches(text, 128)
     assert tuned_batches("", 128) == (None, 128)
     assert tuned_batches("16, 64", 128) == (16, 64)
+
+
+def test_the_batch_to_tune_for_is_the_number_of_joints_of_the_recipe(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "recipe")
+    assert tuned_batches("", 128, tmp_path / "recipe") == (5, 128)
+    assert tuned_batches("", 3, tmp_path / "recipe") == (5, 5)
+    with pytest.raises(UsageError, match="given twice"):
+        tuned_batches("16,64", 128, tmp_path / "recipe")
 
 
 def test_an_engine_from_elsewhere_is_proven_and_released_here_beside_its_source(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sji_edge.runtime.bundle.manifest import BlankCrops, BlankKind
 from sji_edge.runtime.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeEngine
 from sji_edge.testing import FakeClock
 from sji_edge.workflows.build.blank_crops import blank_crops
+from sji_edge.workflows.build.pipeline import _judged
 from sji_edge.workflows.build.trial import Workbench
 from sji_edge.workflows.build.write_bundle import release
 
@@ -118,6 +119,18 @@ def test_engines_are_compared_with_the_first_whatever_the_machine_does_meanwhile
     timed = bench.timed([bench.judge(_candidate(bench, name)) for name in costs_ms], clock)
     full = [trial.times_ms[0] for trial in timed]
     assert np.divide(full, full[0]) == pytest.approx([1, 1.5, 0.5], rel=0.01)
+
+
+def test_a_candidate_that_cannot_be_built_is_left_out_if_it_is_optional(bench: Workbench) -> None:
+    said: list[str] = []
+    bench = replace(bench, step=said.append)
+    graph = bench.folder / "broken.onnx"
+    graph.write_bytes(b"not a graph")
+    broken = Candidate("int8, rest fp16", "fp32", graph, optional=True)
+    assert _judged(broken, bench) is None
+    assert said[-1].startswith("int8, rest fp16: left out, ")
+    with pytest.raises(BundleError):
+        _judged(replace(broken, optional=False), bench)
 
 
 def test_a_guards_limit_is_carried_over_to_the_engines_own_values(tmp_path: Path) -> None:
