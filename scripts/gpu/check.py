@@ -61,7 +61,7 @@ def steps(given: argparse.Namespace) -> Iterator[Step]:
         step = sji(name, limit_s, *common, "--name", folder.name, *words)
         return replace(step, skip="it was built before") if folder.is_dir() else step
 
-    yield python("driver", 20)
+    yield Step("driver", 60, (sys.executable, str(HERE / "driver.py")))
     yield sji("doctor", 30, "doctor", "--json")
     yield Step(
         "mig", 20, ("nvidia-smi", "-L"), skip="" if shutil.which("nvidia-smi") else "there is no nvidia-smi"

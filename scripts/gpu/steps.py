@@ -30,24 +30,11 @@ from sji_edge.inspection.judging.layout import ImageLayout
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import open_bundle, open_engine
 from sji_edge.runtime.cuda.device import CudaContext
-from sji_edge.runtime.cuda.driver import ask_driver
 from sji_edge.runtime.tensorrt.engine import TensorRtEngine
 
 OPENINGS = 20
 LATER_BOARDS = 5
 BATCHES = (1, 7, MAX_BATCH, 3, 3, 7, MAX_BATCH, 1)
-
-
-def driver(_: argparse.Namespace) -> Facts:
-    found = ask_driver()
-    require(not found.missing, found.missing)
-    return {
-        "cuda": found.cuda,
-        "devices": [
-            {"name": one.name, "capability": one.compute_capability, "multiprocessors": one.multiprocessors}
-            for one in found.devices
-        ],
-    }
 
 
 def host_side(_: argparse.Namespace) -> Facts:
@@ -207,7 +194,6 @@ def _tensorrt(engine: Any, folder: Path) -> TensorRtEngine:
 
 
 STEPS: dict[str, Callable[[argparse.Namespace], Facts]] = {
-    "driver": driver,
     "kernel-cubin": kernel_cubin,
     "kernel-ptx": kernel_ptx,
     "host-side": host_side,
