@@ -5,10 +5,12 @@ from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.core.card import ModelCard
+from sji_edge.training.trainer import TrainingInterruptedError
 from sji_edge.workflows.build.build_engine import build_engine
 from sji_edge.workflows.calibrate import calibrate
 from sji_edge.workflows.distill import distill
 from sji_edge.workflows.export import export
+from sji_edge.workflows.train import train
 
 TINY = ("--batch-size", "8", "--accelerator", "cpu", "--no-test", "--no-guard")
 TEACHER = ("--model", "squeezenet1_1", "--image-size", "32", "--epochs", 1)
@@ -71,6 +73,26 @@ def test_train_with_a_student_writes_both_runs_and_goes_on_with_the_student(
     assert "big: PASS below" in printed
     assert "big-student: PASS below" in printed
     assert f"next: sji-edge export {tmp_path / 'big-student'}" in printed.replace("\n", "")
+
+
+def test_a_resumed_teacher_goes_on_to_teach(data, tmp_path, monkeypatch):
+    from sji_edge.training.distillation import settings
+
+    monkeypatch.setitem(settings.DEFAULTS, "epochs", 1)
+    monkeypatch.setitem(settings.DEFAULTS, "teacher_views", 1)
+    options = {"model": "squeezenet1_1", "image_size": 32, "epochs": 2, "batch_size": 8, "accelerator": "cpu"}
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 2 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterruptedError):
+        train(data, runs=tmp_path, name="big", student="joint_net_s", no_test=True, progress=stop, **options)
+    student = train(runs=tmp_path, resume=True)
+    assert student.folder == tmp_path / "big-student"
+    assert student.teacher is not None
+    assert student.teacher.folder == tmp_path / "big"
+    assert [one.name for one in student.card.teachers] == ["big"]
 
 
 @pytest.mark.parametrize(
