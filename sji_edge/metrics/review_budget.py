@@ -29,6 +29,10 @@ SCORE, NOVELTY = "score", "novelty"
 
 PARTS = 8
 """The budget is divided in steps of one eighth."""
+MOST_FOR_SCORE = 0.25
+"""With a guard, the score may spend this part of the budget at most. On whole boards, whose crops are framed otherwise
+than a dataset's, the score's reviews cost several times as many good joints as on validation, and the defects that they
+catch are mostly those that the guard stops as well."""
 
 LEAST_LIMIT = 1e-3
 """Smallest limit of a measure other than the score."""
@@ -88,9 +92,10 @@ def choose_limits(
     ``best_f1_limit``, because there a joint is as likely a defect as good. Where that costs more reviews than the
     budget, the record says what was reached. The FAIL limit is that of ``fail_limit``.
 
-    The divisions are compared by the product of two shares: of the made-up novelties that pass, and of the defects
-    that pass, as ``escape_estimate`` has it. So what counts is by what factor each of them falls or rises: how many
-    novelties pass in all depends on how small the made-up ones are. The measures other than the score win a tie.
+    With other measures, the score gets ``MOST_FOR_SCORE`` of the budget at most. The divisions are compared by the
+    product of two shares: of the made-up novelties that pass, and of the defects that pass, as ``escape_estimate`` has
+    it. So what counts is by what factor each of them falls or rises: how many novelties pass in all depends on how
+    small the made-up ones are. The measures other than the score win a tie.
 
     Args:
         good: views of good held-out joints, at least one.
@@ -227,7 +232,7 @@ def _measures(output: EngineOutput, good_index: int) -> dict[str, Values]:
 
 
 def _divisions(measures: tuple[str, ...], budget: float) -> Iterator[dict[str, float]]:
-    """Yield every division of the budget among the measures, in ``PARTS`` equal parts."""
+    """Yield the divisions of the budget into ``PARTS`` equal parts that leave enough for the other measures."""
 
     def parts(names: int, left: int) -> Iterator[tuple[int, ...]]:
         if names == 1:
@@ -236,5 +241,8 @@ def _divisions(measures: tuple[str, ...], budget: float) -> Iterator[dict[str, f
         for first in range(left + 1):
             yield from ((first, *rest) for rest in parts(names - 1, left - first))
 
+    most = PARTS if len(measures) == 1 else MOST_FOR_SCORE * PARTS
     for division in parts(len(measures), PARTS):
+        if division[measures.index(SCORE)] > most:
+            continue
         yield {name: budget * part / PARTS for name, part in zip(measures, division, strict=True)}

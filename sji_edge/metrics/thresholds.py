@@ -246,4 +246,4 @@ def _midpoint_below(scores: Scores, limit: float) -> float:
 def _midpoint_above(scores: Scores, limit: float) -> float:
     """Return the middle between ``limit`` and the next higher score, or 1 if there is none."""
     above = scores[scores > limit]
-    return (limit + (float(above.min()) if above.size else 1.0)) / 2
+    return max((limit + (float(above.min()) if above.size else 1.0)) / 2, _EDGE)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sji_edge.core.errors import DataError, UsageError
@@ -20,6 +20,7 @@ def test_text_that_is_not_a_rate_is_refused(text):
         parse_rate(text)
 
 
+@example(scores=[0.0, 5e-324, *[0.0] * 6], max_escape=0.0, seed=0)
 @given(
     scores=st.lists(st.floats(0, 1), min_size=8, max_size=40),
     max_escape=st.just(0.0) | st.floats(SMALLEST_RATE, 0.9),
