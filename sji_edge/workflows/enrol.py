@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sji_edge.core import run_files
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.errors import DataError, RecipeError, UsageError
-from sji_edge.core.files import StrPath, new_folder, read_bounded
+from sji_edge.core.files import StrPath, new_folder, output_errors, read_bounded
 from sji_edge.core.images.read import MAX_FILE_BYTES
 from sji_edge.core.left_out import LeftOut
 from sji_edge.core.verdict import defect_scores
@@ -179,12 +179,7 @@ def enrol(
         raise DataError(
             f"too few good joints in {folder}: {error}", hint="add frames of good boards"
         ) from error
-    if replace and target.exists():
-        shutil.rmtree(target)
-    with new_folder(target) as partial:
-        write_enrolled(
-            partial, [(board.name, board.content, board.left_out) for board in boards], bit_depth=bit_depth
-        )
+    _write(target, boards, bit_depth)
     return Enrolment(
         recipe=Path(recipe),
         boards=tuple(board.name for board in boards),
@@ -193,6 +188,28 @@ def enrol(
         packages=_worth(packages, rows, places, boards, limits.novelty),
         files_left_out=left_out_of_folder(folder, entries),
     )
+
+
+def _write(target: Path, boards: Sequence[_Board], bit_depth: int | None) -> None:
+    """Write the boards; those that were enrolled before stay until the new ones are complete, and if that fails."""
+    before = target.with_name(f".{target.name}.before")
+    with output_errors(target):
+        if before.exists():
+            shutil.rmtree(before)
+        if target.exists():
+            target.rename(before)
+    try:
+        with new_folder(target) as partial:
+            write_enrolled(
+                partial,
+                [(board.name, board.content, board.left_out) for board in boards],
+                bit_depth=bit_depth,
+            )
+    except BaseException:
+        if before.exists() and not target.exists():
+            before.rename(target)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _logits(work: Work) -> NDArray[np.float32]:

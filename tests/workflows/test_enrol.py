@@ -118,6 +118,24 @@ def test_boards_are_replaced_only_if_that_is_wanted(line):
     assert Recipe.load(line / "recipe").sha256 != before
 
 
+def test_boards_that_are_enrolled_stay_when_new_ones_cannot_be_written(line, monkeypatch):
+    enrolled(line)
+    before = Recipe.load(line / "recipe").sha256
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sji_edge.workflows.enrol.write_enrolled", full)
+    with pytest.raises((OSError, sji.SjiError)):
+        enrolled(line, replace=True)
+    assert Recipe.load(line / "recipe").sha256 == before
+    assert sorted(path.name for path in (line / "recipe").iterdir()) == [
+        "board.json",
+        "enrolled",
+        "joints.csv",
+    ]
+
+
 def test_an_engine_without_a_guard_cannot_compare_joints(line, tmp_path):
     make_bundle(tmp_path / "plain")
     with pytest.raises(UsageError, match="has no guard, so joints cannot be compared"):
