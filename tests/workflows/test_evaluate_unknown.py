@@ -18,6 +18,7 @@ from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.evaluation.unknown import boards as tried_boards
 from sji_edge.evaluation.unknown.crops import pictures_of
 from sji_edge.evaluation.unknown.kinds import KINDS, TURNED
+from sji_edge.inspection.judging import places
 from sji_edge.workflows.evaluate import evaluate as workflow
 
 COUNTS = {"validation": {"normal": 6, "defective": 4}, "test": {"normal": 14, "defective": 6}}
@@ -181,6 +182,39 @@ def test_frames_are_judged_as_the_inspection_judges_them(guarded, data, boards, 
     for kind in KINDS:
         assert 1 <= found[kind.name].joints <= 3
     assert not document.unknown.left_out
+
+
+def test_enrolled_boards_count_for_the_product_and_not_for_the_score_alone(
+    guarded, data, tmp_path, monkeypatch
+):
+    from sji_edge import Inspector, enrol
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # So narrow that one joint in two is unlike its place.
+    monkeypatch.setattr(places, "MARGIN", 0.5)
+    folder, bare = tmp_path / "board", tmp_path / "bare"
+    write_boards(folder, seed=3, frames=4, joints=JOINTS, defect_rate=0.0, faultless_every=1)
+    shutil.copytree(folder, bare)
+    enrol(bare, folder, engine=guarded, truth=folder / "truth.csv")
+    settings = json.loads((folder / "board.json").read_text())
+    settings["checks"] = {"max_unlike_share": 1.0}
+    (folder / "board.json").write_text(json.dumps(settings))
+    found = rows(evaluate(data, guarded, tmp_path / "report", frames=bare, recipe=folder).document, "frames")
+
+    def judged(recipe, *, turned):
+        with Inspector(guarded, recipe=recipe) as inspector:
+            for path in sorted(bare.glob("*.png")):
+                frame = cv2.imread(str(path), 0)
+                shown = np.ascontiguousarray(frame[::-1, ::-1]) if turned else frame
+                yield from inspector.judge(shown).joints
+
+    product = list(judged(folder, turned=True))
+    by_score = [joint for joint in judged(bare, turned=True) if joint.score < joint.lower]
+    unlike = sum(joint.cause == "unlike-golden" for joint in product)
+    assert unlike > 0
+    assert found[TURNED].decided["REVIEW unlike-golden"] == unlike
+    assert found[TURNED].with_guard.passed == sum(joint.verdict == "PASS" for joint in product)
+    assert found[TURNED].score_alone.passed == len(by_score) >= found[TURNED].with_guard.passed + unlike
 
 
 def test_a_turned_board_that_alignment_refuses_counts_as_refused(guarded, data, boards, tmp_path):
