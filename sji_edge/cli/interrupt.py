@@ -30,6 +30,7 @@ class Interrupt:
         self._deferred = False
         self._previous: dict[signal.Signals, Any] = {}
         self._previous_hook = sys.unraisablehook
+        self._again: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -40,10 +41,15 @@ class Interrupt:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        if self._previous:
-            sys.unraisablehook = self._previous_hook
+        try:
+            if self._again is not None:
+                # Still within the block: afterwards, the signal would have another meaning.
+                self._again.join()
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+            if self._previous:
+                sys.unraisablehook = self._previous_hook
 
     def defer(self) -> None:
         """From now on, the first signal only sets the flag; the second one raises."""
@@ -60,9 +66,9 @@ class Interrupt:
             return
         main = threading.main_thread().ident or 0
         # To the thread itself: a signal that is only noted would not end what it waits for.
-        again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGINT))
-        again.daemon = True
-        again.start()
+        self._again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGINT))
+        self._again.daemon = True
+        self._again.start()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         if self._asked or not self._deferred:

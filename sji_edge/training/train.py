@@ -18,7 +18,6 @@ from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
 from sji_edge.core.preprocess import Image
-from sji_edge.core.verdict import defect_scores
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
 from sji_edge.losses.build import build_loss
 from sji_edge.metrics.review_budget import ChosenLimits
@@ -27,7 +26,6 @@ from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagen
 from sji_edge.models.checkpoint import load_weights, save_guard, save_run
 from sji_edge.models.classifier import JointClassifier
 from sji_edge.models.guard import GuardedClassifier
-from sji_edge.models.predict import answers_of, logits_of
 from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.training.averaging import ema_decay
@@ -38,7 +36,7 @@ from sji_edge.training.distillation.teachers import Teacher, check_teachers, ope
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
 from sji_edge.training.golden import golden_of
 from sji_edge.training.guard import guard_of
-from sji_edge.training.limits import limits_within_budget, views_of
+from sji_edge.training.limits import limits_within_budget, scored_splits, views_of
 from sji_edge.training.loaders import Loader, make_loaders
 from sji_edge.training.module import JointTraining
 from sji_edge.training.plots import plot_epochs, plot_scores
@@ -172,7 +170,7 @@ def train(
         settings.seed,
         guarded,
     )
-    held_out = _held_out(dataset, module.model, guarded, spec)
+    held_out = scored_splits(dataset, module.model, guarded, spec)
     card = _card(settings, dataset, limits, held_out, spec, name=name, started=started)
     if trainer.is_global_zero:
         _write(target, work, module.model, guarded, card, golden, held_out)
@@ -297,30 +295,6 @@ def _fit(
     module.model.cpu()
     module.close()
     return trainer
-
-
-def _scored(
-    model: JointClassifier,
-    guarded: GuardedClassifier | None,
-    crops: Image,
-    labels: NDArray[np.int64],
-    good: int,
-) -> ScoredSplit:
-    if guarded is None:
-        return ScoredSplit(defect_scores(logits_of(model, crops), good), labels != good)
-    logits, novelty = answers_of(guarded, crops)
-    return ScoredSplit(defect_scores(logits, good), labels != good, novelty)
-
-
-def _held_out(
-    dataset: FolderDataset, model: JointClassifier, guarded: GuardedClassifier | None, spec: PreprocessSpec
-) -> dict[str, ScoredSplit]:
-    good = dataset.classes.index(dataset.good_class)
-    return {
-        split: _scored(model, guarded, dataset.crops(split, spec), dataset.labels(split), good)
-        for split in dataset.splits
-        if split != "train"
-    }
 
 
 def _card(

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sji_edge.core import run_files
 from sji_edge.core.clock import SystemClock
-from sji_edge.core.errors import DataError, RecipeError, UsageError
+from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import StrPath, new_folder, output_errors, read_bounded
-from sji_edge.core.images.read import MAX_FILE_BYTES
+from sji_edge.core.images.read import MAX_FILE_BYTES, decode_image
 from sji_edge.core.left_out import LeftOut
 from sji_edge.core.verdict import defect_scores
 from sji_edge.evaluation.truth import read_truth
 from sji_edge.inspection.judging.frame_job import Features, Work
+from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.places import MIN_BOARDS, Places, learn_places
 from sji_edge.recipe.board import Recipe
 from sji_edge.recipe.enrolled import write_enrolled
+from sji_edge.runtime.bundle.bundle import Bundle
 from sji_edge.streams.files.listing import in_natural_order, is_frame_file, left_out_of_folder
 from sji_edge.workflows.inspect.inspector import Inspector
 from sji_edge.workflows.inspect.places import answered, features_of
@@ -53,7 +54,7 @@ class Enrolment:
     Attributes:
         recipe: the recipe's folder.
         boards: names of the enrolled frames.
-        refused: frames that were not enrolled, with the reason.
+        refused: frames that were not enrolled, with the reason each.
         left_out: joints that do not count, by reason.
         packages: by name.
         files_left_out: files of the folder that are no frames.
@@ -134,36 +135,23 @@ def enrol(
         )
     entries = in_natural_order(folder.iterdir())
     loaded = Recipe.load(Path(recipe), bit_depth)
-    names = [path for path in entries if is_frame_file(path) and path.name != run_files.GOLDEN_IMAGE]
     states = None if truth is None else read_truth(Path(truth))
     boards: list[_Board] = []
     refused: list[tuple[str, str]] = []
     with Inspector(engine, engines=engines, bit_depth=bit_depth) as inspector:
-        card, limits = inspector.bundle.card, inspector.bundle.thresholds
-        judge = inspector.plain_judge(loaded)
         if not inspector.gives_features:
             raise UsageError(
                 f"the engine {inspector.engine.name} has no guard, so joints cannot be compared",
                 hint="train with a guard, and build the engine again",
             )
-        for path in names:
+        judge, bundle = inspector.plain_judge(loaded), inspector.bundle
+        for path in filter(is_frame_file, entries):
             say(f"looking at {path.name}")
-            try:
-                content = read_bounded(path, MAX_FILE_BYTES, error=DataError)
-                work = answered(judge, inspector.decoded(content, path.name), path.name, SystemClock())
-            except DataError as error:
-                refused.append((path.name, error.message))
-                continue
-            if work.fault is not None:
-                refused.append((path.name, str(work.fault)))
-                continue
-            scores = defect_scores(_logits(work), card.good_index)
-            passed = (
-                scores < np.array([joint.lower or limits.lower for joint in loaded.joints])[_inside(work)]
-            )
-            reasons = _left_out(loaded, work, passed, states, path.name, card.good_class)
-            # The next frame reuses the buffer of the crops.
-            boards.append(_Board(path.name, content, work, reasons))
+            found = _looked_at(path, judge, loaded, bundle, states, bit_depth)
+            if isinstance(found, str):
+                refused.append((path.name, found))
+            else:
+                boards.append(found)
     if len(boards) < MIN_BOARDS:
         why = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
         raise DataError(
@@ -185,7 +173,7 @@ def enrol(
         boards=tuple(board.name for board in boards),
         refused=tuple(refused),
         left_out=Counter(reason.split(":")[0] for board in boards for reason in board.left_out.values()),
-        packages=_worth(packages, rows, places, boards, limits.novelty),
+        packages=_worth(packages, rows, places, boards, bundle.thresholds.novelty),
         files_left_out=left_out_of_folder(folder, entries),
     )
 
@@ -212,44 +200,54 @@ def _write(target: Path, boards: Sequence[_Board], bit_depth: int | None) -> Non
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _logits(work: Work) -> NDArray[np.float32]:
-    if work.logits is None:
-        raise RecipeError("the engine gave no answer")
-    return work.logits
+def _looked_at(
+    path: Path, judge: BoardJudge, recipe: Recipe, bundle: Bundle, states: Truth | None, bit_depth: int | None
+) -> _Board | str:
+    """Run the engine on a frame; return the board, or why it cannot be enrolled."""
+    if path.name == run_files.GOLDEN_IMAGE:
+        return "it has the name of a recipe's golden image, which is no board of the line"
+    try:
+        content = read_bounded(path, MAX_FILE_BYTES, error=DataError)
+        pixels = decode_image(content, path.name, bit_depth=bit_depth)
+    except DataError as error:
+        return error.message
+    work = answered(judge, pixels, path.name, SystemClock())
+    if work.fault is not None or work.placement is None or work.hidden is None or work.logits is None:
+        return str(work.fault or "the engine gave no answer")
+    inside = work.placement.inside
+    limits = np.array([joint.lower or bundle.thresholds.lower for joint in recipe.joints])
+    passed = defect_scores(work.logits, bundle.card.good_index) < limits[inside]
+    judged = dict(
+        zip(
+            (name for name, seen in zip(recipe.names, inside, strict=True) if seen),
+            zip(work.hidden.tolist(), passed.tolist(), strict=True),
+            strict=True,
+        )
+    )
+    left_out = {}
+    for name in recipe.names:
+        state = _state(states, path.name, name, bundle.card.good_class)
+        if name not in judged:
+            left_out[name] = "outside the frame"
+            continue
+        is_hidden, is_passed = judged[name]
+        if is_hidden:
+            left_out[name] = "hidden"
+        elif state:
+            left_out[name] = f"not good by the truth: {state}"
+        elif states is None and not is_passed:
+            left_out[name] = "not passed by the engine"
+    return _Board(path.name, content, work, left_out)
 
 
-def _inside(work: Work) -> NDArray[np.bool_]:
-    if work.placement is None:
-        raise RecipeError("the frame was not aligned")
-    return work.placement.inside
-
-
-def _left_out(
-    recipe: Recipe,
-    work: Work,
-    passed: NDArray[np.bool_],
-    states: Truth | None,
-    frame: str,
-    good: str,
-) -> dict[str, str]:
-    """Return the joints of a frame that do not count, with the reason."""
-    inside = _inside(work)
-    hidden, judged = np.zeros(len(inside), np.bool_), np.zeros(len(inside), np.bool_)
-    hidden[inside] = work.hidden if work.hidden is not None else False
-    judged[inside] = passed
-    reasons: dict[str, str] = {}
-    for place, name in enumerate(recipe.names):
-        if states is not None and (frame, name) not in states:
-            raise DataError(f"the truth has no row for joint {name} of frame {frame}")
-        if not inside[place]:
-            reasons[name] = "outside the frame"
-        elif hidden[place]:
-            reasons[name] = "hidden"
-        elif states is not None and states[frame, name] != good:
-            reasons[name] = f"not good by the truth: {states[frame, name]}"
-        elif states is None and not judged[place]:
-            reasons[name] = "not passed by the engine"
-    return reasons
+def _state(states: Truth | None, frame: str, joint: str, good: str) -> str:
+    """Return a joint's state by the truth; empty where it is good, or without a truth."""
+    if states is None:
+        return ""
+    if (frame, joint) not in states:
+        raise DataError(f"the truth has no row for joint {joint} of frame {frame}")
+    state = states[frame, joint]
+    return "" if state == good else state
 
 
 def _rows(recipe: Recipe, board: _Board) -> Features:
@@ -262,8 +260,8 @@ def _worth(
     """Count by package how many good joints the guard and the comparison with other boards would stop."""
     novelty = np.full(rows.shape[:2], np.nan)
     for number, board in enumerate(boards):
-        if board.work.novelty is not None:
-            novelty[number, _inside(board.work)] = board.work.novelty
+        if board.work.novelty is not None and board.work.placement is not None:
+            novelty[number, board.work.placement.inside] = board.work.novelty
     counts = np.isfinite(rows[:, :, 0])
     found = {}
     for package in sorted(set(packages)):

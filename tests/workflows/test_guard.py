@@ -1,6 +1,7 @@
 """A guard for a finished run, which also learns what a recipe's enrolled boards show."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from support.tiny_dataset import draw_joint, write_dataset
 
 from sji_edge.core.errors import RecipeError, UsageError
 from sji_edge.core.features import CELL_FEATURES
+from sji_edge.core.verdict import PASS, REVIEW, decide, defect_scores
 from sji_edge.data.folder import FolderDataset
 from sji_edge.models.checkpoint import load_guard, load_run
 from sji_edge.models.predict import answers_of
@@ -107,6 +109,24 @@ def test_a_refitted_guard_knows_the_line_and_leaves_the_classifier_as_it_is(
         )
     assert shares[1] >= 0.95
     assert shares[0] < shares[1]
+
+
+def test_the_card_measures_the_new_limits_and_names_another_dataset(plain_run, joints, tmp_path):
+    said: list[str] = []
+    run = fit_guard(joints.root, plain_run.folder, runs=tmp_path, review_budget=0.3, progress=said.append)
+    assert not [line for line in said if "is not the dataset" in line]
+    model, card = load_run(run.folder)
+    logits, novelty = answers_of(load_guard(run.folder, model), joints.crops("validation", card.preprocess))
+    codes = decide(defect_scores(logits, card.good_index), card.thresholds, novelty)
+    good = joints.labels("validation") == card.good_index
+    assert card.metrics["validation"]["good_reviews"] == (codes[good] == REVIEW).sum()
+    assert card.metrics["validation"]["escapes"] == (codes[~good] == PASS).sum()
+    shutil.copytree(joints.root, tmp_path / "grown")
+    cv2.imwrite(
+        str(tmp_path / "grown" / "train" / "normal" / "new.png"), draw_joint(True, np.random.default_rng(9))
+    )
+    fit_guard(tmp_path / "grown", plain_run.folder, runs=tmp_path, name="other", progress=said.append)
+    assert f"{tmp_path / 'grown'} is not the dataset that tiny was trained on, or has changed since" in said
 
 
 def test_a_run_gives_features_as_an_engine_does_so_that_it_can_be_measured_with_a_recipe(

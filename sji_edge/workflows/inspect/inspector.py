@@ -1,9 +1,7 @@
 """The inspector: an engine, a recipe and a judge that together turn frames into verdicts."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,75 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock, SystemClock
-from sji_edge.core.errors import DataError, GateError, UsageError
+from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.core.findings import parse_settings
-from sji_edge.core.images.read import MAX_PIXELS, decode_image
-from sji_edge.core.left_out import LeftOut, in_one_line
-from sji_edge.core.preprocess import Image
+from sji_edge.core.images.read import MAX_PIXELS
 from sji_edge.core.protocols import BoardRecord, Engine, Frame, FrameSource, OwnRecipe, Sink
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
 from sji_edge.inspection.judging.places import Places
-from sji_edge.inspection.loop import Inspection, OnWork
 from sji_edge.inspection.observe.tally import RunSummary
-from sji_edge.inspection.outputs.disk_space import FreeSpace
 from sji_edge.inspection.outputs.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_engine
-from sji_edge.streams.spec import is_stored, left_out_of, open_source, runs_free
+from sji_edge.streams.spec import is_stored, open_source
 from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
 from sji_edge.workflows.inspect.places import known_places
 from sji_edge.workflows.inspect.request import EngineFacts
+from sji_edge.workflows.inspect.stream import OpenStream, own_recipe, require_complete, run_name
 
 FRAMES_DECODED = 4
 """A file with more pixels than this number of frames is refused before it is decoded; a smaller one is `wrong-size`."""
-
-
-@dataclass(frozen=True)
-class OpenStream:
-    """A source and the judge that is warm for it; ``recipe`` is None where each image shows a single joint."""
-
-    source: FrameSource
-    judge: BoardJudge
-    layout: Layout
-    recipe: Recipe | None
-    clock: Clock
-    settings: RunSettings
-
-    @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """Files that the source finds but does not read as frames."""
-        return left_out_of(self.source)
-
-    def inspection(
-        self,
-        sinks: Sequence[Sink],
-        *,
-        stop: Callable[[], bool] = lambda: False,
-        on_board: Sequence[OnBoard] = (),
-        on_work: OnWork | None = None,
-        space: FreeSpace | None = None,
-        database: Path | None = None,
-    ) -> Inspection:
-        """Return the loop over this stream, ready to run; see ``Inspection`` for the arguments."""
-        return Inspection(
-            self.source,
-            self.judge,
-            sinks,
-            self.clock,
-            self.settings.loop(runs_free(self.source)),
-            stop=stop,
-            on_board=on_board,
-            on_work=on_work,
-            space=space,
-            database=database,
-            left_out=lambda: self.left_out,
-        )
 
 
 class Inspector:
@@ -172,14 +125,6 @@ class Inspector:
         """Whether the engine describes joints, so that they can be compared with enrolled boards."""
         return self._engine.spec.features > 0
 
-    def decoded(self, content: bytes, name: str) -> Image:
-        """Decode an image file as a stream of this recipe would.
-
-        Raises:
-            DataError: it is damaged, too large, or of another kind.
-        """
-        return decode_image(content, name, bit_depth=self._bit_depth)
-
     def judge(self, frame: NDArray[np.uint8], *, name: str = "") -> BoardRecord:
         """Judge one frame. What prevents a verdict becomes an ERROR record with its cause, not an exception.
 
@@ -197,7 +142,7 @@ class Inspector:
         if self._single is None:
             # The same picture may be judged twice; only a camera that repeats itself is a fault.
             self._single = self._warm_judge(
-                self._layout(self._recipe), self._recipe, _run_name(self._clock), live=False
+                self._layout(self._recipe), self._recipe, run_name(self._clock.utc()), live=False
             )
         number = next(self._numbers)
         shown = Frame(number, name or f"frame#{number:06d}", self._clock.monotonic_ns(), pixels)
@@ -301,10 +246,9 @@ class Inspector:
             yield self._stream(opened, settings, run)
 
     def plain_judge(self, recipe: Recipe) -> BoardJudge:
-        """Return a warm judge that compares no joint with enrolled boards, for stored images."""
-        judge = self._plain_judge(recipe)
-        judge.warm_up(alone=True)
-        return judge
+        """Return a warm judge for stored images that compares no joint with enrolled boards."""
+        layout = RecipeLayout(recipe, self._bundle.preprocess, self._bundle.thresholds)
+        return self._warm_judge(layout, recipe, "enrolled", live=False, on_device=False)
 
     def replay_golden(self, judge: BoardJudge) -> GoldenReplay:
         """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
@@ -327,12 +271,12 @@ class Inspector:
         require_complete(source, settings.strict)
         recipe = self._recipe
         if recipe is None and isinstance(source, OwnRecipe):
-            recipe = _own_recipe(source)
+            recipe = own_recipe(source)
         layout = self._layout(recipe)
         judge = self._warm_judge(
             layout,
             recipe,
-            run or _run_name(self._clock),
+            run or run_name(self._clock.utc()),
             deadlines=settings.deadlines(is_stored(source)),
             live=not is_stored(source),
             alone=settings.low_latency,
@@ -397,16 +341,10 @@ class Inspector:
         if recipe.enrolled is None or not self._engine.spec.features:
             return None
         if recipe.sha256 not in self._places:
-            judge = self._plain_judge(recipe)
-            self._places[recipe.sha256] = known_places(judge, recipe, self._bundle.engine_sha256, self._clock)
+            self._places[recipe.sha256] = known_places(
+                lambda: self.plain_judge(recipe), recipe, self._bundle.engine_sha256, self._clock
+            )
         return self._places[recipe.sha256]
-
-    def _plain_judge(self, recipe: Recipe) -> BoardJudge:
-        """Return a judge that compares no joint with enrolled boards."""
-        layout = RecipeLayout(recipe, self._bundle.preprocess, self._bundle.thresholds)
-        return BoardJudge(
-            self._engine, self.model(), layout, self._clock, "enrolled", live=False, watch=self._watch
-        )
 
 
 def _facts(chosen: ChosenBundle) -> EngineFacts:
@@ -428,28 +366,3 @@ def _checked(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"the frame is {frame.dtype} {frame.shape}; it must be uint8, (height, width) or (height, width, 3) in BGR"
         )
     return np.ascontiguousarray(frame)
-
-
-def require_complete(source: FrameSource, strict: bool) -> None:
-    """Raise ``GateError`` if ``strict`` is set and the source leaves something out."""
-    if strict and (left_out := left_out_of(source)):
-        raise GateError(
-            f"the stream is not read completely; {in_one_line(left_out)}",
-            hint="move or convert these files, or switch off strict checking",
-        )
-
-
-def _own_recipe(source: OwnRecipe) -> Recipe:
-    """Read the recipe of the board that a source draws itself."""
-    with tempfile.TemporaryDirectory() as place:
-        source.write_recipe(Path(place) / "recipe")
-        return Recipe.load(Path(place) / "recipe")
-
-
-def _run_name(clock: Clock) -> str:
-    return run_name(clock.utc())
-
-
-def run_name(utc: str) -> str:
-    """Return a run's name from its start: ``20250131T080910.123456Z``."""
-    return utc.replace("+00:00", "Z").replace("-", "").replace(":", "")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,14 +24,16 @@ MAX_KEPT = 20
 LAYOUT_VERSION = 1
 
 
-def known_places(judge: BoardJudge, recipe: Recipe, engine_sha256: str, clock: Clock) -> Places:
+def known_places(
+    open_judge: Callable[[], BoardJudge], recipe: Recipe, engine_sha256: str, clock: Clock
+) -> Places:
     """Return what ``places_of`` learns, from the cache if this engine has learned these boards before.
 
     The cache lies in ``$XDG_CACHE_HOME/sji-edge/places`` (``~/.cache`` by default). It saves an engine run over every
     enrolled board at each start; without it, or if it cannot be written, the boards are learned again.
 
     Args:
-        judge: of the recipe, without places.
+        open_judge: returns the recipe's judge without places; called only if the boards must be learned.
         recipe: with enrolled boards; its hash and the engine's name the file.
         engine_sha256: hash of the engine.
         clock: for the frames.
@@ -39,18 +42,19 @@ def known_places(judge: BoardJudge, recipe: Recipe, engine_sha256: str, clock: C
         RecipeError: see ``places_of``.
     """
     key = hashlib.sha256(f"{LAYOUT_VERSION} {engine_sha256} {recipe.sha256}".encode()).hexdigest()
-    path = _cache_folder() / f"{key[:32]}.npz"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sji-edge" / "places"
+    except RuntimeError:
+        # A user without a home, as in some containers.
+        return places_of(open_judge(), recipe, clock)
+    path = cache / f"{key[:32]}.npz"
     kept = _read(path, len(recipe.joints))
     if kept is not None:
         return kept
-    places = places_of(judge, recipe, clock)
+    places = places_of(open_judge(), recipe, clock)
     with suppress(OSError):
         _keep(path, places)
     return places
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sji-edge" / "places"
 
 
 def _read(path: Path, joints: int) -> Places | None:

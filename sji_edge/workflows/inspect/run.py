@@ -11,7 +11,7 @@ from sji_edge.inspection.observe.shadow import Shadow, ShadowReport
 from sji_edge.inspection.observe.status_formats import prometheus_text
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.runtime.bundle.bundle import open_reference
-from sji_edge.workflows.inspect.inspector import Inspector, OpenStream, require_complete, run_name
+from sji_edge.workflows.inspect.inspector import Inspector
 from sji_edge.workflows.inspect.outputs import (
     check_quota,
     free_space,
@@ -20,6 +20,7 @@ from sji_edge.workflows.inspect.outputs import (
     picture_keepers,
 )
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunPaths, RunRequest, RunResult
+from sji_edge.workflows.inspect.stream import OpenStream, require_complete, run_name
 
 
 def run_inference(
