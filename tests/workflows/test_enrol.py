@@ -86,6 +86,14 @@ def test_without_a_truth_the_joints_that_the_engine_passes_count(line):
     assert found.left_out == {"not passed by the engine": 5}
 
 
+def test_a_joint_that_cannot_be_seen_does_not_count(line):
+    # A grey level of 0 is drawn flat.
+    cv2.imwrite(str(line / "good" / "board3.png"), board_image(GREYS | {"J2": 0}))
+    found = enrolled(line)
+    assert found.left_out == {"hidden": 1}
+    assert Recipe.load(line / "recipe").enrolled.boards[3].left_out == {"J2": "hidden"}
+
+
 def test_what_cannot_be_enrolled_is_named(line):
     cv2.imwrite(str(line / "good" / "board7.png"), board_image(GREYS)[:, ::-1] * 0)
     (line / "good" / "board8.png").write_bytes(b"no picture")
