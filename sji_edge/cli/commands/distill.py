@@ -6,8 +6,23 @@ from typing import Annotated, Any
 import typer
 
 from sji_edge.cli.options import RUNS, Runs, Seed, typed_options
+from sji_edge.cli.training_options import (
+    MODEL,
+    RUN,
+    SCHEDULE,
+    Accelerator,
+    BatchSize,
+    Devices,
+    Guard,
+    LearningRate,
+    NoTest,
+    Resume,
+    Strict,
+    WeightDecay,
+    Workers,
+)
 
-MODEL, TEACHERS, SCHEDULE, HARDWARE, RUN = "Model", "Teachers", "Schedule", "Hardware", "Run"
+TEACHERS = "Teachers"
 
 
 def distill(
@@ -20,14 +35,8 @@ def distill(
             show_default=False,
         ),
     ] = None,
-    no_test: Annotated[bool, typer.Option("--no-test", help="The dataset has no test split.")] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Exit 3 before training when the dataset has a serious fault or files are left out.",
-        ),
-    ] = False,
+    no_test: NoTest = False,
+    strict: Strict = False,
     name: Annotated[
         str,
         typer.Option(
@@ -35,14 +44,7 @@ def distill(
         ),
     ] = "",
     runs: Runs = RUNS,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue an interrupted run with its own options; an option that differs is refused.",
-            rich_help_panel=RUN,
-        ),
-    ] = False,
+    resume: Resume = False,
     seed: Seed = 0,
     model: Annotated[
         str,
@@ -58,14 +60,7 @@ def distill(
             rich_help_panel=MODEL,
         ),
     ] = "none",
-    guard: Annotated[
-        bool,
-        typer.Option(
-            "--guard/--no-guard",
-            help="Fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.",
-            rich_help_panel=MODEL,
-        ),
-    ] = True,
+    guard: Guard = True,
     teacher_views: Annotated[
         int,
         typer.Option(
@@ -90,24 +85,12 @@ def distill(
         ),
     ] = 0.8,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.", rich_help_panel=SCHEDULE)] = 45,
-    batch_size: Annotated[
-        int, typer.Option(min=2, help="Number of crops per step.", rich_help_panel=SCHEDULE)
-    ] = 32,
-    learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate of the one-cycle schedule.", rich_help_panel=SCHEDULE)
-    ] = 4e-3,
-    weight_decay: Annotated[
-        float, typer.Option(min=0.0, help="Weight decay of the AdamW optimizer.", rich_help_panel=SCHEDULE)
-    ] = 1e-2,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Number of processes that prepare crops.", rich_help_panel=HARDWARE)
-    ] = 0,
-    accelerator: Annotated[
-        str, typer.Option(help="Lightning's accelerator: auto, cpu or gpu.", rich_help_panel=HARDWARE)
-    ] = "auto",
-    devices: Annotated[
-        str, typer.Option(help="Number of devices, or auto.", rich_help_panel=HARDWARE)
-    ] = "auto",
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 4e-3,
+    weight_decay: WeightDecay = 1e-2,
+    workers: Workers = 0,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "auto",
 ) -> None:
     """Teach a small, fast network what trained runs answer.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sji_edge.cli.options import RUNS, BitDepth, Dataset, Runs
+from sji_edge.cli.training_options import REVIEW_BUDGET_HELP
 
 
 def guard(
@@ -28,10 +29,7 @@ def guard(
     ] = "",
     review_budget: Annotated[
         str,
-        typer.Option(
-            help="Share of the good joints that may go to REVIEW, such as 1%; the limits of the score and of the guard "
-            "are chosen for it."
-        ),
+        typer.Option(help=REVIEW_BUDGET_HELP),
     ] = "1%",
     bit_depth: BitDepth = None,
 ) -> None:
@@ -43,20 +41,19 @@ def guard(
     Example: `sji-edge guard joints/ --recipe boards/amplifier`
     """
     from sji_edge.cli.render.console import console
+    from sji_edge.cli.render.training import print_run
     from sji_edge.core.review_budget import parse_budget
     from sji_edge.workflows.guard import fit_guard
 
-    with console().status("fitting the guard") as status:
-        made = fit_guard(
-            data,
-            run,
-            recipes=recipe or (),
-            runs=runs,
-            name=name,
-            review_budget=parse_budget(review_budget),
-            bit_depth=bit_depth,
-            progress=status.update,
-        )
-    limit = made.card.thresholds.novelty
-    console().print(f"{made.folder}: REVIEW instead of PASS from a novelty of {limit:.3f}", markup=False)
+    made = fit_guard(
+        data,
+        run,
+        recipes=recipe or (),
+        runs=runs,
+        name=name,
+        review_budget=parse_budget(review_budget),
+        bit_depth=bit_depth,
+        progress=lambda line: console().print(line, markup=False),
+    )
+    print_run(made.folder, made.card)
     console().print(f"next: sji-edge export {made.folder}, then sji-edge build-engine", markup=False)

@@ -6,8 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from sji_edge.cli.options import GOOD_CLASS, RUNS, BitDepth, GoodClass, Runs, Seed, typed_options
-
-MODEL, LOSS, SCHEDULE, HARDWARE, RUN = "Model", "Loss", "Schedule", "Hardware", "Run"
+from sji_edge.cli.training_options import (
+    HARDWARE,
+    LOSS,
+    MODEL,
+    REVIEW_BUDGET_HELP,
+    RUN,
+    SCHEDULE,
+    Accelerator,
+    BatchSize,
+    Devices,
+    Guard,
+    LearningRate,
+    NoTest,
+    Resume,
+    Strict,
+    WeightDecay,
+    Workers,
+)
 
 
 def train(
@@ -22,26 +38,13 @@ def train(
     ] = None,
     good_class: GoodClass = GOOD_CLASS,
     bit_depth: BitDepth = None,
-    no_test: Annotated[bool, typer.Option("--no-test", help="The dataset has no test split.")] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Exit 3 before training when the dataset has a serious fault or files are left out.",
-        ),
-    ] = False,
+    no_test: NoTest = False,
+    strict: Strict = False,
     name: Annotated[
         str, typer.Option(help="Name of the run; default: model and loss.", rich_help_panel=RUN)
     ] = "",
     runs: Runs = RUNS,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue an interrupted run with its own options; an option that differs is refused.",
-            rich_help_panel=RUN,
-        ),
-    ] = False,
+    resume: Resume = False,
     seed: Seed = 0,
     model: Annotated[
         str,
@@ -65,21 +68,10 @@ def train(
     channels: Annotated[
         str, typer.Option(help="1 (grey), 3 (BGR), or auto to follow the images.", rich_help_panel=MODEL)
     ] = "auto",
-    guard: Annotated[
-        bool,
-        typer.Option(
-            "--guard/--no-guard",
-            help="Fit a guard: what is unlike the good training joints becomes REVIEW instead of PASS.",
-            rich_help_panel=MODEL,
-        ),
-    ] = True,
+    guard: Guard = True,
     review_budget: Annotated[
         str,
-        typer.Option(
-            help="Share of the good joints that may go to REVIEW, such as 1%; the limits of the score and of the guard "
-            "are chosen for it.",
-            rich_help_panel=MODEL,
-        ),
+        typer.Option(help=REVIEW_BUDGET_HELP, rich_help_panel=MODEL),
     ] = "1%",
     attention: Annotated[
         str,
@@ -152,30 +144,18 @@ def train(
     epochs: Annotated[
         int, typer.Option(min=1, help="Maximum number of epochs.", rich_help_panel=SCHEDULE)
     ] = 12,
-    batch_size: Annotated[
-        int, typer.Option(min=2, help="Number of crops per step.", rich_help_panel=SCHEDULE)
-    ] = 32,
-    learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate of the one-cycle schedule.", rich_help_panel=SCHEDULE)
-    ] = 1e-3,
-    weight_decay: Annotated[
-        float, typer.Option(min=0.0, help="Weight decay of the AdamW optimizer.", rich_help_panel=SCHEDULE)
-    ] = 1e-2,
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 1e-3,
+    weight_decay: WeightDecay = 1e-2,
     patience: Annotated[
         int,
         typer.Option(
             min=1, help="Epochs without improvement before training stops.", rich_help_panel=SCHEDULE
         ),
     ] = 6,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Number of processes that prepare crops.", rich_help_panel=HARDWARE)
-    ] = 0,
-    accelerator: Annotated[
-        str, typer.Option(help="Lightning's accelerator: auto, cpu or gpu.", rich_help_panel=HARDWARE)
-    ] = "auto",
-    devices: Annotated[
-        str, typer.Option(help="Number of devices, or auto.", rich_help_panel=HARDWARE)
-    ] = "auto",
+    workers: Workers = 0,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "auto",
     nodes: Annotated[int, typer.Option(min=1, help="Number of machines.", rich_help_panel=HARDWARE)] = 1,
     strategy: Annotated[
         str, typer.Option(help="Lightning's strategy: auto, ddp, …", rich_help_panel=HARDWARE)
