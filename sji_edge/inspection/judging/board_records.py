@@ -69,6 +69,7 @@ class RecordMaker:
         codes = decide_each(scores, limits.lower, limits.upper, novelty, limits.novelty)
         deviation = self._deviation(work, inside, hidden)
         if fault := self._wrong_board(deviation):
+            work.watch.lap("decide")
             return self.error(work, fault)
         labels = np.zeros(len(inside), np.intp)
         labels[inside] = logits.argmax(axis=1)

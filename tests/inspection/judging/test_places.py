@@ -164,6 +164,7 @@ def test_a_board_whose_joints_are_unlike_their_places_is_a_wrong_one(judge):
     )
     assert {joint.cause for joint in record.joints} == {"wrong-board"}
     assert all(joint.score is None for joint in record.joints)
+    assert "decide" in record.latency_ns
 
 
 def test_board_json_sets_how_many_joints_may_be_unlike_their_place(tmp_path):
