@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
+from sji_edge.core.decisions import DECISIONS_SCHEMA
 from sji_edge.core.errors import OutputError
 from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import BoardRecord
@@ -17,7 +18,7 @@ from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -64,6 +65,13 @@ MIGRATIONS = {
     ),
     # NULL where the recipe had no enrolled boards.
     5: ("ALTER TABLE joints ADD COLUMN deviation REAL",),
+    # The review station: what people answered, what is there to answer, and where the run's pictures lie.
+    6: (
+        *DECISIONS_SCHEMA,
+        "CREATE INDEX joints_called ON joints (board_id, position) WHERE verdict IN ('REVIEW', 'FAIL', 'ERROR')",
+        "CREATE TABLE picture_folders (run TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('board', 'painted', "
+        "'crop')), folder TEXT NOT NULL, PRIMARY KEY (run, kind)) WITHOUT ROWID",
+    ),
 }
 """Statements that migrate a database to each later version; ``SCHEMA`` is version 1."""
 

@@ -121,7 +121,7 @@ def test_a_database_that_another_process_keeps_ends_the_run_with_all_it_reported
             holder.stdin.close()
     assert child.returncode == 7, err
     assert b"another process kept the database locked for 5 s" in err
-    assert b"hint: end what writes there" in err
+    assert b"hint: end the process that writes to it" in err
     assert 3 < waited < 20
     assert_all_is_on_record(kill_nine, output, [head, *rest])
 

@@ -194,9 +194,8 @@ def test_a_database_of_the_first_schema_is_migrated_with_all_its_content(tmp_pat
     assert rows(path, "SELECT count(*) FROM joints") == [(4,)]
 
 
-@pytest.mark.parametrize("version", [3, 4])
-def test_a_database_without_the_guards_figures_keeps_its_joints_when_it_is_migrated(version, tmp_path):
-    path = tmp_path / "inspections.db"
+def at_version(path: Path, version: int) -> None:
+    """Make a database of an older schema, with one board of one joint."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_SCHEMA)
         for before in range(2, version + 1):
@@ -204,6 +203,23 @@ def test_a_database_without_the_guards_figures_keeps_its_joints_when_it_is_migra
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {version}")
         connection.commit()
+
+
+@pytest.mark.parametrize("version", [1, 5])
+def test_a_database_from_before_the_review_station_takes_decisions_and_keeps_its_boards(version, tmp_path):
+    path = tmp_path / "inspections.db"
+    at_version(path, version)
+    before = rows(path, "SELECT * FROM boards")
+    SqliteSink(path).close()
+    assert rows(path, "SELECT * FROM boards") == before
+    assert rows(path, "SELECT refdes, verdict, score FROM joints") == [("J1", "PASS", 0.1)]
+    assert rows(path, "SELECT count(*) FROM decisions") == [(0,)]
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_database_without_the_guards_figures_keeps_its_joints_when_it_is_migrated(version, tmp_path):
+    path = tmp_path / "inspections.db"
+    at_version(path, version)
     with closing(History(path)) as history:
         old = dict(zip(JOINT_COLUMNS, next(history.joints(Filter())), strict=True))
     assert (old["refdes"], old["novelty"], old["novelty_limit"], old["deviation"]) == ("J1", None, None, None)
