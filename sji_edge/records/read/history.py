@@ -10,9 +10,9 @@ from typing import Any, Literal
 from sji_edge.core.errors import OutputError, SjiError, UsageError
 from sji_edge.core.files import parse_json
 from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.read_only_database import open_read_only
 from sji_edge.core.verdict import logit
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
-from sji_edge.records.read.opening import open_read_only
 from sji_edge.records.read.ranking import Course, JointCounts
 from sji_edge.records.read.utc import Utc
 from sji_edge.records.write.sqlite import APPLICATION_ID, SCHEMA_VERSION

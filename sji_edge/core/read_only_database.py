@@ -1,4 +1,4 @@
-"""Opens a database of records so that reading changes nothing, neither in it nor beside it.
+"""Opens a SQLite database so that reading changes nothing, neither in it nor beside it.
 
 SQLite's read-only mode alone is not enough: for a database in WAL mode it creates ``-wal`` and ``-shm`` files, which
 stay behind, belong to the reader, and stop a line that another user runs.
@@ -34,6 +34,10 @@ class ReadOnly:
     def changed(self) -> bool:
         """Tell whether somebody wrote into a database that was read without locks."""
         return self.quiet_since is not None and _signature(self.path) != self.quiet_since
+
+    def outdated(self) -> bool:
+        """Tell whether a database that was read without locks must be opened again to see what was written since."""
+        return self.changed() or (self.quiet_since is not None and _has_log(self.path))
 
     def close(self) -> None:
         """Close the connection, and remove the private copy if there is one."""
@@ -74,7 +78,7 @@ def open_read_only(path: Path) -> ReadOnly:
 
 
 def _copied(path: Path) -> ReadOnly:
-    folder = tempfile.TemporaryDirectory(prefix="sji-edge-records-")
+    folder = tempfile.TemporaryDirectory(prefix="sji-edge-database-")
     try:
         copy = Path(folder.name) / path.name
         shutil.copyfile(path, copy)

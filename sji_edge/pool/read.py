@@ -1,0 +1,254 @@
+"""Reads a pool, also while a line writes it: crops by filter, in a chosen order, page by page."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from sji_edge.core.errors import OutputError, SjiError, UsageError
+from sji_edge.core.files import StrPath
+from sji_edge.core.frozen import FrozenModel
+from sji_edge.core.read_only_database import ReadOnly, open_read_only
+from sji_edge.pool.rows import CROP_COLUMNS, JUDGED_COLUMNS, Crop, crop_of
+from sji_edge.pool.schema import DATABASE, KeptBecause, check_schema
+
+Order = Literal["newest", "oldest", "place", "score", "doubt", "novelty"]
+ORDERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "newest": (("c.id",), "DESC"),
+    "oldest": (("c.id",), "ASC"),
+    "place": (("c.board", "c.refdes", "c.id"), "ASC"),
+    "score": (("j.score", "j.crop_id"), "DESC"),
+    "doubt": (("j.doubt", "j.crop_id"), "ASC"),
+    "novelty": (("j.novelty", "j.crop_id"), "DESC"),
+}
+"""The columns that each order sorts by. The last three show only crops that have such a figure."""
+_COLUMNS = ", ".join([*(f"c.{one}" for one in CROP_COLUMNS), *(f"j.{one}" for one in JUDGED_COLUMNS)])
+_FROM_CROPS = "crops c LEFT JOIN judgements j ON j.crop_id = c.id AND j.engine_sha256 = ?"
+_FROM_JUDGED = "judgements j CROSS JOIN crops c ON c.id = j.crop_id"
+Column = Literal["board", "unit", "refdes", "package", "kept_because", "recipe_sha256", "source"]
+
+
+class PoolFilter(FrozenModel):
+    """Selects crops; an empty field selects all.
+
+    ``since`` and ``until`` are UTC times in ISO 8601, the latter exclusive. ``score`` and ``novelty`` are ranges whose
+    upper end is exclusive; with them, ``verdict`` or ``disagree``, only crops are selected at which the engine looked.
+    ``disagree`` selects crops at which two engines looked that gave different verdicts.
+    """
+
+    board: str = ""
+    unit: str = ""
+    refdes: str = ""
+    package: str = ""
+    kept_because: KeptBecause | None = None
+    recipe_sha256: str = ""
+    since: str = ""
+    until: str = ""
+    verdict: Literal["", "PASS", "REVIEW", "FAIL", "ERROR"] = ""
+    score: tuple[float, float] | None = None
+    novelty: tuple[float, float] | None = None
+    disagree: bool = False
+    ids: tuple[int, ...] | None = Field(default=None, max_length=10_000)
+
+
+class PoolReader:
+    """A pool, opened for reading only: it never disturbs who writes to it, and sees what was written since.
+
+    Each method raises ``OutputError`` where the database is locked or damaged.
+
+    Args:
+        folder: the pool.
+        engine_sha256: the engine whose judgements the crops come with; None: the one that looked last.
+
+    Raises:
+        UsageError: there is no pool, it may not be read, or it has a newer schema.
+        OutputError: it cannot be read now.
+    """
+
+    def __init__(self, folder: StrPath, engine_sha256: str | None = None) -> None:
+        self.folder = Path(folder)
+        self._path = self.folder / DATABASE
+        if not self._path.is_file():
+            raise UsageError(
+                f"{self.folder} is no pool: it has no {DATABASE}", hint="make one with sji-edge collect"
+            )
+        self._database: ReadOnly = open_read_only(self._path)
+        self._engine = engine_sha256
+        try:
+            with self._reading() as connection:
+                check_schema(connection, self._path)
+        except SjiError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    @property
+    def engine_sha256(self) -> str:
+        """The engine whose judgements the crops come with; empty if no engine looked at any."""
+        if self._engine is not None:
+            return self._engine
+        rows = self._rows("SELECT engine_sha256 FROM judgements ORDER BY rowid DESC LIMIT 1", [])
+        return str(rows[0][0]) if rows else ""
+
+    def engines(self) -> dict[str, int]:
+        """Return how many crops each engine judged, by the engine's hash."""
+        return dict(self._rows("SELECT engine_sha256, count(*) FROM judgements GROUP BY 1", []))
+
+    def counts(self, column: Column) -> dict[str, int]:
+        """Return how many crops have each value of a column."""
+        if column not in Column.__args__:  # type: ignore[attr-defined]
+            raise ValueError(f"no such column: {column}")
+        return dict(self._rows(f"SELECT {column}, count(*) FROM crops GROUP BY 1 ORDER BY 1", []))
+
+    def count(self, wanted: PoolFilter | None = None) -> int:
+        """Return how many crops a filter selects."""
+        chosen = wanted or PoolFilter()
+        engine = self.engine_sha256 if _needs_engine(chosen) else ""
+        where, values = _where(chosen, engine)
+        source = _FROM_JUDGED if _needs_engine(chosen) else "crops c"
+        return int(self._rows(f"SELECT count(*) FROM {source} {_clause(where)}", values)[0][0])
+
+    def get(self, crop_id: int) -> Crop:
+        """Return one crop; raises ``UsageError`` if there is none of that number."""
+        found = self._rows(
+            f"SELECT {_COLUMNS} FROM {_FROM_CROPS} WHERE c.id = ?", [self.engine_sha256, crop_id]
+        )
+        if not found:
+            raise UsageError(f"no crop {crop_id} in {self.folder}")
+        return crop_of(found[0])
+
+    def seen(self, record: str, refdes: str) -> Crop | None:
+        """Return the crop of a joint of a board on record; None if the pool has none."""
+        found = self._rows(
+            f"SELECT {_COLUMNS} FROM {_FROM_CROPS} JOIN sightings s ON s.crop_id = c.id "
+            "WHERE s.record = ? AND s.refdes = ?",
+            [self.engine_sha256, record, refdes],
+        )
+        return crop_of(found[0]) if found else None
+
+    def picture(self, crop: Crop) -> Path:
+        """Return where a crop's picture lies."""
+        return self.folder / crop.file
+
+    def page(
+        self,
+        wanted: PoolFilter | None = None,
+        *,
+        order: Order = "newest",
+        after: int | None = None,
+        limit: int = 200,
+    ) -> list[Crop]:
+        """Return some crops.
+
+        Args:
+            wanted: which crops.
+            order: ``newest`` or ``oldest`` first, by ``place``, or the highest ``score``, the least distance from a
+                threshold (``doubt``) or the highest ``novelty`` first.
+            after: id of the last crop of the page before; None for the first page.
+            limit: maximum number of crops.
+        """
+        chosen = wanted or PoolFilter()
+        engine = self.engine_sha256
+        columns, direction = ORDERS[order]
+        by_engine = columns[0].startswith("j.")
+        judged = by_engine or _needs_engine(chosen)
+        where, values = _where(chosen, engine)
+        if judged and not _needs_engine(chosen):
+            where, values = [*where, "j.engine_sha256 = ?"], [*values, engine]
+        if by_engine:
+            where = [*where, f"{columns[0]} IS NOT NULL"]
+        if after is not None:
+            there = self._key(after, columns, engine)
+            sign = "<" if direction == "DESC" else ">"
+            where = [*where, f"({', '.join(columns)}) {sign} ({', '.join('?' * len(there))})"]
+            values = [*values, *there]
+        query = (
+            f"SELECT {_COLUMNS} FROM {_FROM_JUDGED if judged else _FROM_CROPS} {_clause(where)} "
+            f"ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT ?"
+        )
+        return [crop_of(row) for row in self._rows(query, [*([] if judged else [engine]), *values, limit])]
+
+    def every(self, wanted: PoolFilter | None = None, *, order: Order = "oldest") -> Iterator[Crop]:
+        """Yield all crops that a filter selects, read in pages."""
+        after: int | None = None
+        while page := self.page(wanted, order=order, after=after, limit=1000):
+            yield from page
+            after = page[-1].id
+
+    def _key(self, crop_id: int, columns: tuple[str, ...], engine: str) -> tuple[Any, ...]:
+        found = self._rows(
+            f"SELECT {', '.join(columns)} FROM {_FROM_CROPS} WHERE c.id = ?", [engine, crop_id]
+        )
+        if not found:
+            raise UsageError(f"no crop {crop_id} in {self.folder}")
+        return found[0]
+
+    def _rows(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        if self._database.outdated():
+            # Somebody began to write since it was opened without locks.
+            self._database.close()
+            self._database = open_read_only(self._path)
+        with self._reading() as connection:
+            return connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._database.connection
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"cannot read {self._path}: {error}", hint="check the disk and the file's permissions"
+            ) from error
+        if self._database.changed():
+            raise OutputError(f"{self._path} was written to while it was read", hint="try again")
+
+
+def _needs_engine(wanted: PoolFilter) -> bool:
+    return bool(wanted.verdict or wanted.score or wanted.novelty or wanted.disagree)
+
+
+def _clause(where: list[str]) -> str:
+    return f"WHERE {' AND '.join(where)}" if where else ""
+
+
+def _where(wanted: PoolFilter, engine: str) -> tuple[list[str], list[Any]]:
+    """Return the conditions of a filter and their values, which are bound and never part of a condition."""
+    parts: list[tuple[str, list[Any]]] = [
+        ("c.board = ?", [wanted.board]),
+        ("c.unit = ?", [wanted.unit]),
+        ("c.refdes = ?", [wanted.refdes]),
+        ("c.package = ?", [wanted.package]),
+        ("c.kept_because = ?", [wanted.kept_because.value if wanted.kept_because else ""]),
+        ("c.recipe_sha256 = ?", [wanted.recipe_sha256]),
+        ("c.captured >= ?", [wanted.since]),
+        ("c.captured < ?", [wanted.until]),
+        ("j.verdict = ?", [wanted.verdict]),
+    ]
+    given = [(text, values) for text, values in parts if values[0]]
+    if _needs_engine(wanted):
+        given.append(("j.engine_sha256 = ?", [engine]))
+    for column, limits in (("j.score", wanted.score), ("j.novelty", wanted.novelty)):
+        if limits is not None:
+            given.append((f"{column} >= ? AND {column} < ?", list(limits)))
+    if wanted.disagree:
+        given.append(
+            (
+                "EXISTS (SELECT 1 FROM judgements o WHERE o.crop_id = j.crop_id AND o.verdict <> j.verdict)",
+                [],
+            )
+        )
+    if wanted.ids is not None:
+        given.append((f"c.id IN ({', '.join('?' * len(wanted.ids))})", list(wanted.ids)))
+    return [text for text, _ in given], [value for _, values in given for value in values]
