@@ -174,6 +174,14 @@ def infer(
             rich_help_panel=PICTURES,
         ),
     ] = None,
+    save_boards: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for boards that did not pass, and every 20th that did, as the camera saw them: sji-edge "
+            "review shows the joints from them.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
     save_crops: Annotated[
         Path | None,
         typer.Option(
@@ -260,6 +268,7 @@ def infer(
         threads=threads,
         metrics_port=metrics_port,
         save_images=save_images,
+        save_boards=save_boards,
         save_crops=save_crops,
         quota_mb=quota_mb,
         csv=csv,

@@ -32,11 +32,15 @@ MAX_SHRINK = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """Where a frame's joints are: crop maps, float64 ``(n, 2, 3)``, and which lie within the frame, bool ``(n,)``."""
+    """Where a frame's joints are: crop maps, float64 ``(n, 2, 3)``, and which lie within the frame, bool ``(n,)``.
+
+    ``alignment`` is the transform from recipe to frame pixels, float64 ``(2, 3)``; None without a recipe.
+    """
 
     maps: Matrix
     inside: NDArray[np.bool_]
     residual_px: float | None = None
+    alignment: Matrix | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +159,9 @@ class RecipeLayout:
         maps = crops_to_image(self._rois, self._spec, found.matrix)
         if self._refiner is not None:
             maps[:, :, 2] += self._refiner.offsets(pixels, found.matrix) @ found.matrix[:, :2].T
-        return Placement(maps, ~outside_frame(maps, self._spec, pixels.shape), found.residual_px)
+        return Placement(
+            maps, ~outside_frame(maps, self._spec, pixels.shape), found.residual_px, found.matrix
+        )
 
     def rehearsal(self) -> tuple[Image, Placement] | None:
         """Return smooth grey noise of the board's size, with the joints where the recipe has them."""

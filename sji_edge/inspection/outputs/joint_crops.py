@@ -16,6 +16,7 @@ from sji_edge.core.protocols import Frame, JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.judging.frame_job import Judgement
 from sji_edge.inspection.outputs.quota_folder import PictureFolder, no_picture
+from sji_edge.records.picture_names import crop_picture
 
 TABLE = "crops.csv"
 FEW_LINES = 1000
@@ -58,7 +59,7 @@ class JointCrops:
                 continue
             crop = np.empty(self._spec.shape, np.uint8)
             sample_crop(prepared, crop_map, crop)
-            name = f"{joint.verdict.value}/{_plain(judgement.record.board)}_{_plain(joint.refdes)}.png"
+            name = crop_picture(joint.verdict.value, judgement.record.board, joint.refdes)
             if self._store.write(name, cv2.imencode(".png", crop)[1].tobytes()) is not None:
                 rows.append(_row(name, judgement, joint))
         if rows:
@@ -133,14 +134,4 @@ def _row(name: str, judgement: Judgement, joint: JointRecord) -> tuple[object, .
         joint.label,
         joint.cause,
         "" if joint.novelty is None else joint.novelty,
-    )
-
-
-def _plain(name: str) -> str:
-    """Return a file name that cannot leave its folder; different names stay different."""
-    return "".join(
-        letter
-        if letter.isalnum() or letter in "._-"
-        else "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogateescape"))
-        for letter in name
     )

@@ -1,6 +1,5 @@
 """Paints a judged board: each joint's box in the colour of its verdict, with its score or its cause."""
 
-import re
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judging.frame_job import Judgement
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
+from sji_edge.records.picture_names import painted_picture
 
 COLOURS_BGR = {
     Verdict.PASS: (90, 200, 90),
@@ -29,9 +29,6 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 PLATE_BGR = (24, 24, 24)
 SUBPIXEL_BITS = 4
 JPEG_QUALITY = 92
-UNSAFE = re.compile(r"[^\w.-]+")
-MAX_STEM = 120
-"""Characters of a picture's name; the board's name, which is unique, comes first."""
 
 
 def paint_board(pixels: Image, judgement: Judgement, spec: PreprocessSpec) -> Image:
@@ -124,16 +121,10 @@ def save_picture(
     """
     if frame.pixels is None:
         return None
-    name = picture_name(judgement.record.board, frame.name)
+    name = painted_picture(judgement.record.board, frame.name)
     done, data = cv2.imencode(
         ".jpg", paint_board(frame.pixels, judgement, spec), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     if not done:
         raise OutputError(f"cannot encode {name}")
     return store.write(name, data.tobytes())
-
-
-def picture_name(board: str, frame: str) -> str:
-    """Return a file name that most systems accept, from the names of a board and its frame."""
-    stem = UNSAFE.sub("_", f"{board}_{frame}")
-    return f"{stem[:MAX_STEM]}.jpg"

@@ -12,6 +12,7 @@ from sji_edge.core.errors import OutputError
 from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import readable
+from sji_edge.records.picture_names import PictureKind
 from sji_edge.records.write.closing import ClosedOnExit
 from sji_edge.records.write.identity import FileIdentity
 from sji_edge.records.write.validate import fit
@@ -211,6 +212,27 @@ class SqliteSink(ClosedOnExit):
         except sqlite3.Error as error:
             self._roll_back()
             raise self._refusal(f"the recipe into {self._path}", error) from error
+
+    def keep_picture_folders(self, run: str, folders: Mapping[PictureKind, Path]) -> None:
+        """Store where a run keeps its pictures: relative to the database where they lie below its folder.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        home = self._path.resolve().parent
+        rows = []
+        for kind, folder in folders.items():
+            place = folder.resolve()
+            # A folder of records that is moved takes its pictures along.
+            inside = place.is_relative_to(home)
+            rows.append((run, kind.value, readable(str(place.relative_to(home) if inside else place))))
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR REPLACE INTO picture_folders VALUES (?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._refusal(f"the folders of pictures into {self._path}", error) from error
 
     def _insert(self, record: BoardRecord) -> None:
         board_id = self._connection.execute(

@@ -46,8 +46,10 @@ class RunRequest:
         threads: CPU threads of the engine; 0 lets the backend choose.
         metrics_port: port for Prometheus metrics; 0 for any free port, None for no metrics.
         save_images: folder for a picture of each judged board; None for no pictures.
+        save_boards: folder for the boards that did not pass, and some that did, without anything painted on them: the
+            review station shows them; None for none.
         save_crops: folder for the crops of joints that did not pass; None for no crops.
-        quota_mb: size limit of each of these two folders, in megabytes; None for no limit.
+        quota_mb: size limit of each of these three folders, in megabytes; None for no limit.
         csv: also write a CSV table.
         sinks: further sinks by their registered names; each is opened with the path ``OUTPUT/RUN.NAME``.
         rotate_mb: size at which a new JSONL file is started, in megabytes; 0 for never.
@@ -67,6 +69,7 @@ class RunRequest:
     threads: int = 0
     metrics_port: int | None = None
     save_images: Path | None = None
+    save_boards: Path | None = None
     save_crops: Path | None = None
     quota_mb: float | None = None
     csv: bool = False

@@ -26,10 +26,10 @@ from sji_edge.inspection.outputs.painted_board import (
     COLOURS_BGR,
     box_corners,
     paint_board,
-    picture_name,
     save_picture,
 )
 from sji_edge.inspection.outputs.quota_folder import PictureFolder
+from sji_edge.records.picture_names import painted_picture
 from sji_edge.testing import FakeClock
 
 GREYS = {"J1": 40, "J2": 60, "J3": 80, "J4": 0, "J5": 40}
@@ -116,6 +116,6 @@ def test_frames_of_the_same_stem_and_later_runs_keep_a_picture_each(tmp_path):
 
 
 def test_picture_of_a_frame_with_a_long_name_keeps_the_boards_name():
-    name = picture_name("run-000007", "x" * 300)
+    name = painted_picture("run-000007", "x" * 300)
     assert len(name) < 140
     assert name.startswith("run-000007_xxx")
