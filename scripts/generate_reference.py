@@ -19,6 +19,8 @@ import typer
 from sji_edge.cli.app import app
 from sji_edge.core import errors
 from sji_edge.inspection import faults
+from sji_edge.pool import schema as pool_schema
+from sji_edge.pool.write import PoolWriter
 from sji_edge.records.write.sqlite import SCHEMA_VERSION, SqliteSink
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
@@ -32,6 +34,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": NOTE + exit_codes_page(),
         "causes.md": NOTE + causes_page(),
         "database.md": NOTE + database_page(),
+        "pool.md": NOTE + pool_page(),
     }
 
 
@@ -120,11 +123,7 @@ def database_page() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "inspections.db"
         SqliteSink(path).close()
-        with closing(sqlite3.connect(path)) as database:
-            statements = [
-                sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-            ]
-    schema = ";\n\n".join(statements) + ";"
+        schema = schema_of(path)
     return (
         "# Database schema\n\n"
         f"`inspections.db` is a SQLite database in WAL mode, schema version {SCHEMA_VERSION} (`PRAGMA user_version`). "
@@ -132,6 +131,38 @@ def database_page() -> str:
         "`infer` opens it; a newer one is refused.\n\n"
         f"```sql\n{schema}\n```\n"
     )
+
+
+def pool_page() -> str:
+    """Return what a pool consists of: its folder, why a crop is kept, and the schema of its database."""
+    with tempfile.TemporaryDirectory() as folder:
+        PoolWriter(folder).close()
+        schema = schema_of(Path(folder) / pool_schema.DATABASE)
+    source = inspect.getsource(pool_schema.KeptBecause)
+    found = re.findall(r'^    [A-Z]+ = "([^"]+)"\n    """(.*?)"""', source, re.M | re.S)
+    rows = "\n".join(f"| `{value}` | {cell(meaning)} |" for value, meaning in found)
+    return (
+        "# Pools\n\n"
+        "A pool is a folder that [`collect`](cli.md#sji-edge-collect) writes: pictures of joints in `crops/`, and "
+        f"where each comes from in `{pool_schema.DATABASE}`. A picture shows the joint's box and a margin around it at the "
+        "frame's own resolution; `x`, `y`, `width` and `height` are the box's left and top edge and its size in the "
+        "picture's pixels.\n\n"
+        "`crops` has one row per picture. `sightings` says which crop shows a joint of a board in `inspections.db`. "
+        "`judgements` has one row per crop and engine; `doubt` is the distance of the score from the nearest limit, in "
+        "logits, and `features` the engine's own description, float32. `likeness` is a difference hash of the box, 256 "
+        "bits. People's answers are rows of a table `decisions`, as in `inspections.db`, which is added with the first "
+        "answer. Rows are only ever added.\n\n"
+        f"| kept because | meaning |\n| --- | --- |\n{rows}\n\n"
+        f"The database is SQLite in WAL mode, schema version {pool_schema.SCHEMA_VERSION} (`PRAGMA user_version`). "
+        f"A newer one is refused.\n\n```sql\n{schema}\n```\n"
+    )
+
+
+def schema_of(path: Path) -> str:
+    """Return the statements that make a database's tables."""
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return ";\n\n".join(sql for (sql,) in found) + ";"
 
 
 def first_line(kind: type) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sji_edge.workflows.audit import audit as audit
     from sji_edge.workflows.build.build_engine import build_engine as build_engine
     from sji_edge.workflows.calibrate import calibrate as calibrate
+    from sji_edge.workflows.collect.collect import collect as collect
     from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.distill import distill as distill
     from sji_edge.workflows.engines.open import open_engine as open_engine
@@ -71,6 +72,7 @@ __all__ = [
     "audit",
     "build_engine",
     "calibrate",
+    "collect",
     "compare",
     "distill",
     "enrol",
@@ -102,6 +104,7 @@ _HOME = {
     "audit": "workflows.audit",
     "build_engine": "workflows.build.build_engine",
     "calibrate": "workflows.calibrate",
+    "collect": "workflows.collect.collect",
     "compare": "workflows.compare.compare",
     "distill": "workflows.distill",
     "enrol": "workflows.enrol",

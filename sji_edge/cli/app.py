@@ -9,6 +9,7 @@ from sji_edge.cli.commands.audit import audit
 from sji_edge.cli.commands.bench import bench
 from sji_edge.cli.commands.build_engine import build_engine
 from sji_edge.cli.commands.calibrate import calibrate
+from sji_edge.cli.commands.collect import collect
 from sji_edge.cli.commands.demo import demo
 from sji_edge.cli.commands.distill import distill
 from sji_edge.cli.commands.doctor import doctor
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 for command in (
+    collect,
     audit,
     train,
     distill,

@@ -84,6 +84,11 @@ class PoolWriter:
         self.close()
 
     @property
+    def crops(self) -> int:
+        """Number of crops in the pool."""
+        return int(self._one("SELECT count(*) FROM crops"))
+
+    @property
     def size(self) -> int:
         """Size of all pictures in the pool, in bytes."""
         return int(self._one("SELECT coalesce(sum(bytes), 0) FROM crops"))

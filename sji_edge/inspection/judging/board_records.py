@@ -82,7 +82,7 @@ class RecordMaker:
         fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
         work.watch.lap("decide")
         record = self._record(work, worst(codes), joints, fault)
-        return Judgement(record, placement, fault.cause if fault else None)
+        return Judgement(record, placement, fault.cause if fault else None, features=work.features)
 
     def _deviation(self, work: Work, inside: NDArray[np.bool_], hidden: Flags) -> NDArray[np.float64]:
         """Return how far each joint is from its place; NaN where it is not known."""

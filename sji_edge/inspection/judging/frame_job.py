@@ -105,9 +105,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """A board's record, the placement of its joints, and for an ERROR its cause and the engine's exception, if any."""
+    """A board's record, the placement of its joints, and for an ERROR its cause and the engine's exception, if any.
+
+    ``features`` are the engine's, one row for each joint within the frame; None if it gives none.
+    """
 
     record: BoardRecord
     placement: Placement | None
     cause: Cause | None = None
     failure: Exception | None = None
+    features: Features | None = None

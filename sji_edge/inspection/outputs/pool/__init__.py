@@ -1,0 +1,1 @@
+"""Keeps joints of a run in a pool: which ones, and how."""

@@ -1,0 +1,248 @@
+"""Keeps the joints of a run in a pool."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import OutputError
+from sji_edge.core.preprocess import Image
+from sji_edge.core.protocols import Frame, JointRecord
+from sji_edge.core.verdict import Verdict
+from sji_edge.data.duplicates import NEAR_BITS, difference_hash, near_pairs
+from sji_edge.inspection.judging.frame_job import Judgement
+from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
+from sji_edge.inspection.outputs.pool.units import Units
+from sji_edge.pool.cutting import box_of, cut_joint
+from sji_edge.pool.rows import Judged, NewCrop, Origin
+from sji_edge.pool.schema import KeptBecause
+from sji_edge.pool.write import PoolWriter
+
+MARGIN = 0.5
+"""Half a box on each side: what reaches out of a box is in the picture."""
+ALWAYS = (KeptBecause.CALLED, KeptBecause.DISAGREEMENT)
+"""Kept even where the pool has a near duplicate: a person has to answer each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How joints are kept.
+
+    Attributes:
+        rules: which joints.
+        margin: how much of its width and height is kept on each side of a box.
+        quota: size limit of all pictures of the pool, in bytes; None for no limit.
+        near_bits: a joint is a near duplicate of one of the same place if their hashes differ in at most this many of
+            256 bits and the engine gave both the same verdict; -1 drops nothing.
+    """
+
+    rules: KeepRules
+    margin: float = MARGIN
+    quota: int | None = None
+    near_bits: int = NEAR_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the pool is told of the board: its name, its recipe's hash, the package of each joint, and the source."""
+
+    board: str
+    recipe_sha256: str
+    packages: Mapping[str, str]
+    source: str
+
+
+@dataclass(slots=True)
+class KeepCounts:
+    """What became of the joints that a run saw.
+
+    Attributes:
+        kept: new crops, by reason.
+        there: joints of frames that the pool had already.
+        duplicates: near duplicates that were dropped.
+        not_chosen: joints that no rule selects.
+        not_seen: joints that are hidden or outside the frame, or of boards that are ERROR.
+        over_quota: joints that would have been kept, but for the quota.
+    """
+
+    kept: Counter[KeptBecause] = field(default_factory=Counter)
+    there: int = 0
+    duplicates: int = 0
+    not_chosen: int = 0
+    not_seen: int = 0
+    over_quota: int = 0
+
+
+class PoolKeeper:
+    """Adds joints of judged frames to a pool; call ``keep`` after each board, from one thread.
+
+    Args:
+        pool: to add to; the caller closes it.
+        product: what the frames show.
+        spec: the crop that the placements' maps belong to.
+        units: names the single board that a frame shows.
+        settings: which joints are kept, and how.
+        recorded: whether the boards are on record, so that a crop can be found by its board's name.
+    """
+
+    def __init__(
+        self,
+        pool: PoolWriter,
+        product: Product,
+        spec: PreprocessSpec,
+        units: Units,
+        settings: PoolSettings,
+        *,
+        recorded: bool = False,
+    ) -> None:
+        self._pool = pool
+        self._product = product
+        self._spec = spec
+        self._units = units
+        self._settings = settings
+        self._recorded = recorded
+        self._places: dict[str, tuple[NDArray[np.uint8], list[str]]] = {}
+        self._size = pool.size
+        self.counts = KeepCounts()
+
+    @property
+    def full(self) -> bool:
+        """Whether the quota left no room for a joint."""
+        return self.counts.over_quota > 0
+
+    def keep(self, frame: Frame, judgement: Judgement) -> None:
+        """Keep what the rules select of a board.
+
+        Raises:
+            OutputError: the pool cannot be written; nothing of the board is in it.
+        """
+        record, placement = judgement.record, judgement.placement
+        if frame.pixels is None or placement is None:
+            self.counts.not_seen += len(record.joints)
+            return
+        origin = self._origin(frame.pixels, frame, record.utc)
+        there = self._pool.has(origin.frame_sha256, origin.recipe_sha256)
+        rows = np.cumsum(placement.inside) - 1
+        found: list[NewCrop] = []
+        for joint, crop_map, row in zip(record.joints, placement.maps, rows.tolist(), strict=True):
+            reason = self._reason(joint, frame.index, origin.frame_sha256)
+            if reason is None:
+                continue
+            judged = _judged(judgement, joint, row)
+            crop = self._cut(frame.pixels, crop_map, joint, reason, judged)
+            if joint.refdes in there:
+                # The picture in the pool stays; this engine's judgement and this record are added.
+                self.counts.there += 1
+            elif self._is_duplicate(crop):
+                self.counts.duplicates += 1
+                continue
+            found.append(crop)
+        self._add(origin, found, record.board if self._recorded else "", there)
+
+    def _add(self, origin: Origin, crops: list[NewCrop], record: str, there: Mapping[str, int]) -> None:
+        quota = self._settings.quota
+        room = []
+        for crop in crops:
+            size = 0 if crop.refdes in there else len(crop.png)
+            if quota is not None and size and self._size + size > quota:
+                self.counts.over_quota += 1
+                continue
+            self._size += size
+            room.append(crop)
+        if room:
+            self._pool.add(origin, room, record=record)
+        for crop in room:
+            if crop.refdes not in there:
+                self.counts.kept[crop.kept_because] += 1
+                self._remember(crop)
+
+    def _reason(self, joint: JointRecord, frame_index: int, frame_sha256: str) -> KeptBecause | None:
+        if joint.verdict is Verdict.ERROR:
+            self.counts.not_seen += 1
+            return None
+        reason = self._settings.rules.reason(joint, frame_index, frame_sha256)
+        if reason is None:
+            self.counts.not_chosen += 1
+        return reason
+
+    def _origin(self, pixels: Image, frame: Frame, utc: str) -> Origin:
+        product = self._product
+        return Origin(
+            board=product.board,
+            unit=self._units.of(frame, utc),
+            source=product.source,
+            frame_index=frame.index,
+            frame_name=frame.name,
+            frame_sha256=frame_hash(pixels),
+            captured=utc,
+            recipe_sha256=product.recipe_sha256,
+        )
+
+    def _cut(
+        self,
+        pixels: Image,
+        crop_map: NDArray[np.float64],
+        joint: JointRecord,
+        reason: KeptBecause,
+        judged: tuple[Judged, ...],
+    ) -> NewCrop:
+        cut = cut_joint(pixels, crop_map, self._spec, self._settings.margin)
+        return NewCrop(
+            refdes=joint.refdes,
+            package=self._product.packages.get(joint.refdes, ""),
+            png=_png(cut.pixels),
+            box=cut.box,
+            margin=self._settings.margin,
+            kept_because=reason,
+            likeness=difference_hash(box_of(cut.pixels, cut.box)).tobytes(),
+            judged=judged,
+        )
+
+    def _is_duplicate(self, crop: NewCrop) -> bool:
+        """Tell whether the pool has a crop of the same place that looks alike and was judged alike."""
+        if crop.kept_because in ALWAYS or self._settings.near_bits < 0:
+            return False
+        hashes, verdicts = self._place(crop.refdes)
+        own = np.frombuffer(crop.likeness, np.uint8)[None]
+        near = near_pairs(own, hashes, self._settings.near_bits)
+        return any(verdicts[index] == _verdict(crop) for _, index, _ in near)
+
+    def _place(self, refdes: str) -> tuple[NDArray[np.uint8], list[str]]:
+        if refdes not in self._places:
+            self._places[refdes] = self._pool.place(self._product.board, refdes)
+        return self._places[refdes]
+
+    def _remember(self, crop: NewCrop) -> None:
+        hashes, verdicts = self._place(crop.refdes)
+        own = np.frombuffer(crop.likeness, np.uint8)[None]
+        self._places[crop.refdes] = np.concatenate([hashes, own]), [*verdicts, _verdict(crop)]
+
+
+def frame_hash(pixels: Image) -> str:
+    """Return the hex SHA-256 of a frame's size and pixels."""
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def _judged(judgement: Judgement, joint: JointRecord, row: int) -> tuple[Judged, ...]:
+    """Return what the engine said of a joint; nothing where no engine looked."""
+    engine = judgement.record.engine_sha256
+    features = None if judgement.features is None else judgement.features[row]
+    return (Judged.of(joint, engine, features),) if engine else ()
+
+
+def _verdict(crop: NewCrop) -> str:
+    return crop.judged[0].verdict if crop.judged else ""
+
+
+def _png(pixels: Image) -> bytes:
+    done, encoded = cv2.imencode(".png", pixels)
+    if not done:
+        raise OutputError(f"cannot encode a crop of {pixels.shape} as PNG")
+    return bytes(encoded.tobytes())
