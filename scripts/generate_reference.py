@@ -144,8 +144,8 @@ def pool_page() -> str:
     return (
         "# Pools\n\n"
         "A pool is a folder that [`collect`](cli.md#sji-edge-collect) writes: pictures of joints in `crops/`, and "
-        f"where each comes from in `{pool_schema.DATABASE}`. A picture shows the joint's box and a margin around it at the "
-        "frame's own resolution; `x`, `y`, `width` and `height` are the box's left and top edge and its size in the "
+        f"where each comes from in `{pool_schema.DATABASE}`. A picture shows the joint's box and a margin around it at "
+        "the frame's own resolution; `x`, `y`, `width` and `height` are the box's left and top edge and its size in the "
         "picture's pixels.\n\n"
         "`crops` has one row per picture. `sightings` says which crop shows a joint of a board in `inspections.db`. "
         "`judgements` has one row per crop and engine; `doubt` is the distance of the score from the nearest limit, in "
