@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from sji_edge.workflows.calibrate import calibrate as calibrate
     from sji_edge.workflows.collect.collect import collect as collect
     from sji_edge.workflows.compare.compare import compare as compare
+    from sji_edge.workflows.dataset.build import build_dataset as build_dataset
+    from sji_edge.workflows.dataset.diff import diff_datasets as diff_datasets
     from sji_edge.workflows.distill import distill as distill
     from sji_edge.workflows.engines.open import open_engine as open_engine
     from sji_edge.workflows.enrol import enrol as enrol
@@ -70,10 +72,12 @@ __all__ = [
     "Verdict",
     "__version__",
     "audit",
+    "build_dataset",
     "build_engine",
     "calibrate",
     "collect",
     "compare",
+    "diff_datasets",
     "distill",
     "enrol",
     "errors",
@@ -102,10 +106,12 @@ _HOME = {
     "Thresholds": "core.verdict",
     "Verdict": "core.verdict",
     "audit": "workflows.audit",
+    "build_dataset": "workflows.dataset.build",
     "build_engine": "workflows.build.build_engine",
     "calibrate": "workflows.calibrate",
     "collect": "workflows.collect.collect",
     "compare": "workflows.compare.compare",
+    "diff_datasets": "workflows.dataset.diff",
     "distill": "workflows.distill",
     "enrol": "workflows.enrol",
     "evaluate": "workflows.evaluate.evaluate",

@@ -10,6 +10,7 @@ from sji_edge.cli.commands.bench import bench
 from sji_edge.cli.commands.build_engine import build_engine
 from sji_edge.cli.commands.calibrate import calibrate
 from sji_edge.cli.commands.collect import collect
+from sji_edge.cli.commands.dataset import dataset
 from sji_edge.cli.commands.demo import demo
 from sji_edge.cli.commands.distill import distill
 from sji_edge.cli.commands.doctor import doctor
@@ -51,6 +52,7 @@ for command in (
     doctor,
 ):
     app.command()(command)
+app.add_typer(dataset)
 app.add_typer(engine)
 app.add_typer(inspections)
 app.add_typer(recipe)

@@ -193,7 +193,24 @@ def infer(
         float | None,
         typer.Option(
             min=0.001,
-            help="Size limit in MB of each picture folder. The oldest pictures are deleted first; records never are.",
+            help="Size limit in MB of each picture folder. The oldest pictures are deleted first; records never are. A "
+            "pool keeps no more joints when it reaches the limit.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pool for joints that --keep selects, with the margin around them, to label and to train on.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Joints for --pool, as in collect: called (REVIEW and FAIL), uncertain:LOGITS, novel:NOVELTY, "
+            "random:SHARE, nth:N, all; repeat it for more. Default: called.",
+            show_default=False,
             rich_help_panel=PICTURES,
         ),
     ] = None,
@@ -269,6 +286,8 @@ def infer(
         metrics_port=metrics_port,
         save_images=save_images,
         save_boards=save_boards,
+        pool=pool,
+        keep=tuple(keep or ("called",)),
         save_crops=save_crops,
         quota_mb=quota_mb,
         csv=csv,

@@ -13,6 +13,7 @@ from sji_edge.core.verdict import VERDICTS
 from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary
+from sji_edge.inspection.outputs.pool.keeper import KeepCounts
 from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.inspect.request import EngineFacts, RunResult
 
@@ -74,6 +75,8 @@ def print_result(terminal: Console, result: RunResult) -> None:
         terminal.print(latency_table(summary))
     if result.shadow is not None:
         terminal.print(shadow_line(result.shadow))
+    if result.kept is not None:
+        terminal.print(pool_line(result.kept), markup=False)
     closing = (
         f"{summary.joints_per_s:.0f} joints/s over {summary.wall_s:.2f} s, including the time to read frames; "
         f"engine {engine_name(result.engine)}",
@@ -81,6 +84,13 @@ def print_result(terminal: Console, result: RunResult) -> None:
     )
     for line in closing:
         terminal.print(readable(line), markup=False)
+
+
+def pool_line(kept: KeepCounts) -> str:
+    """Say what a run added to its pool."""
+    beyond = f"; {amount(kept.over_quota, 'joint')} not kept: the pool is full" if kept.over_quota else ""
+    dropped = f", {amount(kept.duplicates, 'near duplicate')} dropped" if kept.duplicates else ""
+    return f"pool: {amount(kept.kept.total(), 'joint')} added{dropped}{beyond}"
 
 
 def interrupted_line(summary: RunSummary) -> str:

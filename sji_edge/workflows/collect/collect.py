@@ -13,17 +13,16 @@ from sji_edge.data.duplicates import NEAR_BITS
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.inspection.outputs.disk_space import FreeSpace
 from sji_edge.inspection.outputs.pool.keep_rules import WITH_ENGINE, WITHOUT_ENGINE, KeepRules
-from sji_edge.inspection.outputs.pool.keeper import MARGIN, KeepCounts, PoolKeeper, PoolSettings, Product
+from sji_edge.inspection.outputs.pool.keeper import MARGIN, KeepCounts, PoolKeeper, PoolSettings
 from sji_edge.inspection.outputs.pool.units import Units
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.pool.write import PoolWriter
-from sji_edge.recipe.board import Recipe
-from sji_edge.streams.redaction import redact
 from sji_edge.streams.spec import is_stored
 from sji_edge.workflows.collect.engineless import EnginelessInspector
 from sji_edge.workflows.inspect.inspector import Inspector
+from sji_edge.workflows.inspect.pool import check_guard, product_of
 from sji_edge.workflows.inspect.request import RESERVE_MB
-from sji_edge.workflows.inspect.stream import OpenStream, require_complete
+from sji_edge.workflows.inspect.stream import require_complete
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def collect(
         _inspector(engine, recipe, time, bit_depth, threads) as inspector,
         inspector.open_stream(fspath(stream), settings, ignore_existing=ignore_existing) as opened,
     ):
-        _check_guard(rules, opened)
+        check_guard(rules, opened)
         product = product_of(opened.recipe, fspath(stream))
         units = Units(is_stored(opened.source), unit_pattern)
         with PoolWriter(output) as pool:
@@ -136,18 +135,6 @@ def collect(
             summary = inspection.run()
             require_complete(opened.source, strict)
             return Collected(Path(output), summary, keeper.counts, pool.crops, pool.size, stop())
-
-
-def product_of(recipe: Recipe | None, stream: str) -> Product:
-    """Return what a pool is told of a recipe's board and of the stream."""
-    if recipe is None:
-        raise UsageError("joints are cut out of frames by a recipe, and none is named")
-    return Product(
-        board=recipe.board.name or recipe.folder.resolve().name,
-        recipe_sha256=recipe.sha256,
-        packages={joint.refdes: joint.package for joint in recipe.joints},
-        source=redact(stream),
-    )
 
 
 def _inspector(
@@ -168,11 +155,3 @@ def _check(rules: KeepRules, engine: StrPath | None, margin: float, quota_mb: fl
         raise UsageError(f"the margin must be 0 to 4 times the box (got {margin:g})")
     if quota_mb is not None and not quota_mb > 0.0:
         raise UsageError(f"the quota must be above 0 MB (got {quota_mb:g})")
-
-
-def _check_guard(rules: KeepRules, opened: OpenStream) -> None:
-    if rules.novel is not None and opened.layout.limits.novelty is None:
-        raise UsageError(
-            "this engine has no guard, so it cannot tell which joints are novel",
-            hint="train with a guard, or leave out the rule novel",
-        )

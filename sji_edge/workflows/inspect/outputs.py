@@ -22,10 +22,10 @@ from sji_edge.workflows.inspect.request import RunPaths, RunRequest
 
 def check_quota(request: RunRequest) -> None:
     """Refuse a quota where no pictures are kept."""
-    if request.quota_mb is not None and not picture_folders(request):
+    if request.quota_mb is not None and not picture_folders(request) and request.pool is None:
         raise UsageError(
             f"a picture quota of {request.quota_mb:g} MB is set, but this run keeps no pictures",
-            hint="name a folder for images, boards or crops, or remove the quota",
+            hint="name a folder for images, boards, crops or a pool, or remove the quota",
         )
 
 
@@ -42,7 +42,7 @@ def make_folder(folder: Path) -> None:
 
 def free_space(request: RunRequest) -> FreeSpace:
     """Return the check of all disks that are written to; raises ``OutputError`` if one is nearly full already."""
-    folders = [request.output, *picture_folders(request).values()]
+    folders = [request.output, *picture_folders(request).values(), *([request.pool] if request.pool else [])]
     space = FreeSpace(folders, int(request.reserve_mb * 1e6))
     if (shortage := space.shortage()) is not None:
         raise shortage

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sji_edge.inspection.judging.places import Places
     from sji_edge.inspection.observe.shadow import ShadowReport
     from sji_edge.inspection.observe.tally import RunSummary
+    from sji_edge.inspection.outputs.pool.keeper import KeepCounts
     from sji_edge.inspection.settings import RunSettings
     from sji_edge.recipe.board import Recipe
     from sji_edge.workflows.engines.golden_check import GoldenReplay
@@ -49,7 +50,10 @@ class RunRequest:
         save_boards: folder for the boards that did not pass, and some that did, without anything painted on them: the
             review station shows them; None for none.
         save_crops: folder for the crops of joints that did not pass; None for no crops.
-        quota_mb: size limit of each of these three folders, in megabytes; None for no limit.
+        pool: pool for the joints that ``keep`` selects; None for no pool. Needs a recipe.
+        keep: rules for the pool, see ``collect``.
+        quota_mb: size limit of each of these folders, in megabytes; a pool that has reached it keeps no more. None
+            for no limit.
         csv: also write a CSV table.
         sinks: further sinks by their registered names; each is opened with the path ``OUTPUT/RUN.NAME``.
         rotate_mb: size at which a new JSONL file is started, in megabytes; 0 for never.
@@ -71,6 +75,8 @@ class RunRequest:
     save_images: Path | None = None
     save_boards: Path | None = None
     save_crops: Path | None = None
+    pool: Path | None = None
+    keep: tuple[str, ...] = ("called",)
     quota_mb: float | None = None
     csv: bool = False
     sinks: tuple[str, ...] = ()
@@ -139,6 +145,7 @@ class RunResult:
         engine: the engine that judged.
         paths: where the records are.
         stopped: whether the caller's ``stop`` ended the run.
+        kept: what became of the joints that a pool could have kept; None without a pool.
     """
 
     summary: RunSummary
@@ -146,6 +153,7 @@ class RunResult:
     engine: EngineFacts
     paths: RunPaths
     stopped: bool
+    kept: KeepCounts | None = None
 
 
 class RunListener:

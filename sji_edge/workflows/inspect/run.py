@@ -19,6 +19,7 @@ from sji_edge.workflows.inspect.outputs import (
     open_sinks,
     picture_keepers,
 )
+from sji_edge.workflows.inspect.pool import pool_keeper
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunPaths, RunRequest, RunResult
 from sji_edge.workflows.inspect.stream import OpenStream, require_complete, run_name
 
@@ -63,6 +64,8 @@ def run_inference(
             heard.golden_replayed(inspector.replay_golden(stream.judge))
         make_folder(request.output)
         keepers = picture_keepers(request, inspector.bundle, heard.warned)
+        pool = pool_keeper(stack, request, stream, inspector.bundle.preprocess)
+        keepers += [] if pool is None else [pool.keep]
         space = free_space(request)
         sinks = open_sinks(stack, request, paths, stream.recipe)
         shadow = _shadow(stack, inspector, stream, paths)
@@ -85,7 +88,8 @@ def run_inference(
             inspection.run()
         finally:
             replayed = shadow.close() if shadow else None
-            result = RunResult(inspection.summary(), replayed, inspector.engine, paths, stop())
+            kept = None if pool is None else pool.counts
+            result = RunResult(inspection.summary(), replayed, inspector.engine, paths, stop(), kept)
             heard.ended(result)
         require_complete(stream.source, request.settings.strict)
     return result

@@ -1,0 +1,1 @@
+"""From people's answers to a dataset that a model can be trained on."""

@@ -1,0 +1,58 @@
+"""What a run keeps in a pool."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.errors import UsageError
+from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
+from sji_edge.inspection.outputs.pool.keeper import PoolKeeper, PoolSettings, Product
+from sji_edge.inspection.outputs.pool.units import Units
+from sji_edge.pool.write import PoolWriter
+from sji_edge.recipe.board import Recipe
+from sji_edge.streams.redaction import redact
+from sji_edge.streams.spec import is_stored
+from sji_edge.workflows.inspect.request import RunRequest
+from sji_edge.workflows.inspect.stream import OpenStream
+
+
+def product_of(recipe: Recipe | None, stream: str) -> Product:
+    """Return what a pool is told of a recipe's board and of the stream; raises ``UsageError`` without a recipe."""
+    if recipe is None:
+        raise UsageError(
+            "joints are cut out of frames by a recipe, and none is named", hint="name the board's recipe"
+        )
+    return Product(
+        board=recipe.board.name or recipe.folder.resolve().name,
+        recipe_sha256=recipe.sha256,
+        packages={joint.refdes: joint.package for joint in recipe.joints},
+        source=redact(stream),
+    )
+
+
+def check_guard(rules: KeepRules, stream: OpenStream) -> None:
+    """Raise ``UsageError`` if novel joints shall be kept, and the engine cannot tell which are."""
+    if rules.novel is not None and stream.layout.limits.novelty is None:
+        raise UsageError(
+            "this engine has no guard, so it cannot tell which joints are novel",
+            hint="train with a guard, or leave out the rule novel",
+        )
+
+
+def pool_settings(request: RunRequest) -> PoolSettings:
+    """Return how a run of ``infer`` keeps joints."""
+    quota = None if request.quota_mb is None else int(request.quota_mb * 1e6)
+    return PoolSettings(KeepRules.parse(request.keep), quota=quota)
+
+
+def pool_keeper(
+    stack: ExitStack, request: RunRequest, stream: OpenStream, spec: PreprocessSpec
+) -> PoolKeeper | None:
+    """Open the pool of a run of ``infer``; None where it has none."""
+    if request.pool is None:
+        return None
+    settings = pool_settings(request)
+    check_guard(settings.rules, stream)
+    product = product_of(stream.recipe, request.stream)
+    writer = stack.enter_context(PoolWriter(Path(request.pool)))
+    return PoolKeeper(writer, product, spec, Units(is_stored(stream.source)), settings, recorded=True)
