@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from sji_edge.cli.app import app
+from sji_edge.cli.app import application
 from sji_edge.core import errors
 from sji_edge.inspection import faults
 from sji_edge.pool import schema as pool_schema
@@ -48,7 +48,7 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 def cli_page() -> str:
     """Return the command-line reference."""
     parts = ["# Command line\n"]
-    for name, command in commands(typer.main.get_command(app), "sji-edge"):
+    for name, command in commands(typer.main.get_command(application()), "sji-edge"):
         parts.append(f"## {name}\n")
         parts.append(inspect.cleandoc(command.help or "").replace("\f", "") + "\n")
         for panel, rows in panels(command).items():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from sji_edge.cli.app import app
+from sji_edge.cli.app import application
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -32,7 +32,7 @@ def command_lines(page: Path) -> Iterator[str]:
 
 def unknown_words(line: str) -> list[str]:
     """Return the options, and the command if it is unknown, that the command line would refuse."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     words = shlex.split(line, comments=True)
     while words and getattr(command, "commands", None):
         command = command.commands.get(words[0])

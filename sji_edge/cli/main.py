@@ -77,13 +77,13 @@ def _call(words: list[str]) -> int:
     """Call the command; returns its exit code."""
     import typer
 
-    from sji_edge.cli import app
+    from sji_edge.cli.app import application
 
     # Typer 0.29 carries its own copy of click, older ones use the package: take the class from Typer itself.
     usage_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
         # A command's function may return its result; only a number is an exit code.
-        answer = app.app(words, standalone_mode=False)
+        answer = application(words)(words, standalone_mode=False)
     except usage_error as error:
         error.show()
         return int(error.exit_code)

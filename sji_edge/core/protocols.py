@@ -1,6 +1,6 @@
 """Types shared by all packages: engines, frames, records, and the protocols of what produces and consumes them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -302,14 +302,17 @@ class JointRecord:
 
 @dataclass(frozen=True, slots=True)
 class BoardRecord:
-    """One frame's verdict with its joints; ``latency_ns`` has one entry for each stage, in nanoseconds."""
+    """One frame's verdict with its joints; ``latency_ns`` has one entry for each stage, in nanoseconds.
+
+    The loop passes joints as a ``core.joint_table.JointTable``; any sequence will do.
+    """
 
     board: str
     frame_index: int
     frame_name: str
     utc: str
     verdict: Verdict
-    joints: tuple[JointRecord, ...]
+    joints: Sequence[JointRecord]
     engine_sha256: str
     recipe_sha256: str
     cause: str = ""

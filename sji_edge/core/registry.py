@@ -12,11 +12,13 @@ registers an implementation with ``Registry.add``.
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sji_edge.core.errors import EnvironmentMismatchError, UsageError
 from sji_edge.core.text import one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -85,14 +87,16 @@ class Registry:
             )
         return self._load(found[0])
 
-    def _offered(self) -> list[EntryPoint]:
+    def _offered(self) -> "list[EntryPoint]":
         """Entry points of the group; a package that two folders of the search path hold counts once."""
         if not self.group:
             return []
+        from importlib.metadata import entry_points
+
         once = {(entry.name, entry.value, _owner(entry)): entry for entry in entry_points(group=self.group)}
         return list(once.values())
 
-    def _load(self, entry: EntryPoint) -> Any:
+    def _load(self, entry: "EntryPoint") -> Any:
         try:
             return entry.load()
         except Exception as error:  # importing another package's code may raise anything
@@ -103,5 +107,5 @@ class Registry:
             ) from error
 
 
-def _owner(entry: EntryPoint) -> str:
+def _owner(entry: "EntryPoint") -> str:
     return entry.dist.name if entry.dist is not None else "an unnamed package"

@@ -19,7 +19,6 @@ from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame, FrameSource, Sink
 from sji_edge.inspection.channel import Channel
 from sji_edge.inspection.faults import Cause, Fault
-from sji_edge.inspection.gc_tuning import short_pauses
 from sji_edge.inspection.judging.frame_job import Judgement, Work
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.observe.alarm import ProcessAlarm
@@ -27,6 +26,7 @@ from sji_edge.inspection.observe.empty_run import nothing_judged
 from sji_edge.inspection.observe.tally import RunSummary, Tally
 from sji_edge.inspection.outputs.disk_space import FreeSpace
 from sji_edge.inspection.outputs.recorder import OnBoard, Recorder
+from sji_edge.inspection.tuning import opencv_in_one_thread, short_pauses
 
 OnWork = Callable[[Work], None]
 Captured = tuple[Frame, int]
@@ -125,7 +125,7 @@ class Inspection:
                 ERROR. The call may still be running, so close the engine through the judge's ``EngineWatch``.
             Exception: raised by the engine; the boards in flight are on record as ERROR.
         """
-        with short_pauses(alert=self._settings.low_latency):
+        with short_pauses(alert=self._settings.low_latency), opencv_in_one_thread():
             left = self._run_stages()
         if self._error is not None:
             raise self._error

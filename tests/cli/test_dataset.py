@@ -3,12 +3,12 @@ import json
 from support.labelled_pool import label, labelled_pool, verify
 from typer.testing import CliRunner
 
-from sji_edge.cli.app import app
+from sji_edge.cli.app import application
 from sji_edge.core.decisions import Answer
 
 
 def run(*words):
-    done = CliRunner().invoke(app, ["dataset", *(str(word) for word in words)])
+    done = CliRunner().invoke(application(), ["dataset", *(str(word) for word in words)])
     assert done.exit_code == 0, done.output
     return done.output
 

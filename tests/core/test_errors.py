@@ -37,7 +37,7 @@ def failing_app(monkeypatch):
         def command() -> None:
             raise failure
 
-        monkeypatch.setattr(application, "app", app)
+        monkeypatch.setattr(application, "application", lambda words: app)
 
     return prepare
 

@@ -9,7 +9,7 @@ import typer
 from support.study_parts import COUNTS
 from support.tiny_dataset import write_dataset
 
-from sji_edge.cli.app import app
+from sji_edge.cli.app import application
 from sji_edge.cli.main import run
 from sji_edge.workflows.demo import DemoListener, DemoPlan, demo, plan_demo
 
@@ -20,7 +20,7 @@ def parsed(command: str) -> tuple[dict[str, object], dict[str, object]]:
     """Return a command line's parameters as the command line reads them, and the defaults of all of them."""
     program, name, *words = shlex.split(command)
     assert program == "sji-edge"
-    known = typer.main.get_command(app).commands[name]
+    known = typer.main.get_command(application()).commands[name]
     with known.make_context(name, words) as context:
         given = dict(context.params)
     with known.make_context(name, [], resilient_parsing=True) as context:

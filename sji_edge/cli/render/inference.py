@@ -1,11 +1,10 @@
 """What ``infer`` prints: the engine, each board, and the closing tables."""
 
-from collections import Counter
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sji_edge.core.joint_table import count_verdicts
 from sji_edge.core.left_out import in_one_line
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
@@ -55,7 +54,7 @@ def engine_name(engine: EngineFacts) -> str:
 
 def board_line(record: BoardRecord) -> str:
     """Return one line for a board, plain text; names cannot break it."""
-    counts = Counter(joint.verdict for joint in record.joints)
+    counts = count_verdicts(record.joints)
     listed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     residual = record.alignment_residual_px
     aligned = "" if residual is None else f"  residual {residual:.2f} px"

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -29,8 +30,10 @@ from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.status_formats import status_line
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.recipe.board import Recipe
-from sji_edge.workflows.engines.golden_check import GoldenReplay
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunResult
+
+if TYPE_CHECKING:
+    from sji_edge.workflows.engines.golden_check import GoldenReplay
 
 STATUS_S = 10.0
 REFRESHES_PER_S = 2
@@ -77,7 +80,7 @@ class RunScreen(RunListener):
         """Say whether joints are compared with enrolled boards."""
         self._output.line(readable(places_line(recipe, places)))
 
-    def golden_replayed(self, replay: GoldenReplay) -> None:
+    def golden_replayed(self, replay: "GoldenReplay") -> None:
         """Say that the engine still decides as PyTorch did."""
         self._output.line(
             f"golden crops replayed: {amount(replay.flips, 'flip')} in {amount(replay.crops, 'crop')}, gate passed"

@@ -1,17 +1,16 @@
 """Makes a board's record from its joints' scores, or from a fault."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock
+from sji_edge.core.joint_table import JointTable
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import (
     ERROR,
-    VERDICTS,
     Verdict,
     decide_each,
     defect_scores,
@@ -33,6 +32,7 @@ JOINT_CAUSES = (
     Cause.UNLIKE_GOLDEN,
 )
 """Why a joint alone is ERROR, or REVIEW whatever its score, by code."""
+NO_CAUSE = -1
 
 LEAST_UNLIKE = 3
 """So many joints at least must be unlike their place before the whole board counts as a wrong one."""
@@ -78,8 +78,10 @@ class RecordMaker:
         causes[stopped_by_guard(codes, scores, limits.lower)] = UNLIKE_TRAINING
         if self._layout.places is not None:
             causes[hold_back(codes, deviation)] = UNLIKE_GOLDEN
-        joints = self._joints(work, codes, (scores, novelty, deviation), labels, causes)
-        fault = _joint_fault([joint for joint in joints if joint.verdict is Verdict.ERROR])
+        # Whatever is no ERROR has a cause only where the guard or the enrolled boards made it REVIEW.
+        causes[(codes != ERROR) & (causes < UNLIKE_TRAINING)] = NO_CAUSE
+        joints = self._table(work, codes, labels, causes, scores=scores, novelty=novelty, deviation=deviation)
+        fault = _joint_fault(joints)
         work.watch.lap("decide")
         record = self._record(work, worst(codes), joints, fault)
         return Judgement(record, placement, fault.cause if fault else None, features=work.features)
@@ -104,59 +106,43 @@ class RecordMaker:
             f"limit {self._layout.max_unlike_share:.0%}",
         )
 
-    def _joints(
+    def _table(
         self,
         work: Work,
         codes: NDArray[np.int8],
-        figures: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
         labels: NDArray[np.intp],
         causes: NDArray[np.intp],
-    ) -> tuple[JointRecord, ...]:
-        classes, (scores, novelty, deviation) = self._model.classes, figures
-        return tuple(
-            replace(
-                error,
-                verdict=VERDICTS[code],
-                score=score,
-                label=classes[label],
-                cause=JOINT_CAUSES[cause] if cause >= UNLIKE_TRAINING else "",
-                novelty=strangeness if math.isfinite(strangeness) else None,
-                deviation=distance if math.isfinite(distance) else None,
-            )
-            if code != ERROR
-            else replace(error, cause=JOINT_CAUSES[cause])
-            for error, code, score, strangeness, distance, label, cause in zip(
-                self._errors(work, ""),
-                codes.tolist(),
-                scores.tolist(),
-                novelty.tolist(),
-                deviation.tolist(),
-                labels.tolist(),
-                causes.tolist(),
-                strict=True,
-            )
-        )
-
-    def _errors(self, work: Work, cause: str) -> Iterator[JointRecord]:
-        """Yield a record for each joint of a frame that says ERROR, with the joint's limits."""
+        **figures: NDArray[np.float64],
+    ) -> JointTable:
         limits = self._layout.limits
-        names = self._layout.names(work.frame)
-        strange: Sequence[float | None] = [None] * len(names)
-        if limits.novelty is not None:
-            strange = limits.novelty.tolist()
-        for name, lower, upper, limit in zip(
-            names, limits.lower.tolist(), limits.upper.tolist(), strange, strict=True
-        ):
-            yield JointRecord(name, Verdict.ERROR, None, lower, upper, cause=cause, novelty_limit=limit)
+        unknown = np.full(len(codes), np.nan)
+        finite = {name: np.where(np.isfinite(values), values, np.nan) for name, values in figures.items()}
+        return JointTable(
+            names=self._layout.names(work.frame),
+            codes=codes,
+            scores=finite.get("scores", unknown),
+            lower=limits.lower,
+            upper=limits.upper,
+            labels=labels,
+            classes=self._model.classes,
+            causes=causes,
+            cause_names=JOINT_CAUSES,
+            novelty=finite.get("novelty", unknown),
+            novelty_limits=unknown if limits.novelty is None else limits.novelty,
+            deviation=finite.get("deviation", unknown),
+        )
 
     def error(self, work: Work, fault: Fault) -> Judgement:
         """Make every joint ERROR with the fault's cause."""
-        joints = tuple(self._errors(work, fault.cause))
+        count = len(self._layout.limits.lower)
+        shared = np.zeros(count, np.intp)
+        table = self._table(work, np.full(count, ERROR, np.int8), shared, shared)
+        joints = replace(table, cause_names=(fault.cause,))
         record = self._record(work, Verdict.ERROR, joints, fault)
         return Judgement(record, work.placement, fault.cause, work.failure)
 
     def _record(
-        self, work: Work, verdict: Verdict, joints: tuple[JointRecord, ...], fault: Fault | None
+        self, work: Work, verdict: Verdict, joints: Sequence[JointRecord], fault: Fault | None
     ) -> BoardRecord:
         frame = work.frame
         since_capture = self._clock.monotonic_ns() - frame.captured_ns
@@ -192,10 +178,14 @@ def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
     return replace(record, verdict=Verdict.ERROR, joints=joints, cause=str(fault))
 
 
-def _joint_fault(errors: list[JointRecord]) -> Fault | None:
+def _joint_fault(joints: JointTable) -> Fault | None:
     """Return the first ERROR joint's cause as the board's fault, with the number of joints that share it."""
-    if not errors:
+    errors = np.flatnonzero(joints.codes == ERROR)
+    if not errors.size:
         return None
-    cause = Cause(errors[0].cause)
-    shared = sum(joint.cause == cause for joint in errors)
-    return Fault(cause, f"joint {errors[0].refdes}" + (f" and {shared - 1} more" if shared > 1 else ""))
+    first = int(errors[0])
+    shared = int((joints.causes[errors] == joints.causes[first]).sum())
+    return Fault(
+        JOINT_CAUSES[joints.causes[first]],
+        f"joint {joints.names[first]}" + (f" and {shared - 1} more" if shared > 1 else ""),
+    )

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+from sji_edge.core.joint_table import count_causes, count_verdicts
 from sji_edge.core.left_out import LeftOut
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import VERDICTS, Verdict
@@ -96,8 +97,7 @@ class Tally:
         record = judgement.record
         with self._lock:
             self._boards[record.verdict] += 1
-            self._joints.update(joint.verdict for joint in record.joints)
-            self._unlike.update(joint.cause for joint in record.joints if joint.verdict is Verdict.REVIEW)
+            self._count_joints(record)
             if judgement.cause is None:
                 self._judged += 1
             else:
@@ -123,11 +123,15 @@ class Tally:
         with self._lock:
             self._errors[cause] += 1
             self._boards[record.verdict] += 1
-            self._joints.update(joint.verdict for joint in record.joints)
-            self._unlike.update(joint.cause for joint in record.joints if joint.verdict is Verdict.REVIEW)
+            self._count_joints(record)
+
+    def _count_joints(self, record: BoardRecord) -> None:
+        self._joints.update(count_verdicts(record.joints))
+        self._unlike.update(count_causes(record.joints, Verdict.REVIEW))
 
     def _keep_fails(self, record: BoardRecord) -> None:
-        if record.verdict is not Verdict.FAIL and record.verdict is not Verdict.ERROR:
+        full = len(self._first_fails) >= KEPT_FAILS
+        if full or (record.verdict is not Verdict.FAIL and record.verdict is not Verdict.ERROR):
             return
         for joint in record.joints:
             if joint.verdict is Verdict.FAIL and len(self._first_fails) < KEPT_FAILS:

@@ -23,14 +23,16 @@ from sji_edge.quantization.int8.equalize import channel_reach, equalize
 from sji_edge.quantization.int8.qdq_nodes import Scheme, with_integers
 from sji_edge.quantization.int8.ranges import METHODS, Range, clipped_shares, histograms, range_of
 from sji_edge.quantization.int8.rounding import Rounder, input_covariances
-from sji_edge.quantization.int8.tensors import WEIGHTED, quantized_tensors
+from sji_edge.quantization.int8.tensors import WEIGHTED, last_layer, quantized_tensors
 from sji_edge.runtime.guard_nodes import guard_nodes
 
 __all__ = ["METHODS", "Quantizer", "Scheme", "layers_by_noise"]
 
 
 class Quantizer:
-    """Makes Q/DQ graphs from one float graph and one set of calibration crops. A guard always stays in float.
+    """Makes Q/DQ graphs from one float graph and one set of calibration crops.
+
+    A guard always stays in float, and so does the layer that makes the logits: see ``tensors.last_layer``.
 
     Args:
         model: an exported graph.
@@ -54,8 +56,9 @@ class Quantizer:
         self._method = method
         prepared = _prepared(model)
         self._model = equalize(prepared, channel_reach(prepared, crops))
-        self._guard = frozenset(node.name for node in guard_nodes(self._model.graph))
-        self._everywhere = quantized_tensors(self._model, self._guard, both_sides=not scheme.symmetric)
+        guard = frozenset(node.name for node in guard_nodes(self._model.graph))
+        self._always_float = guard | last_layer(self._model)
+        self._everywhere = quantized_tensors(self._model, self._always_float, both_sides=not scheme.symmetric)
         self._histograms = histograms(self._model, sorted(self._everywhere.shared), crops)
         self._rounder = Rounder(input_covariances(self._model, crops))
         self._shifts = bias_shifts(
@@ -88,11 +91,11 @@ class Quantizer:
         self._method = method
 
     def layers(self) -> list[str]:
-        """Names of the nodes that hold weights, in the graph's order, without those of a guard."""
+        """Names of the nodes that can be quantized, in the graph's order."""
         return [
             node.name
             for node in self._model.graph.node
-            if node.op_type in WEIGHTED and node.name not in self._guard
+            if node.op_type in WEIGHTED and node.name not in self._always_float
         ]
 
     def quantize(self, keep_float: Collection[str] = ()) -> onnx.ModelProto:
@@ -109,7 +112,7 @@ class Quantizer:
         self._shifts.clear()
 
     def _quantize(self, model: onnx.ModelProto, keep_float: Collection[str]) -> onnx.ModelProto:
-        keep_float = self._guard.union(keep_float)
+        keep_float = self._always_float.union(keep_float)
         where = quantized_tensors(model, keep_float, both_sides=not self._scheme.symmetric)
         return with_integers(model, where, self.ranges, self._scheme, keep_float, self._rounder)
 

@@ -1,11 +1,12 @@
 """Writes records as JSON lines: one for each joint, then one for their board."""
 
 import json
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
-from typing import Any
 
 from sji_edge.core.errors import OutputError
 from sji_edge.core.files import StrPath
+from sji_edge.core.joint_table import columns_of
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.records.write.appending import AppendedFile
 from sji_edge.records.write.closing import ClosedOnExit
@@ -35,7 +36,7 @@ class JsonlSink(ClosedOnExit):
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it."""
         record = fit(record)
-        data = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in _lines(record)).encode()
+        data = _lines(record).encode()
         if self._rotate_bytes and self._file.size >= self._rotate_bytes:
             self._next_piece()
         try:
@@ -56,24 +57,16 @@ class JsonlSink(ClosedOnExit):
         self._file = following
 
 
-def _lines(record: BoardRecord) -> list[dict[str, Any]]:
-    joints: list[dict[str, Any]] = [
-        {
-            "type": "joint",
-            "board": record.board,
-            "frame": record.frame_name,
-            "refdes": joint.refdes,
-            "verdict": joint.verdict.value,
-            "score": joint.score,
-            "lower": joint.lower,
-            "upper": joint.upper,
-            "novelty": joint.novelty,
-            "novelty_limit": joint.novelty_limit,
-            "deviation": joint.deviation,
-            "label": joint.label,
-            "cause": joint.cause,
-        }
-        for joint in record.joints
+def _lines(record: BoardRecord) -> str:
+    head = f'{{"type": "joint", "board": {_quoted(record.board)}, "frame": {_quoted(record.frame_name)}, '
+    lines = [
+        f'{head}"refdes": {_quoted(refdes)}, "verdict": "{verdict}", "score": {_number(score)}, '
+        f'"lower": {_number(lower)}, "upper": {_number(upper)}, "novelty": {_number(novelty)}, '
+        f'"novelty_limit": {_number(limit)}, "deviation": {_number(deviation)}, '
+        f'"label": {_quoted(label)}, "cause": {_quoted(cause)}}}\n'
+        for refdes, verdict, score, lower, upper, label, cause, novelty, limit, deviation in zip(
+            *columns_of(record.joints), strict=True
+        )
     ]
     board = {
         "type": "board",
@@ -89,4 +82,9 @@ def _lines(record: BoardRecord) -> list[dict[str, Any]]:
         "recipe_sha256": record.recipe_sha256,
         "latency_ns": dict(record.latency_ns),
     }
-    return [*joints, board]
+    return "".join(lines) + f"{json.dumps(board, allow_nan=False)}\n"
+
+
+def _number(value: float | None) -> str:
+    """Write a finite number as ``json.dumps`` does, which spends three times as long on a joint."""
+    return "null" if value is None else float.__repr__(float(value))

@@ -5,11 +5,13 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import cache
+from itertools import chain, repeat
 from pathlib import Path
 
 from sji_edge.core.decisions import DECISIONS_SCHEMA
 from sji_edge.core.errors import OutputError
 from sji_edge.core.files import StrPath
+from sji_edge.core.joint_table import columns_of
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import readable
 from sji_edge.records.picture_names import PictureKind
@@ -250,29 +252,12 @@ class SqliteSink(ClosedOnExit):
                 json.dumps(dict(record.latency_ns)),
             ),
         ).lastrowid
-        for start in range(0, len(record.joints), ROWS):
-            part = record.joints[start : start + ROWS]
-            self._connection.execute(
-                _insert_joints(len(part)),
-                [
-                    value
-                    for position, joint in enumerate(part, start)
-                    for value in (
-                        board_id,
-                        position,
-                        joint.refdes,
-                        joint.verdict.value,
-                        joint.score,
-                        joint.lower,
-                        joint.upper,
-                        joint.label,
-                        joint.cause,
-                        joint.novelty,
-                        joint.novelty_limit,
-                        joint.deviation,
-                    )
-                ],
-            )
+        columns = columns_of(record.joints)
+        count = len(columns.refdes)
+        rows = list(zip(repeat(board_id, count), range(count), *columns, strict=True))
+        for start in range(0, count, ROWS):
+            part = rows[start : start + ROWS]
+            self._connection.execute(_insert_joints(len(part)), list(chain.from_iterable(part)))
 
     def _refusal(self, what: str, error: sqlite3.Error) -> OutputError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

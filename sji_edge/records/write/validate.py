@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from sji_edge.core.errors import OutputError
+from sji_edge.core.joint_table import JointColumns, columns_of
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.text import readable
 from sji_edge.core.verdict import Verdict
@@ -18,33 +19,40 @@ def fit(record: BoardRecord) -> BoardRecord:
     Raises:
         OutputError: a number is not finite, or a verdict other than ERROR has no score.
     """
-    for joint in record.joints:
-        score = joint.score
-        if score is None:
-            true = joint.verdict is Verdict.ERROR and math.isfinite(joint.lower + joint.upper)
-        else:
-            # One check for all three: infinity and NaN survive an addition.
-            true = math.isfinite(score + joint.lower + joint.upper)
-        # None without a guard, or without enrolled boards.
-        guard = (joint.novelty or 0.0) + (joint.novelty_limit or 0.0) + (joint.deviation or 0.0)
-        true = true and math.isfinite(guard)
-        if not true:
-            raise OutputError(
-                f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with "
-                f"score {score}, novelty {joint.novelty}, deviation {joint.deviation} and limits "
-                f"{joint.lower}, {joint.upper}, {joint.novelty_limit}; they must be finite numbers"
-            )
+    columns = columns_of(record.joints)
+    _check_numbers(record, columns)
     residual = record.alignment_residual_px
     if residual is not None and not math.isfinite(residual):
         raise OutputError(f"cannot record board {record.board}: its alignment residual is {residual}")
-    return record if _readable(record) else _written_out(record)
+    return record if _readable(record, columns) else _written_out(record)
 
 
-def _readable(record: BoardRecord) -> bool:
-    parts = [record.board, record.frame_name, record.cause]
+def _check_numbers(record: BoardRecord, columns: JointColumns) -> None:
+    """Raise ``OutputError`` if a joint's number is not finite, or a verdict other than ERROR has no score."""
+    # Infinity and NaN survive an addition, so one check serves most boards.
+    total = 0.0
+    for column in (columns.score, columns.novelty, columns.novelty_limit, columns.deviation):
+        total += sum(filter(None, column))
+    scored = None not in columns.score or all(
+        score is not None or verdict == Verdict.ERROR.value
+        for score, verdict in zip(columns.score, columns.verdict, strict=True)
+    )
+    if scored and math.isfinite(total + sum(columns.lower) + sum(columns.upper)):
+        return
     for joint in record.joints:
-        parts += (joint.refdes, joint.label, joint.cause)
-    return "".join(parts).isprintable()
+        numbers = (joint.score, joint.lower, joint.upper, joint.novelty, joint.novelty_limit, joint.deviation)
+        finite = all(number is None or math.isfinite(number) for number in numbers)
+        if not finite or (joint.score is None and joint.verdict is not Verdict.ERROR):
+            raise OutputError(
+                f"cannot record board {record.board}: joint {joint.refdes} is {joint.verdict} with "
+                f"score {joint.score}, novelty {joint.novelty}, deviation {joint.deviation} and limits "
+                f"{joint.lower}, {joint.upper}, {joint.novelty_limit}; they must be finite numbers"
+            )
+
+
+def _readable(record: BoardRecord, columns: JointColumns) -> bool:
+    joined = "".join((record.board, record.frame_name, record.cause, *columns.refdes))
+    return joined.isprintable() and "".join(set(columns.label) | set(columns.cause)).isprintable()
 
 
 def _written_out(record: BoardRecord) -> BoardRecord:

@@ -1,8 +1,8 @@
 """Runs a graph on the CPU through OpenVINO: batches are split among threads, two may be in flight."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,34 +20,64 @@ SETS = 2
 MIN_PART = 4
 """A batch is split only if each thread gets at least this number of crops."""
 MAX_OWN_SHAPES = 4
-TELEMETRY = "openvino_telemetry"
+TELEMETRY, CONVERTER = "openvino_telemetry", "openvino.tools.ovc"
 
 
 def load_openvino() -> Any:
-    """Import OpenVINO without its telemetry; a plain ``import openvino`` sends usage data.
+    """Import OpenVINO without its telemetry and its model converter.
 
-    Its Python package falls back to a stub if the telemetry package cannot be imported.
+    A plain ``import openvino`` sends usage data, and reading the converter takes a third of the import. Its Python
+    package does without either; ``openvino.convert_model`` loads the converter when it is called, with a stub of the
+    telemetry.
     """
-    if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
-        # None in sys.modules makes the import fail; OpenVINO keeps the stub once it is loaded.
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
-        try:
-            import openvino
-        finally:
-            del sys.modules[TELEMETRY]
-        return openvino
-    import openvino
-
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    with _hidden(TELEMETRY, CONVERTER):
+        import openvino
+    if not hasattr(openvino, "convert_model"):
+        openvino.convert_model = _convert_model
     return openvino
+
+
+def _convert_model(*arguments: Any, **options: Any) -> Any:
+    with _hidden(TELEMETRY):
+        from openvino.tools.ovc import convert_model
+    return convert_model(*arguments, **options)
+
+
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """Make imports of modules fail that are not loaded yet."""
+    names = [name for name in modules if name not in sys.modules]
+    # None in sys.modules does that.
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A request, and the memory that it reads crops from and writes answers to.
+
+    A request of a fixed batch size keeps its memory, so it is looked up once: doing so for each batch takes a tenth of
+    a lone crop's time. A request of any size has no memory of its own, so ``crops`` and ``answers`` are None.
+    """
+
+    request: Any
+    crops: NDArray[np.uint8] | None = None
+    answers: tuple[NDArray[np.float32], ...] | None = None
 
 
 @dataclass(slots=True, eq=False)
 class _Requests:
     """What one batch in flight uses: its requests by batch size, and those that are running."""
 
-    by_size: dict[int, list[Any]] = field(default_factory=dict)
-    any_size: Any = None
-    running: list[Any] = field(default_factory=list)
+    any_size: _Part
+    by_size: dict[int, list[_Part]] = field(default_factory=dict)
+    running: list[_Part] = field(default_factory=list)
 
 
 class OpenVinoEngine:
@@ -74,7 +104,7 @@ class OpenVinoEngine:
         self._parts: dict[int, list[Any]] = {}
         """Compiled models for each batch size, one for each part of the batch."""
         self._compiled: dict[tuple[int, int], Any] = {}
-        self._turns = Turns([_Requests(any_size=self._any_size.create_infer_request()) for _ in range(SETS)])
+        self._turns = Turns([_Requests(_Part(self._any_size.create_infer_request())) for _ in range(SETS)])
 
     @property
     def sets(self) -> int:
@@ -96,13 +126,13 @@ class OpenVinoEngine:
 
     def infer(self, crops: NDArray[np.uint8]) -> EngineOutput:
         """Judge crops; see ``core.protocols.Engine``."""
-        ticket, requests = self._take(crops)
-        if len(requests) > 1:
-            return self.collect(self._started(ticket, requests))
+        ticket, parts = self._take(crops)
+        if len(parts) > 1:
+            return self.collect(self._started(ticket, parts))
         # Not split: run in this thread, since handing over to another one takes 2 % of a single crop's time.
         try:
-            requests[0].infer()
-            return self._output(requests)
+            parts[0].request.infer(share_outputs=True)
+            return self._output(parts)
         except RuntimeError as error:
             raise _failed(error) from error
         finally:
@@ -112,7 +142,7 @@ class OpenVinoEngine:
         """Start a batch; see ``core.protocols.PipelinedEngine``."""
         return self._started(*self._take(crops))
 
-    def _take(self, crops: NDArray[np.uint8]) -> tuple[int, list[Any]]:
+    def _take(self, crops: NDArray[np.uint8]) -> tuple[int, list[_Part]]:
         """Take a free set and copy the crops into its requests for this batch size."""
         self._check_open()
         check_crops(crops, self.spec)
@@ -130,10 +160,10 @@ class OpenVinoEngine:
             raise
         return ticket, turn.running
 
-    def _started(self, ticket: int, requests: list[Any]) -> int:
+    def _started(self, ticket: int, parts: list[_Part]) -> int:
         try:
-            for request in requests:
-                request.start_async()
+            for part in parts:
+                part.request.start_async()
         except RuntimeError as error:
             self.drop(ticket)
             raise _failed(error) from error
@@ -173,26 +203,39 @@ class OpenVinoEngine:
         if self._any_size is None:
             raise EngineInputError("this engine is closed")
 
-    def _output(self, requests: Sequence[Any]) -> EngineOutput:
+    def _output(self, parts: Sequence[_Part]) -> EngineOutput:
         """Copy the answers out of the requests that hold a batch's parts."""
-        return EngineOutput(
-            *(np.concatenate([each.get_tensor(name).data for each in requests]) for name in self._outputs)
-        )
+        answers = [self._answers(part) for part in parts]
+        if len(answers) == 1:
+            return EngineOutput(*(answer.copy() for answer in answers[0]))
+        return EngineOutput(*(np.concatenate(pieces) for pieces in zip(*answers, strict=True)))
 
-    def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[Any]:
+    def _answers(self, part: _Part) -> tuple[NDArray[np.float32], ...]:
+        if part.answers is not None:
+            return part.answers
+        return tuple(part.request.get_tensor(name).data for name in self._outputs)
+
+    def _filled(self, turn: _Requests, crops: NDArray[np.uint8]) -> list[_Part]:
         """Return the requests that hold the crops, each a part of them."""
         size = len(crops)
         if size not in self._parts:
-            turn.any_size.set_input_tensor(load_openvino().Tensor(crops))
+            turn.any_size.request.set_input_tensor(load_openvino().Tensor(crops))
             return [turn.any_size]
         if size not in turn.by_size:
-            turn.by_size[size] = [part.create_infer_request() for part in self._parts[size]]
+            turn.by_size[size] = [self._new_part(part) for part in self._parts[size]]
         start = 0
-        for request in turn.by_size[size]:
-            tensor = request.get_input_tensor().data
-            tensor[...] = crops[start : start + len(tensor)]
-            start += len(tensor)
+        for part in turn.by_size[size]:
+            if part.crops is not None:
+                part.crops[...] = crops[start : start + len(part.crops)]
+                start += len(part.crops)
         return turn.by_size[size]
+
+    def _new_part(self, compiled: Any) -> _Part:
+        request = compiled.create_infer_request()
+        # Outputs of a shape that depends on the crops get new memory in each run.
+        fixed = all(output.get_partial_shape().is_static for output in compiled.outputs)
+        answers = tuple(request.get_tensor(name).data for name in self._outputs) if fixed else None
+        return _Part(request, request.get_input_tensor().data, answers)
 
     def _own_shape(self, size: int) -> None:
         """Compile the models for a batch size; parts of the same size share one."""
@@ -223,12 +266,12 @@ class OpenVinoEngine:
         return compiled
 
 
-def _wait_for(running: Sequence[Any]) -> None:
+def _wait_for(running: Sequence[_Part]) -> None:
     """Wait for every request, even after one has failed; only then may their memory be reused."""
     failure: RuntimeError | None = None
-    for request in running:
+    for part in running:
         try:
-            request.wait()
+            part.request.wait()
         except RuntimeError as error:
             failure = failure or error
     if failure is not None:

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,13 @@ from sji_edge.inspection.settings import RunSettings
 from sji_edge.recipe.board import Recipe
 from sji_edge.runtime.bundle.bundle import Bundle, environment_changes, open_engine
 from sji_edge.streams.spec import is_stored, open_source
-from sji_edge.workflows.engines.golden_check import GoldenReplay, replay_golden
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
 from sji_edge.workflows.inspect.places import known_places
 from sji_edge.workflows.inspect.request import EngineFacts
 from sji_edge.workflows.inspect.stream import OpenStream, own_recipe, require_complete, run_name
+
+if TYPE_CHECKING:
+    from sji_edge.workflows.engines.golden_check import GoldenReplay
 
 FRAMES_DECODED = 4
 """A file with more pixels than this number of frames is refused before it is decoded; a smaller one is `wrong-size`."""
@@ -250,12 +252,15 @@ class Inspector:
         layout = RecipeLayout(recipe, self._bundle.preprocess, self._bundle.thresholds)
         return self._warm_judge(layout, recipe, "enrolled", live=False, on_device=False)
 
-    def replay_golden(self, judge: BoardJudge) -> GoldenReplay:
+    def replay_golden(self, judge: BoardJudge) -> "GoldenReplay":
         """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
 
         Raises:
             GateError: the engine fails its gate.
         """
+        # A run without this check starts sooner without its imports.
+        from sji_edge.workflows.engines.golden_check import replay_golden
+
         return replay_golden(self._bundle, self._engine, batch=min(judge.joints, judge.max_batch))
 
     def model(self) -> Model:

@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing
 from sji_edge.core.clock import Clock
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.judging.frame_job import Judgement
-from sji_edge.inspection.observe.metrics_server import MetricsServer
 from sji_edge.inspection.observe.shadow import Shadow, ShadowReport
 from sji_edge.inspection.observe.status_formats import prometheus_text
 from sji_edge.inspection.observe.tally import RunSummary
@@ -132,6 +131,9 @@ def _serve_metrics(
 ) -> None:
     if request.metrics_port is None:
         return
+    # Its HTTP server is slow to import.
+    from sji_edge.inspection.observe.metrics_server import MetricsServer
+
     info = {
         "engine": engine.name,
         "backend": engine.backend,

@@ -1,9 +1,11 @@
-"""Shortens the pauses of the Python interpreter while the loop runs."""
+"""Tunes the process while the loop runs: short pauses of the interpreter, and no threads within OpenCV's calls."""
 
 import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import cv2
 
 SWITCH_S = 0.002
 """Seconds for which a thread may hold the interpreter while another one waits; Python's default is 5 ms."""
@@ -29,3 +31,18 @@ def short_pauses(*, alert: bool = False) -> Iterator[None]:
     finally:
         sys.setswitchinterval(before)
         gc.unfreeze()
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Run each call of OpenCV in the thread that makes it.
+
+    The calls of a frame take microseconds each, and threads that share one spin while they wait for the next, on the
+    cores that the engine needs. The results do not depend on it.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

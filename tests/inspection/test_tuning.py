@@ -1,9 +1,10 @@
 import gc
 import sys
 
+import cv2
 import pytest
 
-from sji_edge.inspection.gc_tuning import ALERT_SWITCH_S, SWITCH_S, short_pauses
+from sji_edge.inspection.tuning import ALERT_SWITCH_S, SWITCH_S, opencv_in_one_thread, short_pauses
 
 
 @pytest.mark.parametrize(("alert", "switch_s"), [(False, SWITCH_S), (True, ALERT_SWITCH_S)])
@@ -35,3 +36,10 @@ def test_garbage_made_within_the_block_is_collected():
         gc.collect()
         Ring()
         assert gc.collect() >= 1
+
+
+def test_opencv_gets_its_threads_back_after_an_error_too():
+    before = cv2.getNumThreads()
+    with pytest.raises(KeyError) as found, opencv_in_one_thread():
+        raise KeyError(cv2.getNumThreads())
+    assert (found.value.args, cv2.getNumThreads()) == ((1,), before)
