@@ -128,7 +128,7 @@ def database_page() -> str:
         "# Database schema\n\n"
         f"`inspections.db` is a SQLite database in WAL mode, schema version {SCHEMA_VERSION} (`PRAGMA user_version`). "
         "One transaction writes a board with all its joints. A database of an older version is migrated when "
-        "`infer` opens it; a newer one is refused.\n\n"
+        "`infer` or `review` opens it; a newer one is refused.\n\n"
         f"```sql\n{schema}\n```\n"
     )
 

@@ -20,10 +20,11 @@ COMMANDS = (
     "parity",
     "bench",
     "infer",
+    "review",
     "demo",
     "doctor",
 )
-GROUPS = ("dataset", "engine", "inspections", "recipe")
+GROUPS = ("dataset", "engine", "inspections", "recipe", "users")
 """Each is an attribute of the module of ``cli.commands`` with the same name."""
 
 

@@ -11,6 +11,7 @@ from typing import Self
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.decisions import DECISIONS_SCHEMA, Answer, Decision, Role
 from sji_edge.core.errors import OutputError, UsageError
+from sji_edge.core.file_identity import FileIdentity
 from sji_edge.core.files import StrPath
 
 BUSY_TIMEOUT_S = 5.0
@@ -54,6 +55,7 @@ class DecisionLog:
         self._clock = clock or SystemClock()
         self._waits_s = busy_timeout_s
         self._lock = threading.Lock()
+        self._files: list[FileIdentity] = []
         if not self._path.is_file():
             raise UsageError(
                 f"no database in {path}",
@@ -71,6 +73,8 @@ class DecisionLog:
             with self._transaction() as connection:
                 for statement in DECISIONS_SCHEMA:
                     connection.execute(statement)
+            # SQLite keeps its log as long as anybody has the database open.
+            self._files = [FileIdentity(self._path.with_name(self._path.name + end)) for end in ("", "-wal")]
         except sqlite3.Error as error:
             self._connection.close()
             raise self._refusal(error) from error
@@ -161,6 +165,9 @@ class DecisionLog:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
+                # A row in a file that was moved away or deleted is soon lost.
+                for file in self._files:
+                    file.check()
             except sqlite3.Error as error:
                 self._roll_back()
                 raise self._refusal(error) from error

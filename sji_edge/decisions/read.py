@@ -16,7 +16,7 @@ def has_decisions(connection: sqlite3.Connection) -> bool:
 
 
 def read_decisions(
-    connection: sqlite3.Connection, *, after: int = 0, subject: Subject | None = None
+    connection: sqlite3.Connection, *, after: int = 0, subject: Subject | None = None, board: str = ""
 ) -> Iterator[DecisionRow]:
     """Yield rows in the order in which they were written, undone ones and undos included.
 
@@ -24,12 +24,15 @@ def read_decisions(
         connection: open on the database; one without the table yields nothing.
         after: only rows of a higher id.
         subject: only rows about this subject.
+        board: only rows about this board or one of its joints, by the name of its record.
     """
     if not has_decisions(connection):
         return
     where, values = "id > ?", [after, *(subject or ())]
     if subject is not None:
         where += " AND subject = ? AND refdes = ?"
+    if board:
+        where, values = f"{where} AND subject = ?", [*values, board]
     # COLUMNS and the conditions are fixed texts.
     query = f"SELECT {COLUMNS} FROM decisions WHERE {where} ORDER BY id"  # noqa: S608
     for row in connection.execute(query, values):

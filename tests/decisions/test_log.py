@@ -102,6 +102,15 @@ def test_a_locked_database_is_waited_for_and_then_an_error_that_says_so(records)
         assert log.append([confirmed()]) == [1]
 
 
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_database_that_was_moved_away_is_an_error_and_not_an_answer(records, ending):
+    with DecisionLog(records) as log:
+        log.append([confirmed()])
+        records.with_name(records.name + ending).rename(records.with_name("archived"))
+        with pytest.raises(OutputError, match="moved, deleted or replaced"):
+            log.append([confirmed("J3")])
+
+
 def test_a_name_that_is_no_database_makes_none(tmp_path):
     with pytest.raises(UsageError, match="no database"):
         DecisionLog(tmp_path / "absent.db")

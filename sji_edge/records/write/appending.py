@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from sji_edge.core.errors import OutputError
-from sji_edge.records.write.identity import FileIdentity
+from sji_edge.core.file_identity import FileIdentity
 
 
 class AppendedFile:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from sji_edge.core.decisions import DECISIONS_SCHEMA
 from sji_edge.core.errors import OutputError
+from sji_edge.core.file_identity import FileIdentity
 from sji_edge.core.files import StrPath
 from sji_edge.core.joint_table import columns_of
 from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import readable
 from sji_edge.records.picture_names import PictureKind
 from sji_edge.records.write.closing import ClosedOnExit
-from sji_edge.records.write.identity import FileIdentity
 from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945

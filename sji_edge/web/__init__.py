@@ -1,0 +1,1 @@
+"""Floor 4, web: the pages of the review station, and everything that keeps strangers out of them."""
