@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sji_edge.workflows.audit import audit as audit
     from sji_edge.workflows.build.build_engine import build_engine as build_engine
     from sji_edge.workflows.calibrate import calibrate as calibrate
+    from sji_edge.workflows.challenge.challenge import challenge as challenge
     from sji_edge.workflows.collect.collect import collect as collect
     from sji_edge.workflows.compare.compare import compare as compare
     from sji_edge.workflows.dataset.build import build_dataset as build_dataset
@@ -75,6 +76,7 @@ __all__ = [
     "build_dataset",
     "build_engine",
     "calibrate",
+    "challenge",
     "collect",
     "compare",
     "diff_datasets",
@@ -109,6 +111,7 @@ _HOME = {
     "build_dataset": "workflows.dataset.build",
     "build_engine": "workflows.build.build_engine",
     "calibrate": "workflows.calibrate",
+    "challenge": "workflows.challenge.challenge",
     "collect": "workflows.collect.collect",
     "compare": "workflows.compare.compare",
     "diff_datasets": "workflows.dataset.diff",

@@ -18,6 +18,7 @@ COMMANDS = (
     "calibrate",
     "build-engine",
     "parity",
+    "challenge",
     "bench",
     "infer",
     "review",

@@ -1,4 +1,4 @@
-"""Reads ``sji-edge.toml``, which gives names to streams."""
+"""Reads ``sji-edge.toml``, which gives names to streams and says how far a challenge is trusted."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sji_edge.core.errors import UsageError
 from sji_edge.core.files import read_toml
 from sji_edge.core.findings import in_words
+from sji_edge.core.trust import Trust
 
 CONFIG_FILE = Path("sji-edge.toml")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -20,11 +21,15 @@ StreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$
 
 
 class Config(BaseModel):
-    """The content of the file. ``streams`` maps a name to the stream that it stands for."""
+    """The content of the file.
+
+    ``streams`` maps a name to the stream that it stands for; ``trust`` says what a passed challenge does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     streams: dict[StreamName, Annotated[str, StringConstraints(min_length=1)]] = Field(default_factory=dict)
+    trust: Trust = Trust.SHOW_ONLY
 
 
 def load_config(path: Path = CONFIG_FILE) -> Config:

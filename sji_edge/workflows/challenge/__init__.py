@@ -1,0 +1,1 @@
+"""A new model against the deployed one, and what follows from it."""
