@@ -14,6 +14,9 @@ EXTRA_OF = {
     "sklearn": "train",
     "safetensors": "train",
     "onnx": "train",
+    "onnxruntime": "onnxruntime",
+    "cryptography": "ship",
+    "zstandard": "ship",
     "onnxscript": "train",
     "matplotlib": "train",
     "jinja2": "train",
@@ -32,6 +35,13 @@ EXTRA_OF = {
     "pycuda": "cuda",
     "tensorrt_rtx_bindings": "tensorrt-rtx",
 }
+WITHIN_TRAIN = {"onnxruntime", "ship"}
+"""Extras whose packages the extra ``train`` includes."""
+
+
+def installed(module: str) -> bool:
+    """Return whether an optional top-level module is installed, without importing it."""
+    return importlib.util.find_spec(module) is not None
 
 
 def require(*modules: str, purpose: str) -> None:
@@ -44,12 +54,13 @@ def require(*modules: str, purpose: str) -> None:
     Raises:
         MissingExtraError: names the missing modules; the hint is the ``pip install`` line.
     """
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    missing = [name for name in modules if not installed(name)]
     if missing:
-        extras = ",".join(sorted({EXTRA_OF[name] for name in missing}))
+        extras = {EXTRA_OF[name] for name in missing}
+        extras -= WITHIN_TRAIN if "train" in extras else set()
         raise MissingExtraError(
             f"{purpose} needs {', '.join(missing)}, which the base installation does not include",
-            hint=f"pip install 'sji-edge[{extras}]'",
+            hint=f"pip install 'sji-edge[{','.join(sorted(extras))}]'",
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import ModelCard
 from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMismatchError, UsageError
+from sji_edge.core.extras import load, require
 from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.registry import nearest
 from sji_edge.core.text import one_line
@@ -37,9 +38,8 @@ NUMPY_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 @cache
 def load_onnxruntime() -> Any:
-    """Import ONNX Runtime and switch its telemetry off."""
-    import onnxruntime
-
+    """Import ONNX Runtime and switch its telemetry off; raises ``MissingExtraError`` if it is not installed."""
+    onnxruntime: Any = load("onnxruntime", purpose="ONNX Runtime")
     onnxruntime.disable_telemetry_events()
     return onnxruntime
 
@@ -130,7 +130,11 @@ class OnnxRuntimeBackend:
         """Say why an engine of this precision cannot run here, or return an empty string.
 
         An ONNX graph is optimized again on every machine, so only the weight bits in ``recorded`` matter.
+
+        Raises:
+            MissingExtraError: ONNX Runtime is not installed.
         """
+        require("onnxruntime", purpose="an ONNX Runtime engine")
         if precision == "bf16":
             return "ONNX Runtime's CPU kernels have no bf16; the backend openvino may have it"
         if precision not in PRECISIONS:

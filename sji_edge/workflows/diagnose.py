@@ -37,6 +37,8 @@ PACKAGE_HINTS = {
     "pycuda": "pip install 'sji-edge[cuda]'; it is built against the CUDA of this machine",
     "cuda-bindings": "pip install 'sji-edge[cuda]'; without it there are no CUDA graphs",
     "torch": f"pip install 'sji-edge[{EXTRA_OF['torch']}]'; needed for training and export only",
+    "cryptography": f"pip install 'sji-edge[{EXTRA_OF['cryptography']}]'; needed for signatures of engines",
+    "zstandard": f"pip install 'sji-edge[{EXTRA_OF['zstandard']}]'; needed for .tar.zst archives, not for .zip",
     "onnx": f"pip install 'sji-edge[{EXTRA_OF['onnx']}]'; needed for build-engine and engine release",
 }
 

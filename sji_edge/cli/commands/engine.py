@@ -177,6 +177,9 @@ def keygen(
     Example: `sji-edge engine keygen line.pem`
     """
     from sji_edge.cli.render.console import console
+    from sji_edge.core.extras import require
+
+    require("cryptography", purpose="sji-edge engine keygen")
     from sji_edge.runtime.bundle.signature import make_keys
 
     public, name = make_keys(private, _ask(passphrase, confirm=True))

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import zstandard
-
 from sji_edge.core.errors import BundleError
+from sji_edge.core.extras import load
 from sji_edge.core.text import one_line
 
 BLOCK = tarfile.BLOCKSIZE
@@ -71,7 +70,12 @@ class ZipMember:
 
 
 def write_tar_zst(stream: IO[bytes], files: list[Path]) -> None:
-    """Write files as a ustar archive in one zstd frame with a checksum; times and owners are left out."""
+    """Write files as a ustar archive in one zstd frame with a checksum; times and owners are left out.
+
+    Raises:
+        MissingExtraError: ``zstandard`` is not installed; a zip needs nothing.
+    """
+    zstandard = load("zstandard", purpose="a .tar.zst archive")
     packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     with packer.stream_writer(stream, closefd=False) as packed:
         for path in files:
@@ -95,9 +99,11 @@ def read_tar_zst(archive: Path, max_files: int, max_bytes: int) -> Iterator[Iter
         max_bytes: not used; a member is never read beyond its claimed size, which the caller bounds.
 
     Raises:
+        MissingExtraError: ``zstandard`` is not installed.
         BundleError: not such a file, truncated, or an entry is not a plain file.
     """
     del max_bytes
+    zstandard = load("zstandard", purpose="a .tar.zst archive")
     try:
         with archive.open("rb") as raw:
             unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)

@@ -8,6 +8,7 @@ from pathlib import Path
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import BundleError, GateError, UsageError
+from sji_edge.core.extras import installed, require
 from sji_edge.core.files import new_folder, output_errors, read_bounded, sha256_of, write_atomic
 from sji_edge.core.protocols import Backend, Engine
 from sji_edge.core.verdict import Thresholds
@@ -193,7 +194,8 @@ def verify_bundle(
     path = plain_file(folder, MANIFEST)
     manifest_bytes = read_bounded(path, MAX_JSON_BYTES, error=BundleError)
     if require_signature is not None:
-        # Before anything in the bundle is parsed; cryptography is imported only when it is needed.
+        # Before anything in the bundle is parsed; cryptography is an extra.
+        require("cryptography", purpose="checking an engine's signature")
         from sji_edge.runtime.bundle.signature import check_signature
 
         check_signature(folder, manifest_bytes, require_signature)
@@ -243,8 +245,12 @@ def open_engine(bundle: Bundle, threads: int = 0) -> Engine:
 
 
 def open_reference(bundle: Bundle, threads: int = 0) -> Engine:
-    """Load a bundle's reference graph at FP32 in ONNX Runtime; raises as ``open_engine``."""
-    backend: Backend = BACKENDS.get("onnxruntime")()
+    """Load a bundle's reference graph at FP32; raises as ``open_engine``.
+
+    It runs in ONNX Runtime, so that the reference of an OpenVINO engine does not share its kernels; in OpenVINO where
+    ONNX Runtime, an extra, is not installed.
+    """
+    backend: Backend = BACKENDS.get("onnxruntime" if installed("onnxruntime") else "openvino")()
     path = bundle.reference_path
     engine = backend.open(
         path,

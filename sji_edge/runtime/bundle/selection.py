@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sji_edge.core.errors import BundleError, SjiError
+from sji_edge.core.errors import BundleError, MissingExtraError, SjiError
 from sji_edge.runtime.bundle.bundle import backend_of
 from sji_edge.runtime.bundle.manifest import MANIFEST, Manifest, read_model
 from sji_edge.runtime.bundle.verification import none_released
@@ -76,5 +76,7 @@ def _rank(manifest: Manifest) -> tuple[int, str]:
 def _reason(manifest: Manifest) -> str:
     try:
         return backend_of(manifest).incompatibility(manifest.precision, manifest.environment)
+    except MissingExtraError as error:
+        return f"{error.message}: {error.hint}"
     except SjiError as error:
         return error.message

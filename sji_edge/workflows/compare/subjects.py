@@ -132,6 +132,7 @@ def _bundle_side(bundle: Bundle, threads: int) -> Iterator[OpenSide]:
 
 @contextmanager
 def _graph_side(model: Path, threads: int) -> Iterator[OpenSide]:
+    require("onnxruntime", purpose="parity with an ONNX graph")
     card = card_in_graph(model)
     backend = BACKENDS.get("onnxruntime")()
     with closing(backend.open(model, precision="fp32", max_batch=MAX_BATCH, threads=threads)) as engine:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sji_edge.core.errors import GateError, SjiError, UsageError
+from sji_edge.core.extras import require
 from sji_edge.parity.crops import golden_joints
 from sji_edge.parity.run import ParityReport, run_parity
-from sji_edge.runtime.bundle import archive, signature
+from sji_edge.runtime.bundle import archive
 from sji_edge.runtime.bundle.bundle import (
     Bundle,
     backend_of,
@@ -161,10 +162,14 @@ def sign_engine(folder: Path, key: Path, passphrase: bytes | None = None) -> str
         The key's fingerprint.
 
     Raises:
+        MissingExtraError: ``cryptography`` is not installed.
         BundleError: the bundle is altered.
         GateError: it is not released.
         UsageError: not a private key, or a wrong passphrase.
         OutputError: the folder cannot be written.
     """
+    require("cryptography", purpose="signing an engine")
+    from sji_edge.runtime.bundle import signature
+
     verified = verify_bundle(folder)
     return signature.sign(folder, verified.manifest_bytes, key, passphrase)
