@@ -75,6 +75,7 @@ CREATE TABLE crops (
 );
 CREATE INDEX crops_by_place ON crops (board, refdes, id);
 CREATE INDEX crops_by_package ON crops (package, id);
+CREATE INDEX crops_by_package_and_place ON crops (package, board, refdes, id);
 CREATE INDEX crops_by_unit ON crops (unit, id);
 CREATE INDEX crops_by_time ON crops (captured);
 CREATE INDEX crops_by_reason ON crops (kept_because, id);
@@ -104,7 +105,7 @@ CREATE TABLE judgements (
 CREATE INDEX judgements_by_score ON judgements (engine_sha256, score, crop_id);
 CREATE INDEX judgements_by_doubt ON judgements (engine_sha256, doubt, crop_id);
 CREATE INDEX judgements_by_novelty ON judgements (engine_sha256, novelty, crop_id);
-CREATE INDEX judgements_by_verdict ON judgements (engine_sha256, verdict, crop_id);
+CREATE INDEX judgements_by_verdict ON judgements (engine_sha256, verdict, score, crop_id);
 {_triggers()}
 """
 """Version 1. A person's answers are a table of their own, which the review station adds."""

@@ -134,17 +134,20 @@ class PoolWriter:
             OutputError: they cannot be written; none of them is in the pool.
         """
         there = self.has(origin.frame_sha256, origin.recipe_sha256)
-        fresh = [crop for crop in crops if crop.refdes not in there]
-        names = [self._write_picture(origin, crop) for crop in fresh]
+        names = {crop.refdes: self._write_picture(origin, crop) for crop in crops if crop.refdes not in there}
         added: list[int] = []
         with self._transaction():
-            for crop, name in zip(fresh, names, strict=True):
-                found = self._connection.execute(_INSERT_CROP, _values(origin, crop, name)).lastrowid
-                if found is None:
-                    raise OutputError(f"SQLite gave no number to a crop of {self._path}")
-                there[crop.refdes] = found
-                added.append(found)
+            # Another writer may have added the same joint meanwhile, with the same picture.
+            there = self.has(origin.frame_sha256, origin.recipe_sha256)
             for crop in crops:
+                if crop.refdes not in there:
+                    found = self._connection.execute(
+                        _INSERT_CROP, _values(origin, crop, names[crop.refdes])
+                    ).lastrowid
+                    if found is None:
+                        raise OutputError(f"SQLite gave no number to a crop of {self._path}")
+                    there[crop.refdes] = found
+                    added.append(found)
                 if record:
                     self._connection.execute(
                         "INSERT OR IGNORE INTO sightings VALUES (?, ?, ?)",

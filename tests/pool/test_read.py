@@ -131,3 +131,50 @@ def test_a_folder_without_a_pool_is_named(tmp_path):
     PoolWriter(tmp_path).close()
     with PoolReader(tmp_path) as reader, pytest.raises(UsageError, match="no crop 7"):
         reader.get(7)
+
+
+def test_pages_of_every_order_and_filter_agree_with_a_plain_selection(pool):
+    with PoolWriter(pool) as writer:
+        writer.judge_all(
+            [(number, [judged(0.5, OTHER)]) for number in range(1, 5)], "2026-02-01T00:00:00+00:00"
+        )
+    filters = [
+        {"unit": "SN2"},
+        {"refdes": "J1"},
+        {"package": "bar"},
+        {"verdict": "REVIEW"},
+        {"disagree": True},
+        {"score": (0.0, 0.6)},
+        {"ids": (1, 4), "verdict": "PASS"},
+    ]
+    with PoolReader(pool, ENGINE) as reader:
+        every = list(reader.every())
+        for wanted in filters:
+            expected = {crop.id for crop in every if plainly(crop, wanted)}
+            assert reader.count(PoolFilter(**wanted)) == len(expected)
+            for order in ("newest", "oldest", "place", "score", "doubt", "novelty"):
+                looked_at = order in ("newest", "oldest", "place") or {
+                    crop.id for crop in every if crop.judged
+                }
+                found = set(ids(reader, order=order, **wanted))
+                assert found == (expected if looked_at is True else expected & looked_at), (wanted, order)
+
+
+def plainly(crop, wanted):
+    figures = crop.judged
+    checks = {
+        "unit": lambda value: crop.origin.unit == value,
+        "refdes": lambda value: crop.refdes == value,
+        "package": lambda value: crop.package == value,
+        "verdict": lambda value: figures is not None and figures.verdict == value,
+        "disagree": lambda _: figures is not None and figures.verdict != "REVIEW",
+        "score": lambda limits: figures is not None and limits[0] <= figures.score < limits[1],
+        "ids": lambda value: crop.id in value,
+    }
+    return all(checks[name](value) for name, value in wanted.items())
+
+
+def test_nobody_disagrees_where_one_engine_looked(pool):
+    with PoolReader(pool) as reader:
+        assert reader.count(PoolFilter(disagree=True)) == 0
+        assert ids(reader, disagree=True, order="score") == []

@@ -231,6 +231,14 @@ def infer(
             rich_help_panel=MONITORING,
         ),
     ] = None,
+    shadow_engine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Engine that judges the same boards in the background and decides nothing; joints that only one of "
+            "the two calls are kept in --pool.",
+            rich_help_panel=MONITORING,
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -288,6 +296,7 @@ def infer(
         save_boards=save_boards,
         pool=pool,
         keep=tuple(keep or ("called",)),
+        shadow_engine=shadow_engine,
         save_crops=save_crops,
         quota_mb=quota_mb,
         csv=csv,

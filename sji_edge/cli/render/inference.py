@@ -10,6 +10,7 @@ from sji_edge.core.protocols import BoardRecord
 from sji_edge.core.text import amount, readable
 from sji_edge.core.verdict import VERDICTS
 from sji_edge.inspection.judging.places import Places
+from sji_edge.inspection.observe.rival import RivalReport
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.inspection.outputs.pool.keeper import KeepCounts
@@ -74,6 +75,8 @@ def print_result(terminal: Console, result: RunResult) -> None:
         terminal.print(latency_table(summary))
     if result.shadow is not None:
         terminal.print(shadow_line(result.shadow))
+    if result.rival is not None:
+        terminal.print(readable(rival_line(result.rival)), markup=False)
     if result.kept is not None:
         terminal.print(pool_line(result.kept), markup=False)
     closing = (
@@ -90,6 +93,17 @@ def pool_line(kept: KeepCounts) -> str:
     beyond = f"; {amount(kept.over_quota, 'joint')} not kept: the pool is full" if kept.over_quota else ""
     dropped = f", {amount(kept.duplicates, 'near duplicate')} dropped" if kept.duplicates else ""
     return f"pool: {amount(kept.kept.total(), 'joint')} added{dropped}{beyond}"
+
+
+def rival_line(rival: RivalReport) -> str:
+    """Say how often a second engine calls what the deployed one passes, and the other way round."""
+    skipped = f", {amount(rival.skipped, 'board')} skipped" if rival.skipped else ""
+    failure = f"; it stopped early: {rival.failure}" if rival.failure else ""
+    return (
+        f"shadow engine {rival.name}: {amount(rival.boards, 'board')} judged by both{skipped}; of "
+        f"{amount(rival.joints, 'joint')}, it alone calls {rival.only_rival}, the deployed engine alone calls "
+        f"{rival.only_deployed}; {rival.other} differ otherwise{failure}"
+    )
 
 
 def interrupted_line(summary: RunSummary) -> str:

@@ -252,6 +252,10 @@ class Inspector:
         layout = RecipeLayout(recipe, self._bundle.preprocess, self._bundle.thresholds)
         return self._warm_judge(layout, recipe, "enrolled", live=False, on_device=False)
 
+    def beside(self, recipe: Recipe | None) -> BoardJudge:
+        """Return a warm judge for boards that another engine judges as well, with their frames cut by the host."""
+        return self._warm_judge(self._layout(recipe), recipe, "beside", live=False, on_device=False)
+
     def replay_golden(self, judge: BoardJudge) -> "GoldenReplay":
         """Check the engine against its golden crops, in batches of the size that ``judge`` uses.
 

@@ -1,10 +1,13 @@
 """What a run keeps in a pool."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.clock import Clock
 from sji_edge.core.errors import UsageError
+from sji_edge.inspection.observe.rival import Rival
 from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
 from sji_edge.inspection.outputs.pool.keeper import PoolKeeper, PoolSettings, Product
 from sji_edge.inspection.outputs.pool.units import Units
@@ -12,6 +15,7 @@ from sji_edge.pool.write import PoolWriter
 from sji_edge.recipe.board import Recipe
 from sji_edge.streams.redaction import redact
 from sji_edge.streams.spec import is_stored
+from sji_edge.workflows.inspect.inspector import Inspector
 from sji_edge.workflows.inspect.request import RunRequest
 from sji_edge.workflows.inspect.stream import OpenStream
 
@@ -56,3 +60,49 @@ def pool_keeper(
     product = product_of(stream.recipe, request.stream)
     writer = stack.enter_context(PoolWriter(Path(request.pool)))
     return PoolKeeper(writer, product, spec, Units(is_stored(stream.source)), settings, recorded=True)
+
+
+def open_rival(
+    stack: ExitStack, request: RunRequest, inspector: Inspector, stream: OpenStream, clock: Clock
+) -> Rival | None:
+    """Open the second engine of a run of ``infer``; None where it has none.
+
+    Raises:
+        UsageError: there is no pool or no recipe, or the second engine is the deployed one.
+        BundleError: it cannot run here.
+    """
+    if request.shadow_engine is None:
+        return None
+    if request.pool is None:
+        raise UsageError(
+            "the disagreements with a shadow engine need a place",
+            hint="name a pool for them, or leave it out",
+        )
+    pool, product = request.pool, product_of(stream.recipe, request.stream)
+    other = stack.enter_context(
+        Inspector(
+            request.shadow_engine,
+            recipe=stream.recipe,
+            threads=1,
+            require_signature=request.require_signature,
+            clock=clock,
+            bit_depth=request.bit_depth,
+        )
+    )
+    if other.bundle.engine_sha256 == inspector.bundle.engine_sha256:
+        raise UsageError(
+            f"{request.shadow_engine} is the engine that decides already", hint="name another shadow engine"
+        )
+    judge = other.beside(stream.recipe)
+    spec, units = inspector.bundle.preprocess, Units(is_stored(stream.source))
+    settings = pool_settings(request)
+
+    @contextmanager
+    def keeper() -> Iterator[PoolKeeper]:
+        # SQLite wants each connection to stay in its thread.
+        with PoolWriter(pool) as writer:
+            yield PoolKeeper(writer, product, spec, units, settings, recorded=True)
+
+    rival = Rival(other.engine.name, judge.judge, keeper, waits=is_stored(stream.source))
+    stack.callback(rival.close)
+    return rival

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sji_edge.core.protocols import BoardRecord
     from sji_edge.core.verdict import Thresholds
     from sji_edge.inspection.judging.places import Places
+    from sji_edge.inspection.observe.rival import RivalReport
     from sji_edge.inspection.observe.shadow import ShadowReport
     from sji_edge.inspection.observe.tally import RunSummary
     from sji_edge.inspection.outputs.pool.keeper import KeepCounts
@@ -52,6 +53,8 @@ class RunRequest:
         save_crops: folder for the crops of joints that did not pass; None for no crops.
         pool: pool for the joints that ``keep`` selects; None for no pool. Needs a recipe.
         keep: rules for the pool, see ``collect``.
+        shadow_engine: second engine that judges the same boards and decides nothing; joints that exactly one of the two
+            calls are kept in the pool. None for none.
         quota_mb: size limit of each of these folders, in megabytes; a pool that has reached it keeps no more. None
             for no limit.
         csv: also write a CSV table.
@@ -77,6 +80,7 @@ class RunRequest:
     save_crops: Path | None = None
     pool: Path | None = None
     keep: tuple[str, ...] = ("called",)
+    shadow_engine: Path | None = None
     quota_mb: float | None = None
     csv: bool = False
     sinks: tuple[str, ...] = ()
@@ -146,6 +150,7 @@ class RunResult:
         paths: where the records are.
         stopped: whether the caller's ``stop`` ended the run.
         kept: what became of the joints that a pool could have kept; None without a pool.
+        rival: how a second engine compares; None without one.
     """
 
     summary: RunSummary
@@ -154,6 +159,7 @@ class RunResult:
     paths: RunPaths
     stopped: bool
     kept: KeepCounts | None = None
+    rival: RivalReport | None = None
 
 
 class RunListener:

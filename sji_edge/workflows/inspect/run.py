@@ -18,7 +18,7 @@ from sji_edge.workflows.inspect.outputs import (
     open_sinks,
     picture_keepers,
 )
-from sji_edge.workflows.inspect.pool import pool_keeper
+from sji_edge.workflows.inspect.pool import open_rival, pool_keeper
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunPaths, RunRequest, RunResult
 from sji_edge.workflows.inspect.stream import OpenStream, require_complete, run_name
 
@@ -65,6 +65,8 @@ def run_inference(
         keepers = picture_keepers(request, inspector.bundle, heard.warned)
         pool = pool_keeper(stack, request, stream, inspector.bundle.preprocess)
         keepers += [] if pool is None else [pool.keep]
+        rival = open_rival(stack, request, inspector, stream, clock)
+        keepers += [] if rival is None else [rival.take]
         space = free_space(request)
         sinks = open_sinks(stack, request, paths, stream.recipe)
         shadow = _shadow(stack, inspector, stream, paths)
@@ -88,7 +90,10 @@ def run_inference(
         finally:
             replayed = shadow.close() if shadow else None
             kept = None if pool is None else pool.counts
-            result = RunResult(inspection.summary(), replayed, inspector.engine, paths, stop(), kept)
+            compared = rival.close() if rival else None
+            result = RunResult(
+                inspection.summary(), replayed, inspector.engine, paths, stop(), kept, compared
+            )
             heard.ended(result)
         require_complete(stream.source, request.settings.strict)
     return result

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import OutputError
 from sji_edge.core.preprocess import Image
-from sji_edge.core.protocols import Frame, JointRecord
+from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.data.duplicates import NEAR_BITS, difference_hash, near_pairs
 from sji_edge.inspection.judging.frame_job import Judgement
@@ -121,28 +121,57 @@ class PoolKeeper:
         Raises:
             OutputError: the pool cannot be written; nothing of the board is in it.
         """
-        record, placement = judgement.record, judgement.placement
-        if frame.pixels is None or placement is None:
+        record, rules = judgement.record, self._settings.rules
+        if frame.pixels is None or judgement.placement is None:
             self.counts.not_seen += len(record.joints)
             return
-        origin = self._origin(frame.pixels, frame, record.utc)
+        # Hashing a frame takes milliseconds; few frames of a line have a joint to keep.
+        frame_sha256 = "" if rules.random is None else frame_hash(frame.pixels)
+        reasons = [self._reason(joint, frame.index, frame_sha256) for joint in record.joints]
+        chosen = [(place, reason) for place, reason in enumerate(reasons) if reason is not None]
+        if chosen:
+            self._keep(frame, frame.pixels, judgement, chosen)
+
+    def keep_disagreements(self, frame: Frame, judgement: Judgement, other: Judgement) -> None:
+        """Keep the joints that exactly one of two engines calls, with what both said; same errors as ``keep``.
+
+        Args:
+            frame: which both judged.
+            judgement: of the deployed engine.
+            other: of another engine, with the same recipe.
+        """
+        if frame.pixels is None or judgement.placement is None or other.placement is None:
+            return
+        chosen = [
+            (place, KeptBecause.DISAGREEMENT) for place in disagreements(judgement.record, other.record)
+        ]
+        if chosen:
+            self._keep(frame, frame.pixels, judgement, chosen, other)
+
+    def _keep(
+        self,
+        frame: Frame,
+        pixels: Image,
+        judgement: Judgement,
+        chosen: Sequence[tuple[int, KeptBecause]],
+        other: Judgement | None = None,
+    ) -> None:
+        origin = self._origin(pixels, frame, judgement.record.utc)
         there = self._pool.has(origin.frame_sha256, origin.recipe_sha256)
-        rows = np.cumsum(placement.inside) - 1
         found: list[NewCrop] = []
-        for joint, crop_map, row in zip(record.joints, placement.maps, rows.tolist(), strict=True):
-            reason = self._reason(joint, frame.index, origin.frame_sha256)
-            if reason is None:
-                continue
-            judged = _judged(judgement, joint, row)
-            crop = self._cut(frame.pixels, crop_map, joint, reason, judged)
-            if joint.refdes in there:
-                # The picture in the pool stays; this engine's judgement and this record are added.
+        for place, reason in chosen:
+            judged = [_judged(one, place) for one in (judgement, other) if one is not None]
+            crop = self._cut(
+                pixels, judgement, place, reason, tuple(one for one in judged if one is not None)
+            )
+            if crop.refdes in there:
+                # The picture in the pool stays; the judgements and this record are added.
                 self.counts.there += 1
             elif self._is_duplicate(crop):
                 self.counts.duplicates += 1
                 continue
             found.append(crop)
-        self._add(origin, found, record.board if self._recorded else "", there)
+        self._add(origin, found, judgement.record.board if self._recorded else "", there)
 
     def _add(self, origin: Origin, crops: list[NewCrop], record: str, there: Mapping[str, int]) -> None:
         quota = self._settings.quota
@@ -186,15 +215,18 @@ class PoolKeeper:
     def _cut(
         self,
         pixels: Image,
-        crop_map: NDArray[np.float64],
-        joint: JointRecord,
+        judgement: Judgement,
+        place: int,
         reason: KeptBecause,
         judged: tuple[Judged, ...],
     ) -> NewCrop:
-        cut = cut_joint(pixels, crop_map, self._spec, self._settings.margin)
+        if judgement.placement is None:
+            raise ValueError("a board that was not aligned has no crops")
+        refdes = judgement.record.joints[place].refdes
+        cut = cut_joint(pixels, judgement.placement.maps[place], self._spec, self._settings.margin)
         return NewCrop(
-            refdes=joint.refdes,
-            package=self._product.packages.get(joint.refdes, ""),
+            refdes=refdes,
+            package=self._product.packages.get(refdes, ""),
             png=_png(cut.pixels),
             box=cut.box,
             margin=self._settings.margin,
@@ -230,11 +262,26 @@ def frame_hash(pixels: Image) -> str:
     return digest.hexdigest()
 
 
-def _judged(judgement: Judgement, joint: JointRecord, row: int) -> tuple[Judged, ...]:
-    """Return what the engine said of a joint; nothing where no engine looked."""
-    engine = judgement.record.engine_sha256
-    features = None if judgement.features is None else judgement.features[row]
-    return (Judged.of(joint, engine, features),) if engine else ()
+def disagreements(record: BoardRecord, other: BoardRecord) -> list[int]:
+    """Return the places of the joints that exactly one of two records calls; a joint that is ERROR says nothing."""
+    pairs = zip(record.joints, other.joints, strict=True)
+    return [
+        place
+        for place, (one, two) in enumerate(pairs)
+        if Verdict.ERROR not in (one.verdict, two.verdict)
+        and (one.verdict is Verdict.PASS) != (two.verdict is Verdict.PASS)
+    ]
+
+
+def _judged(judgement: Judgement, place: int) -> Judged | None:
+    """Return what the engine said of a joint; None where no engine looked."""
+    record, placement = judgement.record, judgement.placement
+    if not record.engine_sha256:
+        return None
+    features = None
+    if judgement.features is not None and placement is not None:
+        features = judgement.features[int(placement.inside[:place].sum())]
+    return Judged.of(record.joints[place], record.engine_sha256, features)
 
 
 def _verdict(crop: NewCrop) -> str:
