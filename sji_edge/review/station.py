@@ -10,6 +10,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.recipe.board import Recipe
 from sji_edge.review.boards import Recipes
 from sji_edge.review.categories import Categories, read_categories
+from sji_edge.review.labelling import Pool
 from sji_edge.review.records import Records
 from sji_edge.review.verification import Source, Verification
 
@@ -56,9 +57,12 @@ class Station:
         self.categories: Categories = read_categories(request.categories)
         self.recipes = Recipes([Recipe.load(folder) for folder in request.recipes])
         self._records: list[Records] = []
+        self.pools: list[Pool] = []
         try:
             for path in request.records:
                 self._records.append(Records(path, clock))
+            for folder in request.pools:
+                self.pools.append(Pool(folder, self.categories, clock))
         except BaseException:
             self.close()
             raise
@@ -70,12 +74,15 @@ class Station:
     @property
     def views(self) -> tuple[str, ...]:
         """The views that there is something to show in."""
-        return ("verify",)
+        return ("verify",) * bool(self._records) + ("label",) * bool(self.pools)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the pages' scripts must know from the start."""
-        return {"sources": [one.path.resolve().parent.name for one in self._records]}
+        return {
+            "sources": [one.path.resolve().parent.name for one in self._records],
+            "pools": [pool.folder.resolve().name for pool in self.pools],
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -85,5 +92,7 @@ class Station:
 
     def close(self) -> None:
         """Close all databases."""
-        for one in self._records:
-            one.close()
+        for records in self._records:
+            records.close()
+        for pool in self.pools:
+            pool.close()

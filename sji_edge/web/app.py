@@ -17,6 +17,7 @@ from sji_edge.review.station import Station
 from sji_edge.web.access import Access, AccessSettings
 from sji_edge.web.answers import as_error
 from sji_edge.web.guard import BODY_TIMEOUT_S, RefusedError, RequestGuard
+from sji_edge.web.label import LabelRoutes
 from sji_edge.web.pages import Pages
 from sji_edge.web.verify import VerifyRoutes
 
@@ -47,6 +48,7 @@ def make_app(
     pages = Pages(access, station.categories, station.views, station.facts)
     routes = [*pages.routes()]
     routes += VerifyRoutes(station.verification, access).routes()
+    routes += LabelRoutes(station.pools, access).routes()
 
     def internal(request: Request, error: Exception) -> Response:
         place = traceback.extract_tb(error.__traceback__)[-1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -149,7 +150,7 @@ def _listen(request: ServeRequest) -> socket.socket:
     try:
         return socket.create_server((request.host, request.port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise UsageError(
             f"cannot serve the station on {request.host}:{request.port}: {reason}",
             hint="choose another --port, or an address of this machine",

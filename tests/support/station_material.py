@@ -10,12 +10,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from support.pool_material import judged, new_crop, origin
 
+from sji_edge.core.card import PreprocessSpec
+from sji_edge.core.preprocess import crops_to_image
 from sji_edge.core.protocols import BoardRecord, JointRecord
 from sji_edge.core.verdict import Verdict
+from sji_edge.data.duplicates import difference_hash
 from sji_edge.data.synthetic.boards import SyntheticBoards, write_recipe
 from sji_edge.data.synthetic.solder import GOOD_STATE
 from sji_edge.inspection.outputs.station_boards import straightened
+from sji_edge.pool.cutting import box_of, cut_joint
+from sji_edge.pool.write import PoolWriter
 from sji_edge.recipe.board import Recipe
 from sji_edge.records.picture_names import PictureKind, board_picture
 from sji_edge.records.write.sqlite import SqliteSink
@@ -76,6 +82,35 @@ def write_material(
                 image = shot.image if index in blank else straightened(shot.image, shot.transform)
                 cv2.imwrite(str(material.pictures / board_picture(record.board)), image)
     return material
+
+
+def write_pool(
+    folder: Path, boards: int = 4, joints: int = 30, defect_rate: float = 0.15, seed: int = 0
+) -> None:
+    """Write a pool of all joints of generated boards, with the judgement of an engine that is often right."""
+    made = SyntheticBoards(seed, joints, defect_rate)
+    spec = PreprocessSpec(height=64, width=64, channels=1)
+    rois = np.array([[x, y, width, height, 0.0] for _, x, y, width, height, _ in made.joints], np.float64)
+    rng = np.random.default_rng(seed)
+    with PoolWriter(folder) as pool:
+        for index in range(boards):
+            shot = made.render(index)
+            crops = []
+            maps = crops_to_image(rois, spec, shot.transform)
+            for joint, state, crop_map in zip(made.joints, shot.states, maps, strict=True):
+                cut = cut_joint(shot.image, crop_map, spec, 0.25)
+                score = float(np.clip(rng.normal(0.1 if state == GOOD_STATE else 0.75, 0.15), 0.001, 0.999))
+                crops.append(
+                    new_crop(
+                        joint[0],
+                        judged(score, novelty=score),
+                        package=joint[5],
+                        png=cv2.imencode(".png", cut.pixels)[1].tobytes(),
+                        box=cut.box,
+                        likeness=difference_hash(box_of(cut.pixels, cut.box)).tobytes(),
+                    )
+                )
+            pool.add(origin(f"SN{1000 + index}"), crops)
 
 
 def _record(index: int, recipe: Recipe, states: Sequence[str], rng, *, lost: bool) -> BoardRecord:
