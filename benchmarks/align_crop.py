@@ -24,7 +24,8 @@ from sji_edge.core.verdict import Thresholds
 from sji_edge.data.synthetic.boards import write_boards
 from sji_edge.inspection.faults import Fault
 from sji_edge.inspection.judging.layout import RecipeLayout
-from sji_edge.recipe.board import Recipe, Refinement
+from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.limits import Refinement
 
 TARGET_MS = 5.0
 FRAMES, JOINTS = 8, 100

@@ -16,7 +16,7 @@ from sji_edge.core.preprocess import Matrix
 from sji_edge.data.synthetic import boards as synthetic_boards
 from sji_edge.data.synthetic.boards import SyntheticBoards
 from sji_edge.recipe.align.refine import Refiner
-from sji_edge.recipe.board import Refinement
+from sji_edge.recipe.limits import Refinement
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sji_edge.core.protocols import FrameSource as FrameSource
     from sji_edge.core.protocols import JointRecord as JointRecord
     from sji_edge.core.protocols import Sink as Sink
+    from sji_edge.core.protocols import UnitRecord as UnitRecord
     from sji_edge.core.verdict import Thresholds as Thresholds
     from sji_edge.core.verdict import Verdict as Verdict
     from sji_edge.records.write.csv import CsvSink as CsvSink
@@ -70,6 +71,7 @@ __all__ = [
     "SjiError",
     "SqliteSink",
     "Thresholds",
+    "UnitRecord",
     "Verdict",
     "__version__",
     "audit",
@@ -106,6 +108,7 @@ _HOME = {
     "SjiError": "core.errors",
     "SqliteSink": "records.write.sqlite",
     "Thresholds": "core.verdict",
+    "UnitRecord": "core.protocols",
     "Verdict": "core.verdict",
     "audit": "workflows.audit",
     "build_dataset": "workflows.dataset.build",

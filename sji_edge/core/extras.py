@@ -31,6 +31,7 @@ EXTRA_OF = {
     "uvicorn": "station",
     "argon2": "station",
     "pyarrow": "parquet",
+    "zxingcpp": "codes",
     "tensorrt": "tensorrt",
     "pycuda": "cuda",
     "tensorrt_rtx_bindings": "tensorrt-rtx",

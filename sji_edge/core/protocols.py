@@ -301,8 +301,27 @@ class JointRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """One unit of a panel: its verdict, which is that of its worst joint, and its serial number.
+
+    ``verdict`` is None for a unit that is marked to be skipped. ``cause`` says why a unit is ERROR, or that it has no
+    serial number. ``retest`` is how many earlier boards on record have the same serial number.
+    """
+
+    name: str
+    verdict: Verdict | None
+    serial: str = ""
+    cause: str = ""
+    retest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BoardRecord:
     """One frame's verdict with its joints; ``latency_ns`` has one entry for each stage, in nanoseconds.
+
+    ``serial`` is the board's serial number, or the panel's; empty where it is unknown. ``retest`` is how many earlier
+    boards on record have it. ``product`` and ``recipe_version`` are what the recipe calls itself. ``units`` are the
+    units of a panel, empty for a single board.
 
     The loop passes joints as a ``core.joint_table.JointTable``; any sequence will do.
     """
@@ -318,6 +337,19 @@ class BoardRecord:
     cause: str = ""
     alignment_residual_px: float | None = None
     latency_ns: Mapping[str, int] = field(default_factory=dict)
+    serial: str = ""
+    retest: int = 0
+    product: str = ""
+    recipe_version: str = ""
+    units: tuple[UnitRecord, ...] = ()
+
+
+@runtime_checkable
+class SerialMemory(Protocol):
+    """A sink that knows which serial numbers are on record."""
+
+    def times_seen(self, serial: str) -> int:
+        """Return the number of boards on record with this serial number."""
 
 
 class Sink(Protocol):

@@ -30,6 +30,8 @@ class Cause(StrEnum):
     """The frame was older than the maximum age when work on it began."""
     ALIGNMENT = "alignment"
     """The fiducials were not found, or the alignment exceeded a limit."""
+    NO_SERIAL = "no-serial"
+    """The board's serial number could not be read; the recipe says whether that is an ERROR."""
     OUTSIDE_FRAME = "outside-frame"
     """The joint's box lies partly outside the frame."""
     HIDDEN = "hidden"

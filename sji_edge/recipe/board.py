@@ -7,7 +7,7 @@ that all coordinates refer to. Pixel centres lie at whole numbers.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,13 @@ from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.images.read import read_image
 from sji_edge.core.preprocess import Image
 from sji_edge.core.text import amount, readable
+from sji_edge.recipe.codes.area import CodeArea, SerialRule
 from sji_edge.recipe.enrolled import Enrolled, read_enrolled
 from sji_edge.recipe.fiducials.find import pattern_of
 from sji_edge.recipe.fiducials.shapes import SHAPES, Fiducial
 from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
+from sji_edge.recipe.limits import AlignmentLimits, FrameLimits, Refinement
 from sji_edge.recipe.names import OptionalName
 from sji_edge.recipe.problem import Problem
 
@@ -36,51 +38,18 @@ MAX_BYTES = 64 << 20
 """Size limit of ``board.json`` and ``joints.csv``: about a million joints."""
 
 
-class AlignmentLimits(FrozenModel):
-    """The transform to fit and its limits; the shift is that of the fiducials' centre.
-
-    ``max_lost`` is how many of three or four fiducials may be covered. By default a lost one is an ERROR, because
-    nothing is left to check the others.
-    """
-
-    model: Literal["similarity", "affine"] = "similarity"
-    max_residual_px: float = Field(default=1.0, gt=0.0)
-    max_shift_px: float = Field(default=60.0, ge=0.0)
-    max_rotation_deg: float = Field(default=3.0, ge=0.0, le=180.0)
-    max_scale_change: float = Field(default=0.02, ge=0.0, lt=1.0)
-    max_lost: int = Field(default=0, ge=0, le=1)
-
-
-class FrameLimits(FrozenModel):
-    """What a frame must show before it is inspected.
-
-    ``max_saturated_share`` bounds the share of white pixels beyond golden's own; ``min_contrast`` and
-    ``min_sharpness`` are the shares of golden's contrast and fine detail that a frame must keep (0 switches the check
-    off). With the lamp at half its light, escapes rose from 6 to 10 of 59 defects; at 80 %, to 7.
-    ``max_unlike_share`` bounds the share of joints that are unlike their place on the enrolled boards.
-    """
-
-    max_saturated_share: float = Field(default=0.2, gt=0.0, le=1.0)
-    min_contrast: float = Field(default=0.75, ge=0.0, lt=1.0)
-    min_sharpness: float = Field(default=0.35, ge=0.0, lt=1.0)
-    max_unlike_share: float = Field(default=0.25, gt=0.0, le=1.0)
-
-
-class Refinement(FrozenModel):
-    """How far each joint is searched around the place where the fiducials put it."""
-
-    max_shift_px: float = Field(default=3.0, gt=0.0, le=10.0)
-
-
 class Board(FrozenModel):
-    """``board.json``: the frame's ``(width, height)`` in pixels, and how a frame is aligned."""
+    """``board.json``: the frame's ``(width, height)`` in pixels, how a frame is aligned, and where its code is."""
 
     name: OptionalName = ""
+    version: OptionalName = ""
     frame: tuple[int, int]
     fiducials: tuple[Fiducial, ...] = Field(min_length=2, max_length=4)
     alignment: AlignmentLimits = AlignmentLimits()
     checks: FrameLimits = FrameLimits()
     refine: Refinement | None = None
+    code: CodeArea | None = None
+    serial: SerialRule = SerialRule()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -101,6 +70,8 @@ class Board(FrozenModel):
         ]
         if len({(mark.x, mark.y) for mark in self.fiducials}) < len(self.fiducials):
             faults.append("two fiducials lie at the same place")
+        if self.code is not None and self.code.leaves(self.frame):
+            faults.append("the area of code leaves the frame")
         needed = 3 if self.alignment.model == "affine" else 2
         if len(self.fiducials) < needed:
             faults.append(f"an affine alignment needs three fiducials (got {len(self.fiducials)})")

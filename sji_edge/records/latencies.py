@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-STAGES = ("acquire", "wait", "check", "align", "crop", "infer", "decide", "since_capture")
+STAGES = ("acquire", "wait", "check", "align", "code", "crop", "infer", "decide", "since_capture")
 """Stages by the loop's names; those from ``wait`` on add up to ``since_capture``."""
 LATENCY_COLUMNS = tuple(f"{stage}_ms" for stage in STAGES)
 

@@ -51,6 +51,16 @@ def infer(
         int | None,
         typer.Option(min=9, max=16, help=BIT_DEPTH_HELP, show_default=False, rich_help_panel=SOURCE),
     ] = None,
+    serial_from: Annotated[
+        str,
+        typer.Option(
+            help="Where serial numbers come from instead of the code in board.json: name:PATTERN takes what a regular "
+            "expression finds in the frame's name, scanner:/dev/ttyACM0 what was scanned before the frame "
+            "(scanner:- for a scanner that types).",
+            show_default=False,
+            rich_help_panel=SOURCE,
+        ),
+    ] = "",
     strict: Annotated[
         bool,
         typer.Option(
@@ -290,6 +300,7 @@ def infer(
         replay_golden=replay_golden,
         ignore_existing=ignore_existing,
         bit_depth=bit_depth,
+        serial_from=serial_from,
         threads=threads,
         metrics_port=metrics_port,
         save_images=save_images,

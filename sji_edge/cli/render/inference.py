@@ -59,7 +59,11 @@ def board_line(record: BoardRecord) -> str:
     listed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     residual = record.alignment_residual_px
     aligned = "" if residual is None else f"  residual {residual:.2f} px"
-    return readable(f"{record.verdict:<6} {record.frame_name}  {record.cause or listed}{aligned}")
+    serial = f"  {record.serial}" if record.serial else ""
+    again = f" (seen before, {amount(record.retest, 'time')})" if record.retest else ""
+    return readable(
+        f"{record.verdict:<6} {record.frame_name}{serial}{again}  {record.cause or listed}{aligned}"
+    )
 
 
 def print_result(terminal: Console, result: RunResult) -> None:
@@ -137,6 +141,12 @@ def cause_lines(summary: RunSummary) -> list[str]:
         lines.append(
             f"[yellow]REVIEW[/] unlike-golden: {amount(summary.unlike_golden, 'joint')} whose score alone says PASS"
         )
+    if summary.no_serial:
+        lines.append(
+            f"[yellow]no serial number[/]: {amount(summary.no_serial, 'board')} on record without one"
+        )
+    if summary.retests:
+        lines.append(f"seen before: {amount(summary.retests, 'board')}, by the serial number")
     for cause, count in summary.errors.items():
         unrecorded = summary.unrecorded.get(cause, 0)
         if count > unrecorded:

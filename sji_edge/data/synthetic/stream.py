@@ -14,13 +14,15 @@ from sji_edge.core.options import Options, SizePx, read_options
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
 from sji_edge.data.synthetic.boards import SyntheticBoards, write_recipe
+from sji_edge.data.synthetic.codes import MatrixKind
 
 
 class SyntheticOptions(Options):
     """Board type and pace.
 
     Without ``fps`` each frame shows a new board, drawn on demand. With ``fps``, ``boards`` different boards are drawn
-    before the first frame and shown in turn, because drawing is slower than a camera.
+    before the first frame and shown in turn, because drawing is slower than a camera. ``code`` prints each board's
+    serial number on it, as ``data-matrix`` or ``qr``.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -30,6 +32,7 @@ class SyntheticOptions(Options):
     frames: int | None = Field(default=None, ge=1)
     fps: float | None = Field(default=None, gt=0, le=1000)
     boards: int = Field(default=8, ge=2, le=1000)
+    code: MatrixKind | None = None
 
 
 class SyntheticStream:
@@ -50,7 +53,12 @@ class SyntheticStream:
         self._options = options
         self._clock = clock
         self._boards = SyntheticBoards(
-            options.seed, options.joints, options.defect_rate, frame=options.size, faultless_every=0
+            options.seed,
+            options.joints,
+            options.defect_rate,
+            frame=options.size,
+            faultless_every=0,
+            code=options.code,
         )
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait

@@ -46,13 +46,17 @@ class RecordMaker:
         layout: the joints of a frame.
         clock: for timestamps and latencies.
         run: prefix of every board's name, so that no two runs share a name.
+        holds_back: make a board that passes REVIEW where its serial number is missing.
     """
 
-    def __init__(self, model: Model, layout: Layout, clock: Clock, run: str) -> None:
+    def __init__(
+        self, model: Model, layout: Layout, clock: Clock, run: str, *, holds_back: bool = False
+    ) -> None:
         self._model = model
         self._layout = layout
         self._clock = clock
         self._run = run
+        self._holds_back = holds_back
 
     def judged(self, work: Work, placement: Placement, hidden: Flags, logits: Logits) -> Judgement:
         """Decide each joint. One that left the frame, is hidden, or has an answer that is not finite is ERROR.
@@ -83,7 +87,10 @@ class RecordMaker:
         joints = self._table(work, codes, labels, causes, scores=scores, novelty=novelty, deviation=deviation)
         fault = _joint_fault(joints)
         work.watch.lap("decide")
-        record = self._record(work, worst(codes), joints, fault)
+        verdict = worst(codes)
+        if self._holds_back and work.serial.fault is not None and verdict is Verdict.PASS:
+            verdict = Verdict.REVIEW
+        record = self._record(work, verdict, joints, fault)
         return Judgement(record, placement, fault.cause if fault else None, features=work.features)
 
     def _deviation(self, work: Work, inside: NDArray[np.bool_], hidden: Flags) -> NDArray[np.float64]:
@@ -155,7 +162,11 @@ class RecordMaker:
             joints=joints,
             engine_sha256=self._model.engine_sha256,
             recipe_sha256=self._layout.recipe_sha256,
-            cause=str(fault) if fault else "",
+            # A missing serial number is on record whatever becomes of the board.
+            cause=str(fault or work.serial.fault or ""),
+            serial=work.serial.text,
+            product=self._layout.product,
+            recipe_version=self._layout.recipe_version,
             alignment_residual_px=work.placement.residual_px if work.placement else None,
             latency_ns={**work.watch.stages, "since_capture": since_capture},
         )

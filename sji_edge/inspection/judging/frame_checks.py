@@ -8,7 +8,7 @@ import numpy as np
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.faults import Cause, Fault
-from sji_edge.recipe.board import FrameLimits
+from sji_edge.recipe.limits import FrameLimits
 
 BLACK_LEVEL = 8
 """A frame in which no pixel exceeds this grey level is black."""

@@ -12,6 +12,7 @@ from sji_edge.core.protocols import BoardRecord, Frame
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Placement
+from sji_edge.inspection.judging.serials import NO_SERIAL, Serial
 
 Logits = NDArray[np.float32]
 Novelty = NDArray[np.float32]
@@ -101,6 +102,7 @@ class Work:
     features: Features | None = None
     failure: Exception | None = None
     ticket: int | None = None
+    serial: Serial = NO_SERIAL
 
 
 @dataclass(frozen=True, slots=True, eq=False)

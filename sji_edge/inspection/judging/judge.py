@@ -15,6 +15,7 @@ from sji_edge.inspection.judging.engine_path import EnginePath
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Judgement, Model, Stopwatch, Work
 from sji_edge.inspection.judging.layout import Layout, Placement
+from sji_edge.inspection.judging.serials import BoardSerials
 
 MAX_SPAN = 32
 
@@ -34,6 +35,7 @@ class BoardJudge:
         on_device: let an engine that can do so cut the joints itself; the host then has no crops.
         live: the frames come from a camera, which never takes the same image twice; stored images may be equal.
         watch: surrounds the engine's calls. Pass the one through which the engine will be closed.
+        serials: finds the boards' serial numbers; None: nobody asks for them.
 
     Raises:
         EngineInputError: the engine's crops or classes differ from the model's.
@@ -51,6 +53,7 @@ class BoardJudge:
         on_device: bool = False,
         live: bool = True,
         watch: EngineWatch | None = None,
+        serials: BoardSerials | None = None,
     ) -> None:
         spec = engine.spec
         if spec.crop_shape != model.preprocess.shape or spec.classes != len(model.classes):
@@ -75,7 +78,10 @@ class BoardJudge:
         self._checks = layout.checks(live=live)
         self._joint_checks = layout.joint_checks()
         self._clock = clock
-        self._records = RecordMaker(model, layout, clock, run)
+        self._serials = serials
+        self._records = RecordMaker(
+            model, layout, clock, run, holds_back=serials is not None and serials.holds_back
+        )
         self._deadlines = deadlines or Deadlines()
         self.own_buffer = self.new_buffer()
         self._watch = watch or EngineWatch(engine, clock)
@@ -175,16 +181,25 @@ class BoardJudge:
 
     def _prepare(self, work: Work, buffer: Image) -> None:
         frame, watch = work.frame, work.watch
+        if self._serials is not None:
+            work.serial = self._serials.of_frame(frame)
         work.fault = self._checks.fault(frame) or self._age_fault(work)
         watch.lap("check")
         if work.fault is not None or frame.pixels is None:
             return
         placement = self._layout.place(frame.pixels)
         watch.lap("align")
+        if self._serials is not None and self._serials.reads:
+            aligned = placement.alignment if isinstance(placement, Placement) else None
+            work.serial = self._serials.on_board(frame.pixels, aligned)
+            watch.lap("code")
         if isinstance(placement, Fault):
             work.fault = placement
             return
         work.placement = placement
+        work.fault = None if self._serials is None else self._serials.fault(work.serial)
+        if work.fault is not None:
+            return
         if self._path.on_device:
             maps = placement.maps[placement.inside]
             work.hidden = self._joint_checks.in_frame(frame.pixels, maps, placement.inside)

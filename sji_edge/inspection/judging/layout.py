@@ -70,6 +70,14 @@ class Layout(Protocol):
         """The recipe's hash; empty without a recipe."""
 
     @property
+    def product(self) -> str:
+        """The recipe's name of the product; empty without a recipe."""
+
+    @property
+    def recipe_version(self) -> str:
+        """The recipe's version; empty without one."""
+
+    @property
     def limits(self) -> Limits:
         """The joints' thresholds."""
 
@@ -112,6 +120,8 @@ class RecipeLayout:
     ) -> None:
         self.places = places
         self.max_unlike_share = recipe.board.checks.max_unlike_share
+        self.product = recipe.board.name
+        self.recipe_version = recipe.board.version
         self._board = recipe.board
         self._golden = recipe.golden
         self._aligner = Aligner(recipe.board, recipe.golden)
@@ -186,6 +196,7 @@ class ImageLayout:
         self._spec = spec
         self._limits = Limits.of([thresholds.lower], [thresholds.upper], thresholds)
         self.places: Places | None = None
+        self.product = self.recipe_version = ""
         self.max_unlike_share = 1.0
 
     @property

@@ -14,7 +14,7 @@ from sji_edge.inspection.observe.histogram import LatencyHistogram, LatencySumma
 
 KEPT_FAILS = 20
 STAGES = (
-    *("acquire", "wait", "check", "align", "crop", "infer", "decide", "verdict"),
+    *("acquire", "wait", "check", "align", "code", "crop", "infer", "decide", "verdict"),
     *("record wait", "record", "end to end"),
 )
 """In the order of the work. The first board may not pass them all, so its order cannot be used."""
@@ -47,6 +47,8 @@ class RunSummary:
         unrecorded: those of ``errors`` that have no record.
         unlike_training: those joints at REVIEW whose score says PASS: the guard found them unlike the training data.
         unlike_golden: those joints at REVIEW whose score says PASS: they are unlike their place on the enrolled boards.
+        no_serial: boards on record, or units of a panel, whose serial number could not be read.
+        retests: boards on record, or units of a panel, whose serial number was on record before.
         left_out: what the source found beside its frames and did not read, such as files of other formats.
     """
 
@@ -64,6 +66,8 @@ class RunSummary:
     left_out: tuple[LeftOut, ...] = ()
     unlike_training: int = 0
     unlike_golden: int = 0
+    no_serial: int = 0
+    retests: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -81,6 +85,7 @@ class Tally:
         self._boards: Counter[Verdict] = Counter()
         self._joints: Counter[Verdict] = Counter()
         self._unlike: Counter[str] = Counter()
+        self._no_serial = self._retests = 0
         self._errors: Counter[Cause] = Counter()
         self._unrecorded: Counter[Cause] = Counter()
         self._examples: dict[Cause, str] = {}
@@ -98,6 +103,9 @@ class Tally:
         with self._lock:
             self._boards[record.verdict] += 1
             self._count_joints(record)
+            for one in record.units or (record,):
+                self._no_serial += one.cause.startswith(Cause.NO_SERIAL)
+                self._retests += one.retest > 0
             if judgement.cause is None:
                 self._judged += 1
             else:
@@ -157,6 +165,8 @@ class Tally:
                 unrecorded=dict(self._unrecorded),
                 unlike_training=self._unlike[Cause.UNLIKE_TRAINING],
                 unlike_golden=self._unlike[Cause.UNLIKE_GOLDEN],
+                no_serial=self._no_serial,
+                retests=self._retests,
             )
 
 

@@ -1,10 +1,11 @@
 """The last stage: writes a board to every sink, and handles sinks that fail."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import GateError, OutputError
-from sji_edge.core.protocols import BoardRecord, Frame, Sink
+from sji_edge.core.protocols import BoardRecord, Frame, SerialMemory, Sink
 from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.board_records import as_error
 from sji_edge.inspection.judging.frame_job import Judgement
@@ -43,6 +44,7 @@ class Recorder:
         self._on_board = list(on_board)
         self._space = space
         self._failure: OutputError | None = None
+        self._memory = next((sink for sink in sinks if isinstance(sink, SerialMemory)), None)
 
     def record(self, frame: Frame, judgement: Judgement) -> OutputError | GateError | None:
         """Record a board; return the error that ends the run, if any.
@@ -53,19 +55,28 @@ class Recorder:
             self._mark(judgement, self._failure)
             return None
         begun_ns = self._clock.monotonic_ns()
+        if self._memory is not None and _has_serial(judgement.record):
+            try:
+                judgement = replace(judgement, record=_with_retests(judgement.record, self._memory))
+            except OutputError as error:
+                return self._failed(judgement.record, 0, error)
         for number, sink in enumerate(self._sinks):
             try:
                 sink.write(judgement.record)
             except OutputError as error:
-                self._sinks = self._sinks[:number]
-                self._failure = error
-                self._count_partly(judgement.record, number)
-                return error
+                return self._failed(judgement.record, number, error)
         done_ns = self._clock.monotonic_ns()
         self._tally.add(judgement, done_ns - begun_ns, done_ns - frame.captured_ns)
         failure = self._show(frame, judgement)
         shortage = None if self._space is None else self._space.shortage()
         return failure or shortage or self._alarm.after(judgement.record)
+
+    def _failed(self, record: BoardRecord, written: int, error: OutputError) -> OutputError:
+        """Keep the sinks that still work, those before the one that failed."""
+        self._sinks = self._sinks[:written]
+        self._failure = error
+        self._count_partly(record, written)
+        return error
 
     def _show(self, frame: Frame, judgement: Judgement) -> OutputError | None:
         """Call each of ``on_board``. One that fails is not called again; the others are, for the boards in flight."""
@@ -96,3 +107,15 @@ class Recorder:
             self._tally.add_partly(Cause.NOT_RECORDED, record)
         else:
             self._tally.add_unrecorded(Cause.NOT_RECORDED)
+
+
+def _has_serial(record: BoardRecord) -> bool:
+    return bool(record.serial) or any(unit.serial for unit in record.units)
+
+
+def _with_retests(record: BoardRecord, memory: SerialMemory) -> BoardRecord:
+    """Say how often each serial number of a board was seen before."""
+    units = tuple(
+        replace(unit, retest=memory.times_seen(unit.serial)) if unit.serial else unit for unit in record.units
+    )
+    return replace(record, retest=memory.times_seen(record.serial) if record.serial else 0, units=units)

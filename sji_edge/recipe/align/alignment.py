@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image, Matrix
-from sji_edge.recipe.board import AlignmentLimits, Board
+from sji_edge.recipe.board import Board
 from sji_edge.recipe.fiducials.find import FiducialFinder
 from sji_edge.recipe.fiducials.marks import Mark
+from sji_edge.recipe.limits import AlignmentLimits
 
 Points = NDArray[np.float64]
 _COMPLEX = np.array([1, 1j])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.preprocess import Image, Matrix, crops_of_frame, crops_to_image, outside_frame
-from sji_edge.recipe.board import Refinement
+from sji_edge.recipe.limits import Refinement
 
 PATCH_PX = 64
 SURROUNDINGS = 1.25

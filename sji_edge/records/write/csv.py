@@ -17,6 +17,8 @@ from sji_edge.records.write.validate import fit
 COLUMNS = (
     "board",
     "utc",
+    "serial",
+    "product",
     "frame",
     "board_verdict",
     "refdes",
@@ -61,6 +63,8 @@ class CsvSink(ClosedOnExit):
             (
                 record.board,
                 record.utc,
+                record.serial,
+                record.product,
                 record.frame_name,
                 record.verdict.value,
                 joint.refdes,

@@ -74,12 +74,26 @@ def _lines(record: BoardRecord) -> str:
         "frame": record.frame_name,
         "frame_index": record.frame_index,
         "utc": record.utc,
+        "serial": record.serial,
+        "retest": record.retest,
         "verdict": record.verdict.value,
         "cause": record.cause,
+        "units": [
+            {
+                "unit": unit.name,
+                "serial": unit.serial,
+                "retest": unit.retest,
+                "verdict": unit.verdict.value if unit.verdict else "SKIPPED",
+                "cause": unit.cause,
+            }
+            for unit in record.units
+        ],
         "joints": len(record.joints),
         "alignment_residual_px": record.alignment_residual_px,
         "engine_sha256": record.engine_sha256,
         "recipe_sha256": record.recipe_sha256,
+        "product": record.product,
+        "recipe_version": record.recipe_version,
         "latency_ns": dict(record.latency_ns),
     }
     return "".join(lines) + f"{json.dumps(board, allow_nan=False)}\n"

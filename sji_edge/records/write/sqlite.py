@@ -13,7 +13,7 @@ from sji_edge.core.errors import OutputError
 from sji_edge.core.file_identity import FileIdentity
 from sji_edge.core.files import StrPath
 from sji_edge.core.joint_table import columns_of
-from sji_edge.core.protocols import BoardRecord
+from sji_edge.core.protocols import BoardRecord, UnitRecord
 from sji_edge.core.text import readable
 from sji_edge.records.picture_names import PictureKind
 from sji_edge.records.write.closing import ClosedOnExit
@@ -21,7 +21,7 @@ from sji_edge.records.write.validate import fit
 
 APPLICATION_ID = 0x534A4945
 """``SJIE``: marks a database as ours."""
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BUSY_TIMEOUT_S = 5.0
 
 SCHEMA = """
@@ -75,14 +75,35 @@ MIGRATIONS = {
         "CREATE TABLE picture_folders (run TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('board', 'painted', "
         "'crop')), folder TEXT NOT NULL, PRIMARY KEY (run, kind)) WITHOUT ROWID",
     ),
+    # Which board it was. A single board is one unit without a name; a skipped unit of a panel has no joints.
+    7: (
+        "ALTER TABLE boards ADD COLUMN serial TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE boards ADD COLUMN retest INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE boards ADD COLUMN product TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE boards ADD COLUMN recipe_version TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX boards_by_serial ON boards (serial) WHERE serial <> ''",
+        "CREATE TABLE units (board_id INTEGER NOT NULL REFERENCES boards (id), position INTEGER NOT NULL, "
+        "unit TEXT NOT NULL, serial TEXT NOT NULL, verdict TEXT NOT NULL "
+        "CHECK (verdict IN ('PASS', 'REVIEW', 'FAIL', 'ERROR', 'SKIPPED')), cause TEXT NOT NULL, "
+        "retest INTEGER NOT NULL, PRIMARY KEY (board_id, position)) WITHOUT ROWID",
+        "CREATE INDEX units_by_serial ON units (serial) WHERE serial <> ''",
+        "INSERT INTO units SELECT id, 0, '', '', verdict, cause, 0 FROM boards",
+    ),
 }
 """Statements that migrate a database to each later version; ``SCHEMA`` is version 1."""
 
 INSERT_BOARD = """
 INSERT INTO boards (board, frame_index, frame_name, utc, verdict, cause, alignment_residual_px,
-                    engine_sha256, recipe_sha256, latency_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    engine_sha256, recipe_sha256, latency_ns, serial, retest, product, recipe_version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+INSERT_UNIT = "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?)"
+TIMES_SEEN = """
+SELECT count(*) FROM (SELECT id FROM boards WHERE serial = ? AND serial <> ''
+                      UNION SELECT board_id FROM units WHERE serial = ? AND serial <> '')
+"""
+SKIPPED = "SKIPPED"
+"""Stands for the verdict of a unit that is marked to be skipped."""
 INSERT_JOINTS = "INSERT INTO joints VALUES "
 JOINT = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ROWS = 500
@@ -236,6 +257,18 @@ class SqliteSink(ClosedOnExit):
             self._roll_back()
             raise self._refusal(f"the folders of pictures into {self._path}", error) from error
 
+    def times_seen(self, serial: str) -> int:
+        """Return the number of boards on record with this serial number, as theirs or as that of one of their units.
+
+        Raises:
+            OutputError: the database cannot be read.
+        """
+        try:
+            found = self._connection.execute(TIMES_SEEN, (readable(serial),) * 2).fetchone()[0]
+        except sqlite3.Error as error:
+            raise OutputError(f"cannot look up serial numbers in {self._path}: {error}") from error
+        return int(found)
+
     def _insert(self, record: BoardRecord) -> None:
         board_id = self._connection.execute(
             INSERT_BOARD,
@@ -250,8 +283,28 @@ class SqliteSink(ClosedOnExit):
                 record.engine_sha256,
                 record.recipe_sha256,
                 json.dumps(dict(record.latency_ns)),
+                record.serial,
+                record.retest,
+                record.product,
+                record.recipe_version,
             ),
         ).lastrowid
+        alone = UnitRecord("", record.verdict, record.serial, record.cause, record.retest)
+        self._connection.executemany(
+            INSERT_UNIT,
+            [
+                (
+                    board_id,
+                    position,
+                    unit.name,
+                    unit.serial,
+                    unit.verdict.value if unit.verdict else SKIPPED,
+                    unit.cause,
+                    unit.retest,
+                )
+                for position, unit in enumerate(record.units or (alone,))
+            ],
+        )
         columns = columns_of(record.joints)
         count = len(columns.refdes)
         rows = list(zip(repeat(board_id, count), range(count), *columns, strict=True))

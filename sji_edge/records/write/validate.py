@@ -51,7 +51,16 @@ def _check_numbers(record: BoardRecord, columns: JointColumns) -> None:
 
 
 def _readable(record: BoardRecord, columns: JointColumns) -> bool:
-    joined = "".join((record.board, record.frame_name, record.cause, *columns.refdes))
+    names = (
+        record.board,
+        record.frame_name,
+        record.cause,
+        record.serial,
+        record.product,
+        record.recipe_version,
+    )
+    units = (text for unit in record.units for text in (unit.name, unit.serial, unit.cause))
+    joined = "".join((*names, *units, *columns.refdes))
     return joined.isprintable() and "".join(set(columns.label) | set(columns.cause)).isprintable()
 
 
@@ -61,6 +70,13 @@ def _written_out(record: BoardRecord) -> BoardRecord:
         board=readable(record.board),
         frame_name=readable(record.frame_name),
         cause=readable(record.cause),
+        serial=readable(record.serial),
+        product=readable(record.product),
+        recipe_version=readable(record.recipe_version),
+        units=tuple(
+            replace(unit, name=readable(unit.name), serial=readable(unit.serial), cause=readable(unit.cause))
+            for unit in record.units
+        ),
         joints=tuple(_plain_joint(joint) for joint in record.joints),
     )
 

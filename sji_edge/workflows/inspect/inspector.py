@@ -1,7 +1,7 @@
 """The inspector: an engine, a recipe and a judge that together turn frames into verdicts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,6 +21,7 @@ from sji_edge.inspection.judging.frame_job import Deadlines, Model
 from sji_edge.inspection.judging.judge import BoardJudge
 from sji_edge.inspection.judging.layout import ImageLayout, Layout, RecipeLayout
 from sji_edge.inspection.judging.places import Places
+from sji_edge.inspection.judging.serials import BoardSerials, SerialSource
 from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.inspection.outputs.recorder import OnBoard
 from sji_edge.inspection.settings import RunSettings
@@ -30,6 +31,7 @@ from sji_edge.streams.spec import is_stored, open_source
 from sji_edge.workflows.engines.open import ChosenBundle, choose_bundle
 from sji_edge.workflows.inspect.places import known_places
 from sji_edge.workflows.inspect.request import EngineFacts
+from sji_edge.workflows.inspect.serials import board_serials, open_serial_source
 from sji_edge.workflows.inspect.stream import OpenStream, own_recipe, require_complete, run_name
 
 if TYPE_CHECKING:
@@ -144,7 +146,11 @@ class Inspector:
         if self._single is None:
             # The same picture may be judged twice; only a camera that repeats itself is a fault.
             self._single = self._warm_judge(
-                self._layout(self._recipe), self._recipe, run_name(self._clock.utc()), live=False
+                self._layout(self._recipe),
+                self._recipe,
+                run_name(self._clock.utc()),
+                live=False,
+                serials=board_serials(self._recipe, None, self._clock),
             )
         number = next(self._numbers)
         shown = Frame(number, name or f"frame#{number:06d}", self._clock.monotonic_ns(), pixels)
@@ -162,6 +168,7 @@ class Inspector:
         stop_on: int = 0,
         low_latency: bool = False,
         strict: bool = False,
+        serial_from: str = "",
         on_board: Callable[[BoardRecord], object] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> RunSummary:
@@ -180,6 +187,8 @@ class Inspector:
             low_latency: process one frame at a time, without handing it from thread to thread.
             strict: refuse a source that leaves something out, such as files of other formats or sub-folders; without
                 it, the summary's ``left_out`` says what was left out.
+            serial_from: ``name:PATTERN`` or ``scanner:PATH``: where serial numbers come from instead of the code on the
+                board.
             on_board: called with every board that is on record; it must not wait.
             stop: polled throughout the run; once it returns True, the run ends when the frames in flight are on record.
 
@@ -204,7 +213,7 @@ class Inspector:
                 "strict": strict,
             },
         )
-        with self.open_stream(source, settings) as stream:
+        with self.open_stream(source, settings, serial_from=serial_from) as stream:
             call: list[OnBoard] = []
             if on_board is not None:
                 call.append(lambda _, judgement: on_board(judgement.record))
@@ -220,6 +229,7 @@ class Inspector:
         *,
         run: str = "",
         ignore_existing: bool = False,
+        serial_from: str = "",
     ) -> Iterator[OpenStream]:
         """Open a source and warm up a judge for it; closes the source that it opened.
 
@@ -228,24 +238,31 @@ class Inspector:
             settings: how the loop will treat its frames.
             run: name of the run, with which every board's name begins; empty takes the time.
             ignore_existing: skip the files that a watched folder already holds.
+            serial_from: ``name:PATTERN`` or ``scanner:PATH``: where serial numbers come from instead of the code on the
+                board.
 
         Raises:
+            UsageError: ``serial_from`` is neither of the two.
             GateError: the settings are strict, and the source leaves something out.
         """
-        if not isinstance(source, str | PathLike):
-            yield self._stream(source, settings, run)
-            return
+        with ExitStack() as stack:
+            outside = None
+            if serial_from:
+                outside = stack.enter_context(closing(open_serial_source(serial_from, self._clock)))
+            if isinstance(source, str | PathLike):
+                source = stack.enter_context(closing(self._open(fspath(source), ignore_existing)))
+            yield self._stream(source, settings, run, outside)
+
+    def _open(self, source: str, ignore_existing: bool) -> FrameSource:
         skip = [self._recipe.golden_path] if self._recipe else []
-        opened = open_source(
-            fspath(source),
+        return open_source(
+            source,
             self._clock,
             skip=skip,
             ignore_existing=ignore_existing,
             bit_depth=self._bit_depth,
             max_pixels=self._max_pixels(),
         )
-        with closing(opened):
-            yield self._stream(opened, settings, run)
 
     def plain_judge(self, recipe: Recipe) -> BoardJudge:
         """Return a warm judge for stored images that compares no joint with enrolled boards."""
@@ -276,7 +293,9 @@ class Inspector:
         """The joints with the thresholds of the reference graph instead of the engine's."""
         return self._layout(recipe, reference=True)
 
-    def _stream(self, source: FrameSource, settings: RunSettings, run: str) -> OpenStream:
+    def _stream(
+        self, source: FrameSource, settings: RunSettings, run: str, outside: SerialSource | None
+    ) -> OpenStream:
         require_complete(source, settings.strict)
         recipe = self._recipe
         if recipe is None and isinstance(source, OwnRecipe):
@@ -291,6 +310,7 @@ class Inspector:
             alone=settings.low_latency,
             # The shadow judges the same crops again, so they must be cut where it can read them.
             on_device=settings.shadow is None,
+            serials=board_serials(recipe, outside, self._clock),
         )
         return OpenStream(source, judge, layout, recipe, self._clock, settings)
 
@@ -311,6 +331,7 @@ class Inspector:
         live: bool,
         alone: bool = True,
         on_device: bool = True,
+        serials: BoardSerials | None = None,
     ) -> BoardJudge:
         # Without a recipe the engine would get one joint at a time, and another size of frame for each.
         on_device = on_device and recipe is not None
@@ -324,6 +345,7 @@ class Inspector:
             on_device=on_device,
             live=live,
             watch=self._watch,
+            serials=serials,
         )
         golden = None if recipe is None else recipe.golden
         judge.warm_up([] if golden is None else [golden], alone=alone)

@@ -45,6 +45,7 @@ class RunRequest:
         replay_golden: check the engine against its golden crops before the first board.
         ignore_existing: skip the files that a watched folder already holds.
         bit_depth: bits that the samples of 16-bit images use, 9 to 16; None if nobody declared it.
+        serial_from: ``name:PATTERN`` or ``scanner:PATH``, which tells serial numbers instead of the board's code.
         threads: CPU threads of the engine; 0 lets the backend choose.
         metrics_port: port for Prometheus metrics; 0 for any free port, None for no metrics.
         save_images: folder for a picture of each judged board; None for no pictures.
@@ -73,6 +74,7 @@ class RunRequest:
     replay_golden: bool = False
     ignore_existing: bool = False
     bit_depth: int | None = None
+    serial_from: str = ""
     threads: int = 0
     metrics_port: int | None = None
     save_images: Path | None = None

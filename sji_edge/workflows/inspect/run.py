@@ -51,7 +51,11 @@ def run_inference(
         heard.engine_opened(inspector.engine)
         stream = stack.enter_context(
             inspector.open_stream(
-                request.stream, request.settings, run=paths.run, ignore_existing=request.ignore_existing
+                request.stream,
+                request.settings,
+                run=paths.run,
+                ignore_existing=request.ignore_existing,
+                serial_from=request.serial_from,
             )
         )
         heard.stream_opened(stream.left_out)

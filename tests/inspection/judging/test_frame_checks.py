@@ -7,7 +7,8 @@ from sji_edge.core.images.read import read_image
 from sji_edge.core.protocols import Frame
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.judging.frame_checks import FrameChecks, detail
-from sji_edge.recipe.board import FrameLimits, Recipe
+from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.limits import FrameLimits
 
 SIZE = (320, 240)
 

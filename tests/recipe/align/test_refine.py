@@ -11,7 +11,8 @@ from sji_edge.core.preprocess import crops_to_image
 from sji_edge.core.verdict import Thresholds
 from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.recipe.align.refine import Refiner, _pitch
-from sji_edge.recipe.board import Recipe, Refinement
+from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.limits import Refinement
 
 CENTRES = np.array([(x, y) for y in (150.0, 260.0, 370.0) for x in (200.0, 320.0, 440.0)])
 ROIS = np.column_stack([CENTRES, np.full((9, 2), 56.0), np.zeros(9)])

@@ -1,0 +1,1 @@
+"""Codes on a board: where they are printed, and how they are read."""
