@@ -25,7 +25,7 @@ COMMANDS = (
     "demo",
     "doctor",
 )
-GROUPS = ("dataset", "engine", "inspections", "recipe", "users")
+GROUPS = ("dataset", "engine", "inspections", "pool", "recipe", "users")
 """Each is an attribute of the module of ``cli.commands`` with the same name."""
 
 

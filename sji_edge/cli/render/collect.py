@@ -6,10 +6,11 @@ from rich.table import Table
 from sji_edge.cli.render.inference import cause_lines
 from sji_edge.core.left_out import in_one_line
 from sji_edge.core.protocols import BoardRecord
-from sji_edge.core.text import amount, readable
+from sji_edge.core.text import amount, listing, readable
 from sji_edge.core.verdict import Verdict
 from sji_edge.inspection.outputs.pool.keeper import KeepCounts
 from sji_edge.workflows.collect.collect import Collected
+from sji_edge.workflows.collect.judge_pool import JudgedPool
 
 LEFT_OUT = {
     "there": "in the pool already",
@@ -51,3 +52,18 @@ def collected_line(result: Collected) -> str:
     """Say what the pool holds now."""
     kept = result.counts.kept.total()
     return f"{amount(kept, 'crop')} added; {result.pool} holds {result.crops:,} crops, {result.size / 1e6:.1f} MB"
+
+
+def print_judged_pool(terminal: Console, found: JudgedPool) -> None:
+    """Print how an engine judged the crops of a pool."""
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in found.verdicts.items() if count)
+    already = f"; {found.before} it had judged before" if found.before else ""
+    terminal.print(
+        readable(f"{found.engine} judged {amount(found.judged, 'crop')}: {listed or 'none'}{already}"),
+        markup=False,
+    )
+    if found.damaged:
+        terminal.print(
+            readable(f"not readable: {amount(len(found.damaged), 'picture')}, {listing(found.damaged)}"),
+            markup=False,
+        )
