@@ -12,6 +12,14 @@ from support.host_driver import host_driver  # noqa: F401 - a fixture
 from sji_edge.records.write.sqlite import SqliteSink
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither use nor fill the cache of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_boards() -> Path:
     root = os.environ.get("SJI_DATA")

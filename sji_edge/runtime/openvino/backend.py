@@ -19,8 +19,10 @@ from sji_edge.runtime.onnx_graph import (
     check_names,
     copy_graph,
     graph_bytes,
+    outputs_of,
     spec_of,
 )
+from sji_edge.runtime.openvino.compiled import CompiledModels
 from sji_edge.runtime.openvino.engine import DEVICE, OpenVinoEngine, load_openvino
 
 FLOAT_TYPE = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
@@ -75,7 +77,9 @@ class OpenVinoBackend:
             backend=self.name,
             precision=precision,
         )
-        return OpenVinoEngine(core, model, _settings(precision, threads), spec)
+        # Bytes that the caller verified: what is kept for them belongs to a bundle, and may be used again.
+        kept = None if content is None else CompiledModels.of(content, self.environment(), outputs_of(spec))
+        return OpenVinoEngine(core, model, _settings(precision, threads), spec, kept)
 
     def environment(self) -> Mapping[str, str]:
         """Return OpenVINO's version, the CPU and its instruction sets."""

@@ -13,6 +13,7 @@ from sji_edge.core.errors import BundleError, EngineInputError, EnvironmentMisma
 from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.text import one_line
 from sji_edge.runtime.onnx_graph import check_crops, outputs_of
+from sji_edge.runtime.openvino.compiled import CompiledModels
 from sji_edge.runtime.slots import Turns
 
 DEVICE = "CPU"
@@ -20,6 +21,8 @@ SETS = 2
 MIN_PART = 4
 """A batch is split only if each thread gets at least this number of crops."""
 MAX_OWN_SHAPES = 4
+ANY_SIZE_CROPS = 3
+"""Crops on which a kept model of any batch size proves itself."""
 TELEMETRY, CONVERTER = "openvino_telemetry", "openvino.tools.ovc"
 
 
@@ -92,14 +95,22 @@ class OpenVinoEngine:
     called, the first few that occur.
     """
 
-    def __init__(self, core: Any, model: Any, settings: Mapping[str, Any], spec: EngineSpec) -> None:
+    def __init__(
+        self,
+        core: Any,
+        model: Any,
+        settings: Mapping[str, Any],
+        spec: EngineSpec,
+        kept: CompiledModels | None = None,
+    ) -> None:
         self.spec = spec
         self._outputs = outputs_of(spec)
         self._core = core
         self._model = model
         self._settings = dict(settings)
+        self._kept = kept
         self._prepared = False
-        self._any_size: Any = self._compile(model, streams=1)
+        self._any_size: Any = self._compile(0, streams=1)
         self._threads = int(self._any_size.get_property("INFERENCE_NUM_THREADS"))
         self._parts: dict[int, list[Any]] = {}
         """Compiled models for each batch size, one for each part of the batch."""
@@ -248,22 +259,34 @@ class OpenVinoEngine:
 
     def _compiled_part(self, size: int, streams: int) -> Any:
         if (size, streams) not in self._compiled:
-            model = self._model.clone()
-            model.reshape([size, *self.spec.crop_shape])
-            self._compiled[size, streams] = self._compile(model, streams)
+            self._compiled[size, streams] = self._compile(size, streams)
         return self._compiled[size, streams]
 
-    def _compile(self, model: Any, streams: int) -> Any:
+    def _compile(self, size: int, streams: int) -> Any:
+        """Compile for a batch size, 0 for any, or take what an earlier start compiled."""
         settings = {**self._settings, "NUM_STREAMS": streams}
-        try:
-            compiled = self._core.compile_model(model, DEVICE, settings)
-        except RuntimeError as error:
-            raise BundleError(f"OpenVINO cannot compile this graph: {one_line(error)}") from error
+        shape = (size or ANY_SIZE_CROPS, *self.spec.crop_shape)
+        key = {**settings, "any size": not size}
+        compiled = None if self._kept is None else self._kept.load(self._core, DEVICE, settings, key, shape)
+        if compiled is None:
+            compiled = self._compiled_now(size, settings)
+            if self._kept is not None:
+                self._kept.keep(compiled, key, shape)
         wanted = settings["INFERENCE_PRECISION_HINT"]
         taken = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         if taken != wanted:
             raise EnvironmentMismatchError(f"OpenVINO computes in {taken} here instead of {wanted}")
         return compiled
+
+    def _compiled_now(self, size: int, settings: Mapping[str, Any]) -> Any:
+        model = self._model
+        if size:
+            model = self._model.clone()
+            model.reshape([size, *self.spec.crop_shape])
+        try:
+            return self._core.compile_model(model, DEVICE, settings)
+        except RuntimeError as error:
+            raise BundleError(f"OpenVINO cannot compile this graph: {one_line(error)}") from error
 
 
 def _wait_for(running: Sequence[_Part]) -> None:

@@ -1,7 +1,6 @@
 """Learns what is usual at each joint's place from a recipe's enrolled boards, as one engine sees them."""
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sji_edge.core.cache_folder import cache_folder, keep_newest
 from sji_edge.core.clock import Clock
 from sji_edge.core.errors import RecipeError
 from sji_edge.core.files import atomic_file
@@ -42,10 +42,8 @@ def known_places(
         RecipeError: see ``places_of``.
     """
     key = hashlib.sha256(f"{LAYOUT_VERSION} {engine_sha256} {recipe.sha256}".encode()).hexdigest()
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sji-edge" / "places"
-    except RuntimeError:
-        # A user without a home, as in some containers.
+    cache = cache_folder("places")
+    if cache is None:
         return places_of(open_judge(), recipe, clock)
     path = cache / f"{key[:32]}.npz"
     kept = _read(path, len(recipe.joints))
@@ -77,9 +75,7 @@ def _keep(path: Path, places: Places) -> None:
             limit=places.limit,
             held_out=places.held_out,
         )
-    by_age = sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime, reverse=True)
-    for old in by_age[MAX_KEPT:]:
-        old.unlink(missing_ok=True)
+    keep_newest(path.parent, "*.npz", MAX_KEPT)
 
 
 def places_of(judge: BoardJudge, recipe: Recipe, clock: Clock) -> Places:
