@@ -23,6 +23,8 @@ PATH_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # pydantic would read the entry points of every installed package for plugins that nothing here uses.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # The flag works before and after the command's name.
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

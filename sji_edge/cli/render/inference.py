@@ -1,5 +1,7 @@
 """What ``infer`` prints: the engine, each board, and the closing tables."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,9 +15,11 @@ from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.observe.rival import RivalReport
 from sji_edge.inspection.observe.shadow import ShadowReport
 from sji_edge.inspection.observe.tally import RunSummary
-from sji_edge.inspection.outputs.pool.keeper import KeepCounts
 from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.inspect.request import EngineFacts, RunResult
+
+if TYPE_CHECKING:
+    from sji_edge.inspection.outputs.pool.keeper import KeepCounts
 
 SHOWN_FAILS = 10
 COLOURS = {"PASS": "green", "REVIEW": "yellow", "FAIL": "red", "ERROR": "magenta"}
@@ -92,7 +96,7 @@ def print_result(terminal: Console, result: RunResult) -> None:
         terminal.print(readable(line), markup=False)
 
 
-def pool_line(kept: KeepCounts) -> str:
+def pool_line(kept: "KeepCounts") -> str:
     """Say what a run added to its pool."""
     beyond = f"; {amount(kept.over_quota, 'joint')} not kept: the pool is full" if kept.over_quota else ""
     dropped = f", {amount(kept.duplicates, 'near duplicate')} dropped" if kept.duplicates else ""

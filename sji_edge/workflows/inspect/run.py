@@ -18,7 +18,6 @@ from sji_edge.workflows.inspect.outputs import (
     open_sinks,
     picture_keepers,
 )
-from sji_edge.workflows.inspect.pool import open_rival, pool_keeper
 from sji_edge.workflows.inspect.request import EngineFacts, RunListener, RunPaths, RunRequest, RunResult
 from sji_edge.workflows.inspect.stream import OpenStream, require_complete, run_name
 
@@ -67,9 +66,14 @@ def run_inference(
             heard.golden_replayed(inspector.replay_golden(stream.judge))
         make_folder(request.output)
         keepers = picture_keepers(request, inspector.bundle, heard.warned)
-        pool = pool_keeper(stack, request, stream, inspector.bundle.preprocess)
+        pool = rival = None
+        if request.pool is not None or request.shadow_engine is not None:
+            # Slow to import, and few runs need it.
+            from sji_edge.workflows.inspect.pool import open_rival, pool_keeper
+
+            pool = pool_keeper(stack, request, stream, inspector.bundle.preprocess)
+            rival = open_rival(stack, request, inspector, stream, clock)
         keepers += [] if pool is None else [pool.keep]
-        rival = open_rival(stack, request, inspector, stream, clock)
         keepers += [] if rival is None else [rival.take]
         space = free_space(request)
         sinks = open_sinks(stack, request, paths, stream.recipe)

@@ -270,7 +270,7 @@ def test_the_alarm_names_the_database_of_its_own_run(tmp_path, boards, bundle):
 def test_a_quota_without_a_folder_of_pictures_is_a_usage_error(tmp_path, boards, bundle):
     with pytest.raises(UsageError, match="this run keeps no pictures") as refused:
         run("--stream", boards, "--engine", bundle, "--output", tmp_path / "out", "--quota-mb", 5)
-    assert "folder for images, boards or crops" in refused.value.hint
+    assert "folder for images, boards, crops or a pool" in refused.value.hint
     assert not (tmp_path / "out").exists()
 
 
