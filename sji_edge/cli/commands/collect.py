@@ -53,11 +53,13 @@ def collect(
             rich_help_panel=SOURCE,
         ),
     ] = False,
-    unit_pattern: Annotated[
+    serial_from: Annotated[
         str,
         typer.Option(
-            help="Regular expression that finds the board's serial number in a frame's name. Without it, each image "
-            "file is a unit, and so are all frames that a camera takes within a minute.",
+            help="Where serial numbers come from instead of the code in board.json, as for infer: name:PATTERN or "
+            "scanner:/dev/ttyACM0. Without any, each image file is a unit, and so are all frames that a camera takes "
+            "within a minute.",
+            show_default=False,
             rich_help_panel=SOURCE,
         ),
     ] = "",
@@ -132,7 +134,7 @@ def collect(
         result = collect_joints(
             stream, recipe, output,
             engine=engine, keep=keep or (), margin=margin, quota_mb=quota_mb, keep_duplicates=keep_duplicates,
-            unit_pattern=unit_pattern, max_frames=max_frames, ignore_existing=ignore_existing, bit_depth=bit_depth,
+            serial_from=serial_from, max_frames=max_frames, ignore_existing=ignore_existing, bit_depth=bit_depth,
             strict=strict, threads=threads, reserve_mb=reserve_mb,
             on_frame=lambda record, counts: screen.line(frame_line(record, counts)),
             on_begin=interrupt.defer, stop=interrupt.asked,

@@ -14,7 +14,6 @@ from sji_edge.inspection.observe.tally import RunSummary
 from sji_edge.inspection.outputs.disk_space import FreeSpace
 from sji_edge.inspection.outputs.pool.keep_rules import WITH_ENGINE, WITHOUT_ENGINE, KeepRules
 from sji_edge.inspection.outputs.pool.keeper import MARGIN, KeepCounts, PoolKeeper, PoolSettings
-from sji_edge.inspection.outputs.pool.units import Units
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.pool.write import PoolWriter
 from sji_edge.streams.spec import is_stored
@@ -61,7 +60,7 @@ def collect(
     margin: float = MARGIN,
     quota_mb: float | None = None,
     keep_duplicates: bool = False,
-    unit_pattern: str = "",
+    serial_from: str = "",
     max_frames: int | None = None,
     ignore_existing: bool = False,
     bit_depth: int | None = None,
@@ -89,7 +88,8 @@ def collect(
         margin: how much of a box's width and height to keep around it on each side.
         quota_mb: size limit of all pictures of the pool, in megabytes; the run ends when it is reached.
         keep_duplicates: keep near duplicates too.
-        unit_pattern: regular expression that finds the board's serial number in a frame's name; see ``Units``.
+        serial_from: where serial numbers come from instead of the board's code, as in ``Inspector.run``. Joints of one
+            serial number stay together when the data is split.
         max_frames: stop after this number of frames.
         ignore_existing: skip the files that a watched folder already holds.
         bit_depth: bits that the samples of 16-bit images use.
@@ -118,13 +118,15 @@ def collect(
     kept = PoolSettings(rules, margin, None if quota_mb is None else int(quota_mb * 1e6), near_bits)
     with (
         _inspector(engine, recipe, time, bit_depth, threads) as inspector,
-        inspector.open_stream(fspath(stream), settings, ignore_existing=ignore_existing) as opened,
+        inspector.open_stream(
+            fspath(stream), settings, ignore_existing=ignore_existing, serial_from=serial_from
+        ) as opened,
     ):
         check_guard(rules, opened)
         product = product_of(opened.recipe, fspath(stream))
-        units = Units(is_stored(opened.source), unit_pattern)
         with PoolWriter(output) as pool:
-            keeper = PoolKeeper(pool, product, inspector.model().preprocess, units, kept)
+            spec, stored = inspector.model().preprocess, is_stored(opened.source)
+            keeper = PoolKeeper(pool, product, spec, kept, stored=stored)
             inspection = opened.inspection(
                 (),
                 stop=lambda: stop() or keeper.full,

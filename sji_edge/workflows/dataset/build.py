@@ -206,7 +206,7 @@ def _check_moved(before: Path, chosen: Sequence[_Chosen], rule: SplitRule) -> No
     if moved:
         raise DataError(
             f"{amount(len(moved), 'joint')} of {before} would change split, the first: {moved[0].answered.where}",
-            hint="collect with the same recipe name and unit pattern as before",
+            hint="collect with the same recipe name and serial numbers as before",
         )
 
 

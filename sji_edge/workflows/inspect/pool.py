@@ -10,7 +10,6 @@ from sji_edge.core.errors import UsageError
 from sji_edge.inspection.observe.rival import Rival
 from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
 from sji_edge.inspection.outputs.pool.keeper import PoolKeeper, PoolSettings, Product
-from sji_edge.inspection.outputs.pool.units import Units
 from sji_edge.pool.write import PoolWriter
 from sji_edge.recipe.board import Recipe
 from sji_edge.streams.redaction import redact
@@ -59,7 +58,7 @@ def pool_keeper(
     check_guard(settings.rules, stream)
     product = product_of(stream.recipe, request.stream)
     writer = stack.enter_context(PoolWriter(Path(request.pool)))
-    return PoolKeeper(writer, product, spec, Units(is_stored(stream.source)), settings, recorded=True)
+    return PoolKeeper(writer, product, spec, settings, stored=is_stored(stream.source), recorded=True)
 
 
 def open_rival(
@@ -94,15 +93,14 @@ def open_rival(
             f"{request.shadow_engine} is the engine that decides already", hint="name another shadow engine"
         )
     judge = other.beside(stream.recipe)
-    spec, units = inspector.bundle.preprocess, Units(is_stored(stream.source))
-    settings = pool_settings(request)
+    spec, stored, settings = inspector.bundle.preprocess, is_stored(stream.source), pool_settings(request)
 
     @contextmanager
     def keeper() -> Iterator[PoolKeeper]:
         # SQLite wants each connection to stay in its thread.
         with PoolWriter(pool) as writer:
-            yield PoolKeeper(writer, product, spec, units, settings, recorded=True)
+            yield PoolKeeper(writer, product, spec, settings, stored=stored, recorded=True)
 
-    rival = Rival(other.engine.name, judge.judge, keeper, waits=is_stored(stream.source))
+    rival = Rival(other.engine.name, judge.judge, keeper, waits=stored)
     stack.callback(rival.close)
     return rival

@@ -4,12 +4,15 @@ from contextlib import closing
 import cv2
 import numpy as np
 import pytest
+from support.board_records import record
 from support.bright_model import PLACES, SIDE, board_image, score_of
 from support.greys_on_boards import bright_bundle, write_boards, write_frames
 
 import sji_edge as sji
 from sji_edge.core.errors import GateError, OutputError, UsageError
 from sji_edge.core.images.read import read_image
+from sji_edge.core.protocols import Frame
+from sji_edge.inspection.outputs.pool.units import unit_of
 from sji_edge.pool.cutting import box_of
 from sji_edge.pool.read import PoolReader
 from sji_edge.pool.schema import KeptBecause
@@ -156,13 +159,29 @@ def test_a_hidden_joint_is_not_kept(tmp_path):
     assert result.counts.not_seen == 1
 
 
-def test_a_pattern_finds_the_serial_number(tmp_path, boards):
+def test_the_serial_number_is_the_unit(tmp_path, boards):
     frames = write_frames(tmp_path / "frames", {})
     (frames / "board0.png").rename(frames / "top_SN0042_a.png")
-    collect(frames, boards, tmp_path / "pool", unit_pattern=r"SN(?P<unit>\d+)")
+    collect(frames, boards, tmp_path / "pool", serial_from=r"name:SN(?P<serial>\d+)")
     assert {crop.origin.unit for crop in crops_of(tmp_path / "pool")} == {"0042"}
-    with pytest.raises(UsageError, match="no regular expression"):
-        collect(frames, boards, tmp_path / "pool", unit_pattern="(")
+    with pytest.raises(UsageError, match="not a regular expression"):
+        collect(frames, boards, tmp_path / "pool", serial_from="name:(")
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "serial", "unit"),
+    [
+        ("a/b.png", True, "", "a/b.png"),
+        ("a/b.png", True, "SN7", "SN7"),
+        ("clip.mp4#000012", True, "", "clip.mp4"),
+        ("synthetic#000012", True, "", "synthetic#000012"),
+        ("camera0#000012", False, "", "2026-01-31T08:09"),
+        ("camera0#000012", False, "SN7", "SN7"),
+    ],
+)
+def test_without_a_serial_number_the_file_or_the_minute_is_the_unit(name, stored, serial, unit):
+    shown = record(utc="2026-01-31T08:09:10.5+00:00", serial=serial)
+    assert unit_of(Frame(0, name, 0, None), shown, stored=stored) == unit
 
 
 def test_a_source_with_its_own_recipe_needs_none(tmp_path):

@@ -17,7 +17,7 @@ from sji_edge.core.verdict import Verdict
 from sji_edge.data.duplicates import NEAR_BITS, difference_hash, near_pairs
 from sji_edge.inspection.judging.frame_job import Judgement
 from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
-from sji_edge.inspection.outputs.pool.units import Units
+from sji_edge.inspection.outputs.pool.units import unit_of
 from sji_edge.pool.cutting import box_of, cut_joint
 from sji_edge.pool.rows import Judged, NewCrop, Origin
 from sji_edge.pool.schema import KeptBecause
@@ -85,8 +85,8 @@ class PoolKeeper:
         pool: to add to; the caller closes it.
         product: what the frames show.
         spec: the crop that the placements' maps belong to.
-        units: names the single board that a frame shows.
         settings: which joints are kept, and how.
+        stored: the frames are files.
         recorded: whether the boards are on record, so that a crop can be found by its board's name.
     """
 
@@ -95,15 +95,15 @@ class PoolKeeper:
         pool: PoolWriter,
         product: Product,
         spec: PreprocessSpec,
-        units: Units,
         settings: PoolSettings,
         *,
+        stored: bool,
         recorded: bool = False,
     ) -> None:
         self._pool = pool
         self._product = product
         self._spec = spec
-        self._units = units
+        self._stored = stored
         self._settings = settings
         self._recorded = recorded
         self._places: dict[str, tuple[NDArray[np.uint8], list[str]]] = {}
@@ -156,7 +156,7 @@ class PoolKeeper:
         chosen: Sequence[tuple[int, KeptBecause]],
         other: Judgement | None = None,
     ) -> None:
-        origin = self._origin(pixels, frame, judgement.record.utc)
+        origin = self._origin(pixels, frame, judgement.record)
         there = self._pool.has(origin.frame_sha256, origin.recipe_sha256)
         found: list[NewCrop] = []
         for place, reason in chosen:
@@ -199,16 +199,16 @@ class PoolKeeper:
             self.counts.not_chosen += 1
         return reason
 
-    def _origin(self, pixels: Image, frame: Frame, utc: str) -> Origin:
+    def _origin(self, pixels: Image, frame: Frame, record: BoardRecord) -> Origin:
         product = self._product
         return Origin(
             board=product.board,
-            unit=self._units.of(frame, utc),
+            unit=unit_of(frame, record, stored=self._stored),
             source=product.source,
             frame_index=frame.index,
             frame_name=frame.name,
             frame_sha256=frame_hash(pixels),
-            captured=utc,
+            captured=record.utc,
             recipe_sha256=product.recipe_sha256,
         )
 
