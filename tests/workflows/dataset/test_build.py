@@ -20,7 +20,7 @@ from sji_edge.pool.write import PoolWriter
 from sji_edge.records.write.sqlite import SqliteSink
 from sji_edge.workflows.dataset.build import build_dataset
 from sji_edge.workflows.dataset.diff import diff_datasets
-from sji_edge.workflows.dataset.splits import SplitRule
+from sji_edge.workflows.dataset.splits import SPLITS, SplitRule, check_splits
 
 
 @pytest.fixture
@@ -257,3 +257,15 @@ def test_records_of_a_board_as_a_whole_say_nothing_of_a_joint(tmp_path, pool):
     with DecisionLog(database) as log:
         log.append([Decision("otto", Role.OPERATOR, "run-SN1", "", Answer.REJECTED)])
     assert not build_dataset([pool], tmp_path / "joints", records=[database]).card.left_out
+
+
+def test_the_suggested_seed_is_the_most_even_one():
+    groups = [f"board{number}" for number in range(10)]
+    members = [(group, label) for group in groups for label in ["defective"] + ["normal"] * 9]
+    rules = [SplitRule(seed, 0.2, 0.2) for seed in range(100)]
+    lacking = next(rule for rule in rules if {rule.of(group) for group in groups} != set(SPLITS))
+    with pytest.raises(DataError) as refused:
+        check_splits(lacking, members)
+    seed = int(refused.value.hint.split("choose seed ")[1].split(",")[0])
+    counts = [[rules[seed].of(group) for group in groups].count(split) for split in SPLITS]
+    assert counts == [6, 2, 2]
