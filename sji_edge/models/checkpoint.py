@@ -15,7 +15,7 @@ from sji_edge.core.files import write_atomic
 from sji_edge.core.text import amount, listing, readable
 from sji_edge.models.attention import attention_tensors
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import Guard, GuardedClassifier
+from sji_edge.models.guard import Guard, GuardedClassifier, Regressor
 from sji_edge.models.weights_file import naming_of, read_weights
 
 CARD_FILE = run_files.CARD
@@ -39,6 +39,8 @@ def save_guard(folder: Path, guarded: GuardedClassifier) -> None:
         "channels": json.dumps(guarded.guard.channels),
         "prototypes": str(len(guarded.guard.prototypes)),
     }
+    if guarded.guard.regressor is not None:
+        facts["regressor_inputs"] = str(guarded.guard.regressor.inputs)
     write_atomic(folder / run_files.GUARD, save(state, metadata=facts))
 
 
@@ -60,7 +62,10 @@ def load_guard(folder: Path, model: JointClassifier) -> GuardedClassifier | None
             facts = stored.metadata() or {}
             state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
         fine, coarse = json.loads(facts["channels"])
-        guard = Guard((int(fine), int(coarse)), int(facts["prototypes"]))
+        channels = (int(fine), int(coarse))
+        inputs = facts.get("regressor_inputs")
+        regressor = None if inputs is None else Regressor(int(inputs), channels)
+        guard = Guard(channels, int(facts["prototypes"]), regressor)
         guard.load_state_dict(state)
         layers = tuple(str(name) for name in json.loads(facts["layers"]))
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:

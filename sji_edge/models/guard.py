@@ -11,10 +11,13 @@ hundred; the novelty is the larger of the two. It says nothing about defects: th
 
 It also describes each crop in a few hundred numbers, its **features**: a projection of every cell. A recipe's enrolled
 boards are compared by them, place by place.
+
+The maps of a small network that was never pretrained say little about what it was not taught. Its guard therefore looks
+at a **regressor**: the cells of its teacher, predicted from its own maps.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,8 +34,48 @@ WORST_SHARE = 0.1
 MIN_GRID = 3
 """A feature map with fewer cells a side says too little of where something lies."""
 EPSILON = 1e-6
+MIN_DEVIATION = 1e-4
 MAX_GRID = 8
 """Larger grids are averaged down to this many cells a side before they become features."""
+
+
+class Regressor(nn.Module):
+    """Predicts a teacher's cells from a student's maps (FitNets: Romero et al., ICLR 2015, arXiv 1412.6550).
+
+    Args:
+        inputs: channels of the student's maps, side by side.
+        channels: those of the teacher's cells, fine and coarse, see ``Guard``.
+
+    Shapes: maps float ``(n, inputs, h, w)`` to cells float ``(n, sum(channels), h, w)``.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, inputs: int, channels: tuple[int, int]) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.channels = channels
+        self.layer = nn.Conv2d(inputs, sum(channels), 1)
+        self.register_buffer("mean", torch.zeros(sum(channels)))
+        self.register_buffer("deviation", torch.ones(sum(channels)))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the cells."""
+        cells: torch.Tensor = self.layer(maps) * self.deviation[:, None, None] + self.mean[:, None, None]
+        return cells
+
+    def standardise(self, cells: torch.Tensor) -> None:
+        """Take mean and deviation of the teacher's cells, so that each of their channels weighs the same."""
+        sample = cells[:: max(1, len(cells) // 2000)].float()
+        self.mean.copy_(sample.mean(dim=(0, 2, 3)))
+        self.deviation.copy_(sample.std(dim=(0, 2, 3)) + MIN_DEVIATION)
+
+    def loss(self, maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """Return the mean squared error against a teacher's cells, in units of their variance, a scalar."""
+        return F.mse_loss(
+            self.layer(maps), (cells - self.mean[:, None, None]) / self.deviation[:, None, None]
+        )
 
 
 class Guard(nn.Module):
@@ -41,6 +84,7 @@ class Guard(nn.Module):
     Args:
         channels: channels of the map at stride 8 (0: the architecture has none) and of the one at stride 16.
         prototypes: number of prototypes of the memory.
+        regressor: predicts cells of these channels from the maps; None: the maps themselves are looked at.
 
     Shapes: maps float ``(n, c, h, w)``, the finer one first, to novelty float ``(n,)`` and features float
     ``(n, CELL_FEATURES * cells)``.
@@ -53,9 +97,12 @@ class Guard(nn.Module):
     deviation: torch.Tensor
     projection: torch.Tensor
 
-    def __init__(self, channels: tuple[int, int], prototypes: int) -> None:
+    def __init__(
+        self, channels: tuple[int, int], prototypes: int, regressor: Regressor | None = None
+    ) -> None:
         super().__init__()
         self.channels = channels
+        self.regressor = regressor
         width = sum(channels)
         self.register_buffer("prototypes", torch.zeros(prototypes, channels[1]))
         self.register_buffer("mean", torch.zeros(width))
@@ -75,13 +122,10 @@ class Guard(nn.Module):
 
     def cells(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """Return the maps side by side on the coarser grid, each cell of each map of length 1, ``(n, c, h, w)``."""
-        coarse = maps[-1]
-        parts = [
-            F.avg_pool2d(finer, 3, stride=2, padding=1, count_include_pad=False)
-            if finer is not coarse
-            else finer
-            for finer in maps
-        ]
+        parts = on_one_grid(maps)
+        if self.regressor is not None:
+            widths = [width for width in self.channels if width]
+            parts = list(self.regressor(torch.cat(parts, dim=1)).split(widths, dim=1))
         return torch.cat([part / (part.norm(dim=1, keepdim=True) + EPSILON) for part in parts], dim=1)
 
     def measures(self, cells: torch.Tensor) -> torch.Tensor:
@@ -116,6 +160,15 @@ class Guard(nn.Module):
         cells = self.cells(maps)
         novelty = ((self.measures(cells) - self.offset) * self.scale).amax(dim=1)
         return novelty, self.features(cells)
+
+
+def on_one_grid(maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Average the finer maps down to the grid of the last one."""
+    coarse = maps[-1]
+    return [
+        finer if finer is coarse else F.avg_pool2d(finer, 3, stride=2, padding=1, count_include_pad=False)
+        for finer in maps
+    ]
 
 
 class GuardedClassifier(nn.Module):

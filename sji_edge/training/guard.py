@@ -20,7 +20,7 @@ from sji_edge.data.jitter import TRAINING_JITTER, jittered_crops
 from sji_edge.data.novelties import novelty
 from sji_edge.data.views import other_views
 from sji_edge.models.classifier import JointClassifier
-from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers, tapped
+from sji_edge.models.guard import Guard, GuardedClassifier, Regressor, guard_layers, tapped
 
 PROTOTYPES = 160
 MEMORY_CELLS = 20_000
@@ -68,6 +68,7 @@ def guard_of(
     seed: int,
     progress: Say = lambda _: None,
     line: LineJoints | None = None,
+    regressor: Regressor | None = None,
 ) -> GuardedClassifier | None:
     """Fit a guard to good and defective training joints, scaled by views of good validation joints.
 
@@ -79,6 +80,7 @@ def guard_of(
         seed: see ``fit_guard``.
         progress: told what is being done, and if the architecture can have no guard.
         line: see ``fit_guard``.
+        regressor: see ``fit_guard``.
     """
     good = dataset.classes.index(dataset.good_class)
 
@@ -88,7 +90,9 @@ def guard_of(
 
     usual = other_views(of("validation", wanted=True), spec, seed)
     taught, defects = of("train", wanted=True), of("train", wanted=False)
-    guarded = fit_guard(model, taught, defects, usual, spec, seed=seed, line=line, progress=progress)
+    guarded = fit_guard(
+        model, taught, defects, usual, spec, seed=seed, line=line, regressor=regressor, progress=progress
+    )
     if guarded is None:
         progress(f"no guard: {model.architecture} has no feature map that it could look at")
     return guarded
@@ -103,6 +107,7 @@ def fit_guard(
     *,
     seed: int,
     line: LineJoints | None = None,
+    regressor: Regressor | None = None,
     progress: Say = lambda _: None,
 ) -> GuardedClassifier | None:
     """Fit a guard.
@@ -115,6 +120,7 @@ def fit_guard(
         spec: the model's crops.
         seed: of views, novelties and the detector.
         line: joints as the line shows them; None: the guard knows the dataset only.
+        regressor: what a student was taught of its teacher's cells; None: the guard looks at the model's own maps.
         progress: told what is being done.
 
     Returns:
@@ -124,8 +130,10 @@ def fit_guard(
     layers, channels = guard_layers(model, spec.shape)
     if not layers:
         return None
+    if regressor is not None:
+        channels = regressor.channels
     rng = np.random.default_rng(seed)
-    guarded = GuardedClassifier(model, Guard(channels, PROTOTYPES), layers).eval()
+    guarded = GuardedClassifier(model, Guard(channels, PROTOTYPES, regressor), layers).eval()
     progress("guard: drawing novelties")
     plain = crops_of(good, spec)
     views = max(1, min(6, MAX_GOOD // len(plain)))

@@ -61,15 +61,21 @@ class JointTraining(lightning.LightningModule):
         loss, _, features = self._judged(crops, targets)
         if self._settings.views != "none":
             loss = (loss + self._judged(self._view(crops, features), targets)[0]) / 2
-        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(targets))
+        return self._logged(loss, len(targets))
+
+    def _logged(self, loss: torch.Tensor, crops: int) -> torch.Tensor:
+        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=crops)
         return loss
 
     def _judged(
-        self, crops: torch.Tensor, targets: torch.Tensor
+        self, crops: torch.Tensor, targets: torch.Tensor, beside: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Return the criterion, the logits and, where something needs it, the feature map."""
-        logits = self.model(crops)
-        features = self._tap.take() if self._tap else None
+        """Return the criterion, the logits and, where something needs it, the feature map.
+
+        The model is shown pictures ``beside`` the batch in the same pass; they have no target.
+        """
+        logits = self.model(crops if beside is None else torch.cat([crops, beside]))[: len(crops)]
+        features = self._tap.take()[: len(crops)] if self._tap else None
         loss: torch.Tensor = self.criterion(logits, targets, features, self._class_weights)
         return loss, logits, features
 

@@ -3,8 +3,6 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import lightning
@@ -17,11 +15,9 @@ from sji_edge.core import run_files
 from sji_edge.core.card import ModelCard, PreprocessSpec
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.files import check_writable_folder, new_folder
-from sji_edge.core.preprocess import Image
 from sji_edge.data.folder import FolderDataset, channels_of, mixed_colour
 from sji_edge.losses.build import build_loss
-from sji_edge.metrics.review_budget import ChosenLimits
-from sji_edge.metrics.summary import ScoredSplit, summary
+from sji_edge.metrics.summary import ScoredSplit
 from sji_edge.models.backbones import has_local_imagenet, is_known, takes_imagenet
 from sji_edge.models.checkpoint import load_weights, save_guard, save_run
 from sji_edge.models.classifier import JointClassifier
@@ -30,9 +26,9 @@ from sji_edge.runtime.bundle.golden import Golden, write_golden
 from sji_edge.runtime.bundle.manifest import GOLDEN
 from sji_edge.training.averaging import ema_decay
 from sji_edge.training.balance import class_weights
-from sji_edge.training.distillation.lessons import judge_views, read_logits, write_logits
 from sji_edge.training.distillation.module import StudentTraining
-from sji_edge.training.distillation.teachers import Teacher, check_teachers, open_teachers, taught_elsewhere
+from sji_edge.training.distillation.teachers import check_teachers, open_teachers, taught_elsewhere
+from sji_edge.training.distillation.teaching import taught_before, teach
 from sji_edge.training.epoch_log import EpochReport, EpochTable, Say, Steps, nothing
 from sji_edge.training.golden import golden_of
 from sji_edge.training.guard import guard_of
@@ -49,6 +45,7 @@ from sji_edge.training.resume import (
     resumed,
     write_started,
 )
+from sji_edge.training.run_card import card_of_training
 from sji_edge.training.run_folder import (
     LAST_CHECKPOINT,
     check_names,
@@ -115,6 +112,7 @@ def train(
     if settings.resume:
         settings = resumed(settings, work)
     _check_validation(dataset)
+    good_index = dataset.classes.index(dataset.good_class)
     criterion = build_loss(settings.loss.name, settings.loss.settings)
     weights_of_classes = class_weights(settings.class_weights, dataset.labels("train"), dataset.classes)
     sha256 = dataset.sha256()
@@ -127,7 +125,7 @@ def train(
         check_checkpoint(work / LAST_CHECKPOINT)
         # The checkpoint holds the weights: the file that the run started from, and its teachers, may be gone.
         model = JointClassifier(settings.architecture, len(dataset.classes), spec)
-        taught = read_logits(work, len(images["train"])) if started.teachers else None
+        taught = taught_before(work, len(images["train"])) if started.teachers else None
     else:
         model, weights = _model(settings, len(dataset.classes), spec)
         teachers = open_teachers(settings.teachers)
@@ -144,17 +142,26 @@ def train(
     with working_folder(work):
         if not settings.resume:
             write_started(work, started)
-            taught = _taught(settings, teachers, images["train"], spec, work, progress)
-        module = (JointTraining if taught is None else StudentTraining)(
-            model, criterion, settings, dataset.classes.index(dataset.good_class), weights_of_classes
+            good = dataset.labels("train") == good_index
+            taught = (
+                teach(teachers, model, images["train"], good, spec, settings, work, progress)
+                if teachers
+                else None
+            )
+        module = (
+            JointTraining(model, criterion, settings, good_index, weights_of_classes)
+            if taught is None
+            else StudentTraining(model, criterion, settings, good_index, weights_of_classes, taught.hints)
         )
         reports = EpochReport(progress, steps)
-        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec, taught), work, reports)
+        logits = None if taught is None else taught.logits
+        trainer = _fit(settings, module, make_loaders(settings, dataset, images, spec, logits), work, reports)
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
-    guarded = (
-        guard_of(module.model, dataset, images, spec, settings.seed, progress) if settings.guard else None
-    )
+    guarded = None
+    if settings.guard and settings.student_model is None:
+        regressor = module.regressor if isinstance(module, StudentTraining) else None
+        guarded = guard_of(module.model, dataset, images, spec, settings.seed, progress, regressor=regressor)
     views = views_of(dataset, spec, settings.seed)
     golden = golden_of(module.model, views, guarded)
     if not np.isfinite(golden.logits).all():
@@ -165,13 +172,13 @@ def train(
     limits = limits_within_budget(
         golden,
         views,
-        dataset.classes.index(dataset.good_class),
+        good_index,
         settings.review_budget,
         settings.seed,
         guarded,
     )
     held_out = scored_splits(dataset, module.model, guarded, spec)
-    card = _card(settings, dataset, limits, held_out, spec, name=name, started=started)
+    card = card_of_training(settings, dataset, limits, held_out, spec, name=name, started=started)
     if trainer.is_global_zero:
         _write(target, work, module.model, guarded, card, golden, held_out)
         shutil.rmtree(work)
@@ -246,24 +253,6 @@ def _model(settings: TrainSettings, classes: int, spec: PreprocessSpec) -> tuple
     return model, path.name
 
 
-def _taught(
-    settings: TrainSettings,
-    teachers: list[Teacher],
-    images: list[Image],
-    spec: PreprocessSpec,
-    work: Path,
-    progress: Say,
-) -> NDArray[np.float32] | None:
-    """Return what the teachers say of the training joints, kept for a resumed run; None without a teacher."""
-    if not teachers:
-        return None
-    logits = judge_views(
-        teachers, images, spec, views=settings.teacher_views, seed=settings.seed, progress=progress
-    )
-    write_logits(work, logits)
-    return logits
-
-
 def _fit(
     settings: TrainSettings,
     module: JointTraining,
@@ -292,46 +281,6 @@ def _fit(
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     module.on_load_checkpoint(best)
     module.load_state_dict(best["state_dict"])
-    module.model.cpu()
+    module.cpu().requires_grad_(False)
     module.close()
     return trainer
-
-
-def _card(
-    settings: TrainSettings,
-    dataset: FolderDataset,
-    limits: ChosenLimits,
-    held_out: dict[str, ScoredSplit],
-    spec: PreprocessSpec,
-    *,
-    name: str,
-    started: Started,
-) -> ModelCard:
-    """Measure every held-out split with the chosen limits, and write it all down."""
-    return ModelCard(
-        name=name,
-        architecture=settings.architecture,
-        classes=dataset.classes,
-        good_class=dataset.good_class,
-        preprocess=spec,
-        loss=settings.loss,
-        training=_not_default(settings),
-        seed=settings.seed,
-        weights=started.weights,
-        teachers=started.teachers,
-        dataset_sha256=started.dataset_sha256,
-        thresholds=limits.thresholds,
-        review_budget=limits.budget,
-        metrics={split: summary(scored, limits.thresholds) for split, scored in held_out.items()},
-        versions={package: version(package) for package in RECORDED_PACKAGES},
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _not_default(settings: TrainSettings) -> dict[str, str]:
-    """Return the settings that affect the result and have no separate field in the card."""
-    options = {"class_weights": settings.class_weights, "sampler": settings.sampler, "views": settings.views}
-    depth = {} if settings.bit_depth is None else {"bit_depth": str(settings.bit_depth)}
-    taught = ("teacher_views", "temperature", "teacher_share") if settings.teachers else ()
-    lessons = {name: str(getattr(settings, name)) for name in taught}
-    return {name: value for name, value in options.items() if value != "none"} | depth | lessons

@@ -63,7 +63,7 @@ def fit_guard(
     require("torch", "torchvision", "safetensors", purpose="fitting a guard")
     from sji_edge.data.folder import FolderDataset
     from sji_edge.metrics.summary import summary
-    from sji_edge.models.checkpoint import load_run, save_guard, save_run
+    from sji_edge.models.checkpoint import load_guard, load_run, save_guard, save_run
     from sji_edge.models.predict import answers_of
     from sji_edge.runtime.bundle.golden import write_golden
     from sji_edge.training.golden import golden_of
@@ -93,7 +93,9 @@ def fit_guard(
         line = line_joints([Recipe.load(Path(each), bit_depth) for each in recipes], spec, card.seed)
     with new_folder(target) as partial:
         images = {split: dataset.read(split) for split in ("train", "validation")}
-        guarded = guard_of(model, dataset, images, spec, card.seed, say, line)
+        before = load_guard(source, model)
+        regressor = None if before is None else before.guard.regressor
+        guarded = guard_of(model, dataset, images, spec, card.seed, say, line, regressor)
         if guarded is None:
             raise UsageError(
                 f"{card.architecture} has no feature map that a guard could look at",
