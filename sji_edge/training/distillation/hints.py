@@ -123,7 +123,7 @@ def read_hints(work: Path) -> Hints | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             return Hints(kept["pictures"], kept["cells"], int(kept["fine"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(
