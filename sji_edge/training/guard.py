@@ -38,6 +38,7 @@ LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-2
 SURELY_CHANGED, SURELY_KEPT = 0.3, 0.02
 """A cell teaches the detector when more, or less, than this share of it was changed; those between do not."""
+UNKNOWN = (SURELY_CHANGED + SURELY_KEPT) / 2
 MAX_CELL_BYTES = 512_000_000
 USUAL, UNUSUAL = 0.5, 0.99
 """Quantiles of good validation views that novelty 0 and 1 stand for."""
@@ -161,7 +162,7 @@ def fit_guard(
         )
         novel_cells = torch.cat([novel_cells, cells_of(guarded, bad)])
         # Where a defect lies is not known: it teaches as a whole only.
-        unknown = torch.full((len(bad), 1, *grid), (SURELY_CHANGED + SURELY_KEPT) / 2)
+        unknown = torch.full((len(bad), 1, *grid), UNKNOWN)
         changed = torch.cat([changed, unknown])
     guarded.guard.prototypes = prototypes_of(good_cells[:, channels[0] :], PROTOTYPES, rng)
     _standardise(guarded.guard, good_cells, novel_cells)
@@ -267,7 +268,7 @@ def _train_detector(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     for _ in range(EPOCHS):
         for chosen in torch.split(torch.randperm(len(cells), generator=generator), BATCH):
-            loss = _detector_loss(guard, cells[chosen].float(), changed[chosen], is_novel[chosen])
+            loss = detector_loss(guard, cells[chosen].float(), changed[chosen], is_novel[chosen])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -275,9 +276,17 @@ def _train_detector(
     guard.detector.requires_grad_(False)
 
 
-def _detector_loss(
+def detector_loss(
     guard: Guard, cells: torch.Tensor, changed: torch.Tensor, is_novel: torch.Tensor
 ) -> torch.Tensor:
+    """Return the detector's loss, a scalar: half of it by cell, the rest by crop, each a cross-entropy in nats.
+
+    Args:
+        guard: its mean and deviation must be set.
+        cells: float ``(n, c, h, w)``.
+        changed: share of each cell that was changed, float ``(n, 1, h, w)``.
+        is_novel: 1 for a crop that is no good joint, otherwise 0, float ``(n,)``.
+    """
     logits = guard.detect(cells)
     sure = ((changed > SURELY_CHANGED) | (changed < SURELY_KEPT)).float()
     by_cell = F.binary_cross_entropy_with_logits(logits, (changed > SURELY_CHANGED).float(), weight=sure)

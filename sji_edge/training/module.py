@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning
 import torch
+from torch import nn
 from torch.nn import functional
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAveragePrecision
@@ -115,9 +116,13 @@ class JointTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW and a one-cycle schedule that is stepped every batch."""
         optimizer, schedule = adamw_one_cycle(
-            self.model,
+            self._trained(),
             learning_rate=self._settings.learning_rate,
             weight_decay=self._settings.weight_decay,
             steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _trained(self) -> nn.Module:
+        """Return what the optimizer changes."""
+        return self.model

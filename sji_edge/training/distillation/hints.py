@@ -1,8 +1,9 @@
-"""What a student is told of its teacher's feature maps: pictures, and the cells in which the teacher's guard sees them.
+"""What a student is told for its guard's sake: pictures, and the cells in which its teacher's guard sees them.
 
 A guard needs features that tell what no training set shows, and a small network without pretraining has none of its
-own. It learns to predict its teacher's, on views of the training joints and on made-up novelties (FitNets: Romero et
-al., ICLR 2015, arXiv 1412.6550; against novelties: Bergmann et al., CVPR 2020, arXiv 1911.02357).
+own. It learns to predict its teacher's, on views of the training joints and on made-up novelties, and to tell the two
+apart (FitNets: Romero et al., ICLR 2015, arXiv 1412.6550; against novelties: Bergmann et al., CVPR 2020, arXiv
+1911.02357).
 """
 
 import io
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from sji_edge.data.jitter import TRAINING_JITTER, jittered_crops
 from sji_edge.data.novelties import novelty
 from sji_edge.models.guard import Guard, GuardedClassifier, guard_layers
 from sji_edge.training.distillation.teachers import Teacher
-from sji_edge.training.guard import cells_of
+from sji_edge.training.guard import UNKNOWN, cells_of
 
 VIEWS, NOVELTIES = 2500, 5000
 """Pictures of each kind, at most: they bound time and memory, whatever the number of joints."""
@@ -33,6 +35,7 @@ NOVELTIES_EACH = 8
 
 HINTS = "teacher-hints.npz"
 """Beside the checkpoints of an unfinished run."""
+ARRAYS = ("pictures", "cells", "changed", "novel")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +44,16 @@ class Hints:
 
     Attributes:
         pictures: crops, uint8 ``(n, h, w, c)``.
-        cells: the teacher's cells, float16 ``(n, fine + coarse, grid, grid)``.
-        fine: how many of their channels come from the finer map.
+        cells: the teacher's cells, float16 ``(n, fine + coarse, rows, columns)``.
+        changed: share of each cell that shows no good joint, float32 ``(n, 1, rows, columns)``.
+        novel: which pictures show no good joint, bool ``(n,)``.
+        fine: how many channels of the cells come from the finer map.
     """
 
     pictures: NDArray[np.uint8]
     cells: NDArray[np.float16]
+    changed: NDArray[np.float32]
+    novel: NDArray[np.bool_]
     fine: int
 
     @property
@@ -58,10 +65,24 @@ class Hints:
         """Return itself: the averaged copy of a training module needs no second set."""
         return self
 
-    def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return some pictures and their cells, float32, drawn by PyTorch's generator."""
+    def draw(self, count: int) -> "Drawn":
+        """Return some of them, drawn by PyTorch's generator."""
         chosen = torch.randint(len(self.pictures), (count,)).numpy()
-        return torch.from_numpy(self.pictures[chosen]), torch.from_numpy(self.cells[chosen]).float()
+        return Drawn(
+            torch.from_numpy(self.pictures[chosen]),
+            torch.from_numpy(self.cells[chosen]).float(),
+            torch.from_numpy(self.changed[chosen]),
+            torch.from_numpy(self.novel[chosen]).float(),
+        )
+
+
+class Drawn(NamedTuple):
+    """Some pictures, uint8, and what ``Hints`` says of each, float32."""
+
+    pictures: torch.Tensor
+    cells: torch.Tensor
+    changed: torch.Tensor
+    novel: torch.Tensor
 
 
 def hints_of(
@@ -97,19 +118,29 @@ def hints_of(
     whole = [images[index] for index in np.flatnonzero(good)[:VIEWS]]
     plain = np.concatenate([crops_of(whole, spec), jittered_crops(whole, spec, TRAINING_JITTER, rng)])
     count = min(NOVELTIES_EACH * len(whole), NOVELTIES)
-    novelties = np.stack([novelty(plain, int(rng.integers(len(plain))), rng)[0] for _ in range(count)])
-    pictures = np.concatenate([views, novelties])
+    novelties = [novelty(plain, int(rng.integers(len(plain))), rng) for _ in range(count)]
+    pictures = np.concatenate([views, np.stack([picture for picture, _ in novelties])])
+    # Where a defect lies is not known.
+    shares = np.where(np.tile(good[chosen], repeats), 0.0, UNKNOWN)[:, None, None, None]
+    masks = torch.from_numpy(np.stack([mask for _, mask in novelties]))[:, None]
+    changed = np.concatenate(
+        [
+            np.broadcast_to(shares, (len(views), 1, *grid)),
+            F.interpolate(masks, size=grid, mode="area").numpy(),
+        ]
+    )
     looking = GuardedClassifier(teacher.model, Guard(channels, 1), layers).eval()
     cells = cells_of(looking, pictures)
     if tuple(cells.shape[2:]) != grid:
         cells = F.adaptive_avg_pool2d(cells.float(), grid).half()
-    return Hints(pictures, cells.numpy(), channels[0])
+    novel = np.concatenate([np.tile(~good[chosen], repeats), np.ones(count, bool)])
+    return Hints(pictures, cells.numpy(), changed.astype(np.float32), novel, channels[0])
 
 
 def write_hints(work: Path, hints: Hints) -> None:
     """Keep the hints beside the checkpoints, so that a resumed run needs no teacher."""
     content = io.BytesIO()
-    np.savez(content, pictures=hints.pictures, cells=hints.cells, fine=hints.fine)
+    np.savez(content, **{name: getattr(hints, name) for name in ARRAYS}, fine=hints.fine)
     write_atomic(work / HINTS, content.getvalue())
 
 
@@ -124,7 +155,7 @@ def read_hints(work: Path) -> Hints | None:
         return None
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            return Hints(kept["pictures"], kept["cells"], int(kept["fine"]))
+            return Hints(**{name: kept[name] for name in ARRAYS}, fine=int(kept["fine"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(
             f"the run cannot be resumed: {path} is damaged",

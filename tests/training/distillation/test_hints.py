@@ -10,6 +10,7 @@ from sji_edge.models.checkpoint import load_guard, load_run
 from sji_edge.models.guard import Regressor, guard_layers, on_one_grid, tapped
 from sji_edge.training.distillation.hints import HINTS, hints_of, read_hints, write_hints
 from sji_edge.training.distillation.teachers import open_teachers
+from sji_edge.training.guard import SURELY_KEPT, UNKNOWN
 from sji_edge.training.run_folder import work_folder
 from sji_edge.training.trainer import TrainingInterruptedError
 from sji_edge.workflows.distill import distill
@@ -65,10 +66,21 @@ def test_pictures_hold_views_of_all_joints_and_novelties_of_the_good_ones(hints,
 
 def test_pictures_and_cells_are_drawn_together(hints):
     torch.manual_seed(3)
-    pictures, cells = hints.draw(5)
-    for picture, cell in zip(pictures.numpy(), cells.numpy(), strict=True):
+    for picture, cell, changed, novel in zip(*(tensor.numpy() for tensor in hints.draw(5)), strict=True):
         places = np.flatnonzero((hints.pictures == picture).all(axis=(1, 2, 3)))
-        assert any(np.array_equal(hints.cells[place].astype(np.float32), cell) for place in places)
+        same = [place for place in places if np.array_equal(hints.cells[place].astype(np.float32), cell)]
+        assert any(np.array_equal(hints.changed[place], changed) for place in same)
+        assert {bool(hints.novel[place]) for place in same} == {bool(novel)}
+
+
+def test_good_joints_are_unchanged_and_a_defect_lies_nobody_knows_where(hints, joints):
+    bad = int((joints.labels("train") != joints.classes.index(joints.good_class)).sum())
+    views = 2500 // len(joints.labels("train")) * len(joints.labels("train"))
+    assert not hints.changed[:views][~hints.novel[:views]].any()
+    assert (hints.changed[:views][hints.novel[:views]] == UNKNOWN).all()
+    assert int(hints.novel[:views].sum()) == bad * (2500 // len(joints.labels("train")))
+    assert hints.novel[views:].all()
+    assert (hints.changed[views:].max(axis=(1, 2, 3)) > SURELY_KEPT).mean() > 0.9
 
 
 def test_hints_that_were_kept_are_the_same(hints, tmp_path):
@@ -77,6 +89,8 @@ def test_hints_that_were_kept_are_the_same(hints, tmp_path):
     assert kept is not None
     assert np.array_equal(kept.pictures, hints.pictures)
     assert np.array_equal(kept.cells, hints.cells)
+    assert np.array_equal(kept.changed, hints.changed)
+    assert np.array_equal(kept.novel, hints.novel)
     assert kept.channels == hints.channels
     (tmp_path / HINTS).write_bytes((tmp_path / HINTS).read_bytes()[:1000])
     with pytest.raises(UsageError, match=r"cannot be resumed: .*teacher-hints.npz is damaged"):
@@ -112,7 +126,7 @@ def test_a_students_guard_looks_at_its_teachers_cells(teacher, student, hints):
         away = ((said - cells) ** 2).mean(axis=(0, 2, 3)) / cells.var(axis=(0, 2, 3)).clip(1e-6)
         return np.median(away)
 
-    assert error(true) < 0.97 * error(np.roll(true, 7, axis=0))
+    assert error(true) < 0.9 * error(np.roll(true, 7, axis=0))
 
 
 def test_a_refitted_guard_keeps_what_the_student_was_taught(student, joints, tmp_path):
