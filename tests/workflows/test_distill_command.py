@@ -5,6 +5,7 @@ from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.core.card import ModelCard
+from sji_edge.training.settings import TrainSettings
 from sji_edge.training.trainer import TrainingInterruptedError
 from sji_edge.workflows.build.build_engine import build_engine
 from sji_edge.workflows.calibrate import calibrate
@@ -73,6 +74,37 @@ def test_train_with_a_student_writes_both_runs_and_goes_on_with_the_student(
     assert "big: PASS below" in printed
     assert "big-student: PASS below" in printed
     assert f"next: sji-edge export {tmp_path / 'big-student'}" in printed.replace("\n", "")
+
+
+def test_the_student_of_a_training_has_the_guard_and_the_review_budget(data, tmp_path, monkeypatch):
+    from sji_edge.training.distillation import settings
+
+    monkeypatch.setitem(settings.DEFAULTS, "epochs", 1)
+    monkeypatch.setitem(settings.DEFAULTS, "teacher_views", 1)
+    options = {"model": "squeezenet1_1", "image_size": 32, "epochs": 1, "batch_size": 8, "accelerator": "cpu"}
+    run = train(
+        data, runs=tmp_path, student="joint_net_s", review_budget=0.05, guard=True, no_test=True, **options
+    )
+    assert run.teacher is not None
+    assert (run.folder / "guard.safetensors").is_file()
+    assert not (run.teacher.folder / "guard.safetensors").exists()
+    assert run.card.review_budget is not None
+    assert run.card.review_budget.budget == 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "student"),
+    [
+        ({}, "joint_net_s"),
+        ({"model": "resnet18"}, None),
+        ({"model": "joint_net_s"}, None),
+        ({"model": "resnet18", "student": "joint_net_m"}, "joint_net_m"),
+        ({"student": "none"}, None),
+        ({"teachers": ("runs/big",)}, None),
+    ],
+)
+def test_only_the_default_model_teaches_a_student_unasked(given, student):
+    assert TrainSettings(**given).student_model == student
 
 
 def test_a_resumed_teacher_goes_on_to_teach(data, tmp_path, monkeypatch):
