@@ -9,8 +9,6 @@ from sji_edge.core.card import LossCard
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.review_budget import DEFAULT_BUDGET, MAX_BUDGET
 
-DEFAULT_MODEL, DEFAULT_STUDENT = "efficientnet_lite0", "joint_net_s"
-
 Views = Literal["none", "attention-crop", "jigsaw"]
 
 
@@ -45,8 +43,7 @@ class TrainSettings(FrozenModel):
         teacher_views: jittered views of each training joint that the teachers judge.
         temperature: softens the teachers' answers.
         teacher_share: weight of the teachers in the loss.
-        student: architecture that the finished run teaches afterwards, or ``none``; ``auto``: ``joint_net_s`` if the
-            model is the default one, otherwise ``none``.
+        student: architecture that the finished run teaches afterwards, or ``none``. The student then has the guard.
         seed: seed of all randomness.
         no_test: the dataset has no test split.
         workers: processes that prepare crops.
@@ -62,7 +59,7 @@ class TrainSettings(FrozenModel):
     name: str = ""
     good_class: str = "normal"
     bit_depth: int | None = Field(default=None, ge=9, le=16)
-    model: str = DEFAULT_MODEL
+    model: str = "efficientnet_lite0"
     weights: str = "auto"
     image_size: int = Field(default=84, ge=16, le=1024)
     channels: Literal["auto", "1", "3"] = "auto"
@@ -82,7 +79,7 @@ class TrainSettings(FrozenModel):
     teacher_views: int = Field(default=12, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
     teacher_share: float = Field(default=0.8, ge=0.0, le=1.0)
-    student: str = "auto"
+    student: str = "none"
     seed: int = Field(default=0, ge=0, lt=2**32)
     no_test: bool = False
     workers: int = Field(default=0, ge=0)
@@ -109,11 +106,3 @@ class TrainSettings(FrozenModel):
     def architecture(self) -> str:
         """The model with its attention, as the card names it: ``resnet18+cbam``."""
         return self.model if self.attention == "none" else f"{self.model}+{self.attention}"
-
-    @property
-    def student_model(self) -> str | None:
-        """Architecture of the student that follows this training; None: no student."""
-        if self.student == "auto":
-            follows = self.model == DEFAULT_MODEL and not self.teachers
-            return DEFAULT_STUDENT if follows else None
-        return None if self.student == "none" else self.student

@@ -159,7 +159,7 @@ def train(
     if trainer.current_epoch < settings.epochs:
         progress(f"stopped early: no better epoch in {settings.patience} epochs")
     guarded = None
-    if settings.guard and settings.student_model is None:
+    if settings.guard and settings.student == "none":
         regressor = module.regressor if isinstance(module, StudentTraining) else None
         guarded = guard_of(module.model, dataset, images, spec, settings.seed, progress, regressor=regressor)
     views = views_of(dataset, spec, settings.seed)

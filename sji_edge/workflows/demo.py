@@ -21,7 +21,6 @@ from sji_edge.metrics.rates import DefectRates, defect_rates
 from sji_edge.parity.crops import folder_joints
 from sji_edge.parity.run import predict
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
-from sji_edge.training.run_folder import student_name
 from sji_edge.workflows.build.build_engine import build_engine
 from sji_edge.workflows.calibrate import CalibrationResult, calibrate
 from sji_edge.workflows.export import export
@@ -197,8 +196,7 @@ def plan_demo(
     folder: Path, data: Path, boards: Path | None, *, good_class: str, epochs: int, seed: int
 ) -> DemoPlan:
     """Return the steps of a demo: what each workflow is called with, and the command line for it."""
-    # The run to deploy is the student that the training teaches.
-    run, engine = folder / "runs" / student_name(NAME), folder / "engines" / NAME
+    run, engine = folder / "runs" / NAME, folder / "engines" / NAME
     training = {
         "data": data,
         "runs": folder / "runs",

@@ -51,7 +51,7 @@ def train(
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-2,
     patience: int = 6,
-    student: str = "auto",
+    student: str = "none",
     seed: int = 0,
     no_test: bool = False,
     workers: int = 0,
@@ -97,8 +97,7 @@ def train(
         weight_decay: AdamW's weight decay.
         patience: epochs without improvement after which training stops.
         student: architecture of a small network that the finished run teaches, as ``distill`` does; its run is called
-            ``NAME-student`` and has the guard. ``auto``: ``joint_net_s`` if the model is the default one. ``none``:
-            train this run alone.
+            ``NAME-student`` and has the guard. ``none``: train this run alone.
         seed: seed of all randomness; the same seed on the same machine gives the same weights.
         no_test: the dataset has no test split.
         workers: processes that prepare crops.
@@ -207,8 +206,8 @@ def run_training(
     check_writable_folder(settings.runs, create=False)
     if settings.resume:
         settings = resumed(settings.model_copy(update={"name": name}), work)
-    if settings.student_model is not None:
-        check_known(settings.student_model)
+    if settings.student != "none":
+        check_known(settings.student)
         check_new_run(settings.runs / student_name(name))
     if settings.data is None:
         raise UsageError(
@@ -224,7 +223,7 @@ def run_training(
     if strict and serious:
         raise GateError(f"the dataset {settings.data} has faults: {'; '.join(serious)}")
     run = fit(settings, dataset, strict=strict, progress=progress or _ignore, steps=steps or _ignore)
-    if settings.student_model is None:
+    if settings.student == "none":
         return run
     taught = fit(
         student_of(run.folder, settings), dataset, progress=progress or _ignore, steps=steps or _ignore

@@ -50,7 +50,7 @@ def test_each_command_gives_its_workflow_the_values_that_the_demo_gives_it(board
 def test_the_training_command_names_what_differs_and_nothing_else():
     plan = plan_demo(Path("demo"), Path("demo/data"), None, good_class="normal", epochs=12, seed=0)
     assert plan.train.command == "sji-edge train demo/data --runs demo/runs --name demo --batch-size 16"
-    assert plan.export.command == "sji-edge export demo/runs/demo-student"
+    assert plan.export.command == "sji-edge export demo/runs/demo"
 
 
 def test_a_folder_that_cannot_be_written_is_exit_7_at_once(tmp_path, capsys):

@@ -5,7 +5,6 @@ from support.tiny_dataset import write_dataset
 
 from sji_edge.cli.main import run
 from sji_edge.core.card import ModelCard
-from sji_edge.training.settings import TrainSettings
 from sji_edge.training.trainer import TrainingInterruptedError
 from sji_edge.workflows.build.build_engine import build_engine
 from sji_edge.workflows.calibrate import calibrate
@@ -90,21 +89,6 @@ def test_the_student_of_a_training_has_the_guard_and_the_review_budget(data, tmp
     assert not (run.teacher.folder / "guard.safetensors").exists()
     assert run.card.review_budget is not None
     assert run.card.review_budget.budget == 0.05
-
-
-@pytest.mark.parametrize(
-    ("given", "student"),
-    [
-        ({}, "joint_net_s"),
-        ({"model": "resnet18"}, None),
-        ({"model": "joint_net_s"}, None),
-        ({"model": "resnet18", "student": "joint_net_m"}, "joint_net_m"),
-        ({"student": "none"}, None),
-        ({"teachers": ("runs/big",)}, None),
-    ],
-)
-def test_only_the_default_model_teaches_a_student_unasked(given, student):
-    assert TrainSettings(**given).student_model == student
 
 
 def test_a_resumed_teacher_goes_on_to_teach(data, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import cv2
 
 import sji_edge as sji
 
-run = sji.train("joints/", image_size=48, epochs=2, batch_size=16, student="none")
+run = sji.train("joints/", image_size=48, epochs=2, batch_size=16)
 model = sji.export(run)
 engine = sji.build_engine(model, precision="fp32")
 frame = cv2.imread("boards/board01.png", cv2.IMREAD_GRAYSCALE)

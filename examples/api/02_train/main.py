@@ -10,7 +10,6 @@ run = sji.train(
     image_size=32,
     epochs=1,
     batch_size=16,
-    student="none",
     progress=print,
 )
 print(f"{run.folder}: PASS below {run.card.thresholds.lower:.3f}, FAIL from {run.card.thresholds.upper:.3f}")

@@ -24,7 +24,5 @@ class Asymmetric(JointLoss):
 
 
 LOSSES.add("asymmetric", Asymmetric)
-run = sji.train(
-    "joints/", loss="asymmetric", loss_options={"missed": 4.0}, image_size=32, epochs=1, student="none"
-)
+run = sji.train("joints/", loss="asymmetric", loss_options={"missed": 4.0}, image_size=32, epochs=1)
 print(f"{run.folder}: trained with {run.card.loss.name} {dict(run.card.loss.settings)}")

@@ -2,8 +2,7 @@
 # From labelled crops to judged boards in four commands.
 set -euo pipefail
 
-# A real training leaves all of these out: it then teaches a small, fast student, too.
-sji-edge train joints/ --image-size 48 --epochs 2 --batch-size 16 --student none
+sji-edge train joints/ --image-size 48 --epochs 2 --batch-size 16
 sji-edge export
 sji-edge build-engine --precision fp32
 sji-edge infer --stream boards/ --recipe boards/

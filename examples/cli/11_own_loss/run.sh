@@ -8,4 +8,4 @@ cp -r "$here/acme_loss" acme_loss
 python -m pip install --quiet --no-index --no-deps --no-build-isolation --target site ./acme_loss
 export PYTHONPATH="$PWD/site${PYTHONPATH:+:$PYTHONPATH}"
 
-sji-edge train joints/ --loss asymmetric --loss-option missed=4 --image-size 32 --epochs 1 --student none
+sji-edge train joints/ --loss asymmetric --loss-option missed=4 --image-size 32 --epochs 1

@@ -81,11 +81,10 @@ def train(
         str,
         typer.Option(
             help="Architecture of a small, fast network that the finished run teaches, as sji-edge distill does: "
-            "joint_net_s, joint_net_m or any other; auto takes joint_net_s for the default model; none trains "
-            "this run alone.",
+            "joint_net_s, joint_net_m or any other; none trains this run alone.",
             rich_help_panel=MODEL,
         ),
-    ] = "auto",
+    ] = "none",
     loss: Annotated[
         str,
         typer.Option(
@@ -168,7 +167,7 @@ def train(
 
     Example: `sji-edge train data/solder-joints --loss focal --loss-option gamma=3`
 
-    Example: `sji-edge train data/solder-joints --student none`
+    Example: `sji-edge train data/solder-joints --student joint_net_s`
 
     Example: `sji-edge train --resume --name demo`
     """

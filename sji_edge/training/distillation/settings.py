@@ -8,10 +8,10 @@ from sji_edge.core.card import LossCard
 from sji_edge.core.findings import Spell, parse_settings, plain_name
 from sji_edge.models.checkpoint import card_of_run
 from sji_edge.training.run_folder import student_name
-from sji_edge.training.settings import DEFAULT_STUDENT, TrainSettings
+from sji_edge.training.settings import TrainSettings
 
 DEFAULTS: dict[str, Any] = {
-    "model": DEFAULT_STUDENT,
+    "model": "joint_net_s",
     "weights": "none",
     "loss": LossCard(name="ce"),
     "epochs": 45,
@@ -70,5 +70,5 @@ def student_of(teacher: Path, settings: TrainSettings) -> TrainSettings:
     """
     given = {name: getattr(settings, name) for name in SHARED}
     return student_settings(
-        (teacher,), given | {"name": student_name(teacher.name), "model": settings.student_model}
+        (teacher,), given | {"name": student_name(teacher.name), "model": settings.student}
     )
