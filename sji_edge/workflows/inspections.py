@@ -11,6 +11,7 @@ from sji_edge.records.read.history import JOINT_COLUMNS, CloseCall, Filter, Hist
 from sji_edge.records.read.ranking import By, ParetoRow
 from sji_edge.records.read.ranking import pareto as ranked
 from sji_edge.records.read.table_export import export_joints
+from sji_edge.records.read.units import ProductYield, UnitHistory
 from sji_edge.workflows.outliers import (
     JointOutlier,
     PackageOutlier,
@@ -108,6 +109,20 @@ def find_candidates(
             else outlying_packages(history, wanted, limit)
         )
         return Candidates(tuple(standing_out), tuple(history.candidates(wanted, limit)))
+
+
+def count_yields(database: StrPath, wanted: Filter = EVERYTHING) -> tuple[ProductYield, ...]:
+    """Count for each product the units that passed, and those that passed at their first test.
+
+    Args:
+        database: ``inspections.db``.
+        wanted: its ``since``, ``until`` and ``run`` select units by their first test.
+
+    Raises:
+        UsageError: as ``list_runs``.
+    """
+    with closing(UnitHistory(Path(database))) as history:
+        return tuple(history.yields(wanted))
 
 
 def export_table(database: StrPath, file: StrPath, wanted: Filter = EVERYTHING) -> int:

@@ -22,6 +22,7 @@ Refdes = Annotated[str, typer.Option(help="Only this joint.")]
 Run = Annotated[str, typer.Option(help="Only runs whose name starts with this text.")]
 Board = Annotated[str, typer.Option(help="Only this board.")]
 Cause = Annotated[str, typer.Option(help="Only joints with this cause, such as hidden or unlike-training.")]
+Serial = Annotated[str, typer.Option(help="Only the board, panel or unit with this serial number.")]
 Since = Annotated[
     str,
     typer.Option(
@@ -49,6 +50,7 @@ def runs(
 
 @inspections.command()
 def boards(
+    serial: Serial = "",
     verdict: Verdict = "",
     refdes: Refdes = "",
     run: Run = "",
@@ -65,7 +67,7 @@ def boards(
     from sji_edge.cli.render.inspections import print_rows
     from sji_edge.workflows.inspections import list_boards
 
-    wanted = _filter(verdict=verdict, refdes=refdes, run=run, since=since, until=until)
+    wanted = _filter(serial=serial, verdict=verdict, refdes=refdes, run=run, since=since, until=until)
     print_rows("boards, the newest first", list_boards(database, wanted, limit=limit), as_json)
 
 
@@ -93,6 +95,56 @@ def joints(
         verdict=verdict, refdes=refdes, run=run, board=board, cause=cause, since=since, until=until
     )
     print_rows("joints", list_joints(database, wanted, limit=limit), as_json)
+
+
+@inspections.command()
+def trace(
+    serial: Annotated[str, typer.Argument(help="Serial number of a board, a panel or a unit of a panel.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="New HTML file; default: SERIAL.html in this folder.", show_default=False),
+    ] = None,
+    database: Database = DATABASE,
+) -> None:
+    """Write everything on record about a serial number into one HTML file.
+
+    It holds each test with its verdict, joints, pictures and the answers that people gave, and needs no other file.
+
+    Example: `sji-edge inspections trace SN00012345 --output SN00012345.html`
+    """
+    from sji_edge.cli.render.console import console
+    from sji_edge.core.text import amount
+    from sji_edge.records.picture_names import escaped
+    from sji_edge.workflows.trace.trace import write_trace
+
+    file = output or Path(f"{escaped(serial)}.html")
+    found = write_trace(database, serial, file)
+    console().print(f"{file}: {amount(len(found.tests), 'test')}", markup=False)
+
+
+@inspections.command("yield")
+def yield_(
+    run: Run = "",
+    since: Since = "",
+    until: Until = "",
+    database: Database = DATABASE,
+    as_json: PrintJson = False,
+) -> None:
+    """Show the first-pass yield of each product, by unit.
+
+    A unit counts once, whatever the number of its tests; its serial number says which tests are its own. The filters
+    select units by their first test.
+
+    Example: `sji-edge inspections yield --since 2025-01-31`
+    """
+    from dataclasses import asdict
+
+    from sji_edge.cli.render.inspections import print_rows
+    from sji_edge.workflows.inspections import count_yields
+
+    found = count_yields(database, _filter(run=run, since=since, until=until))
+    rows = [{**asdict(one), "first_pass_yield": one.first_pass_yield} for one in found]
+    print_rows("first-pass yield", rows, as_json)
 
 
 @inspections.command()

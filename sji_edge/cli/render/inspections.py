@@ -16,7 +16,7 @@ from sji_edge.workflows.inspections import Candidates
 HASHES = ("engine_sha256", "recipe_sha256")
 GUARD = ("novelty", "novelty_limit")
 """Columns that a table shows only if a row has a value in them; JSON always has them."""
-SHARES = ("share", "cumulative", "rate", "fail_rate", "peers_rate")
+SHARES = ("share", "cumulative", "rate", "first_pass_yield", "fail_rate", "peers_rate")
 SMALLEST_P = 1e-9
 """Smaller p-values make no difference to a reader."""
 NOTHING = "no record matches"

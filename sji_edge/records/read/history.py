@@ -23,6 +23,8 @@ NOVELTY_SINCE = 4
 """The first schema that holds the novelty of a joint and its limit."""
 DEVIATION_SINCE = 5
 """The first schema that holds how far a joint is from its place on the enrolled boards."""
+SERIALS_SINCE = 7
+"""The first schema that holds serial numbers and units."""
 DAMAGED = "the database is damaged; copy it again from the machine that wrote it"
 NEAR_LOGITS = 1.0
 """A FAIL that is fewer logits than this above its limit may be a false call."""
@@ -30,6 +32,7 @@ NEAR_LOGITS = 1.0
 JOINT_COLUMNS = (
     "board",
     "utc",
+    "serial",
     "frame_name",
     "refdes",
     "verdict",
@@ -47,8 +50,8 @@ JOINT_COLUMNS = (
     *LATENCY_COLUMNS,
 )
 _JOINTS = """
-SELECT b.board, b.utc, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, {novelty}, {deviation}, j.label,
-       j.cause, b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
+SELECT b.board, b.utc, {serial}, b.frame_name, j.refdes, j.verdict, j.score, j.lower, j.upper, {novelty},
+       {deviation}, j.label, j.cause, b.verdict, b.engine_sha256, b.recipe_sha256, b.latency_ns
 FROM joints j JOIN boards b ON b.id = j.board_id
 """
 _NOVELTY = "j.novelty, j.novelty_limit"
@@ -59,8 +62,9 @@ class Filter(FrozenModel):
     """Selects records; an empty field selects all.
 
     ``run`` is the start of a board's name. ``cause`` is that of a joint, such as ``unlike-training``; a board is
-    selected if one of its joints has it. ``since`` and ``until`` are UTC times in ISO 8601; they may be shortened
-    (``2025-01-31``) or end in ``Z`` or ``+00:00``. ``until`` is exclusive.
+    selected if one of its joints has it. ``serial`` is that of a board or of one of a panel's units. ``since`` and
+    ``until`` are UTC times in ISO 8601; they may be shortened (``2025-01-31``) or end in ``Z`` or ``+00:00``. ``until``
+    is exclusive.
     """
 
     verdict: Literal["", "PASS", "REVIEW", "FAIL", "ERROR"] = ""
@@ -68,6 +72,7 @@ class Filter(FrozenModel):
     run: str = ""
     board: str = ""
     cause: str = ""
+    serial: str = ""
     since: Utc = ""
     until: Utc = ""
 
@@ -117,7 +122,9 @@ class History:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             self._packages = version >= PACKAGES_SINCE
+            self._serials = version >= SERIALS_SINCE
             self._select_joints = _JOINTS.format(
+                serial="b.serial" if self._serials else "''",
                 novelty=_NOVELTY if version >= NOVELTY_SINCE else _NO_NOVELTY,
                 deviation="j.deviation" if version >= DEVIATION_SINCE else "NULL",
             )
@@ -138,7 +145,7 @@ class History:
 
     def runs(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return one row per run, newest first: its boards by verdict, its engine and recipe."""
-        where, values = _where(wanted, joints=False)
+        where, values = _where(wanted, joints=False, serials=self._serials)
         return self._rows(
             "SELECT rtrim(rtrim(b.board, '0123456789'), '-') AS run, min(b.utc) AS started, max(b.utc) AS ended, "
             "count(*) AS boards, sum(b.verdict = 'PASS') AS PASS, sum(b.verdict = 'REVIEW') AS REVIEW, "
@@ -150,9 +157,12 @@ class History:
 
     def boards(self, wanted: Filter, most: int) -> list[dict[str, Any]]:
         """Return the newest boards, with the number of their joints that did not pass."""
-        where, values = _where(wanted, joints=False)
+        where, values = _where(wanted, joints=False, serials=self._serials)
+        unit = (
+            "b.serial, b.retest, b.product" if self._serials else "'' AS serial, 0 AS retest, '' AS product"
+        )
         return self._rows(
-            "SELECT b.board, b.utc, b.frame_name, b.verdict, b.cause, b.alignment_residual_px, "
+            f"SELECT b.board, b.utc, {unit}, b.frame_name, b.verdict, b.cause, b.alignment_residual_px, "
             "(SELECT count(*) FROM joints j WHERE j.board_id = b.id) AS joints, "
             "(SELECT count(*) FROM joints j WHERE j.board_id = b.id AND j.verdict <> 'PASS') AS not_passed "
             f"FROM boards b {where} ORDER BY b.id DESC LIMIT ?",
@@ -161,7 +171,7 @@ class History:
 
     def joints(self, wanted: Filter, most: int = -1) -> Iterator[tuple[Any, ...]]:
         """Yield joints as ``JOINT_COLUMNS``, newest board first; ``most`` -1 for all."""
-        where, values = _where(wanted, joints=True)
+        where, values = _where(wanted, joints=True, serials=self._serials)
         query = f"{self._select_joints} {where} ORDER BY b.id DESC, j.position LIMIT ?"
         text, latencies = "", in_ms({})
         with self._reading() as connection:
@@ -179,7 +189,7 @@ class History:
 
     def counts(self, wanted: Filter) -> list[JointCounts]:
         """Count the verdicts of each joint of each recipe, with its package where that is recorded."""
-        where, values = _where(wanted, joints=True)
+        where, values = _where(wanted, joints=True, serials=self._serials)
         package = (
             "coalesce((SELECT p.package FROM packages p "
             "WHERE p.recipe_sha256 = g.recipe AND p.refdes = g.refdes), '')"
@@ -197,7 +207,7 @@ class History:
 
     def course(self, wanted: Filter, refdes: Collection[str]) -> dict[tuple[str, str], Course]:
         """Return the calls of some joints in the order in which they were judged, by recipe and refdes."""
-        where, values = _where(wanted, joints=True)
+        where, values = _where(wanted, joints=True, serials=self._serials)
         some = f"j.verdict <> 'ERROR' AND j.refdes IN ({', '.join('?' * len(refdes))})"
         rows = self._rows(
             "SELECT b.recipe_sha256, j.refdes, j.verdict, j.score, j.upper "
@@ -219,7 +229,7 @@ class History:
         A false call scores just above the limit more often than a defect does, so this lists every REVIEW and
         every FAIL that is less than ``NEAR_LOGITS`` above its limit.
         """
-        where, values = _where(wanted, joints=True)
+        where, values = _where(wanted, joints=True, serials=self._serials)
         kept = "j.verdict IN ('FAIL', 'REVIEW') AND j.score IS NOT NULL"
         rows = self._rows(
             "SELECT b.board, b.frame_name, j.refdes, j.verdict, j.score, j.upper "
@@ -272,18 +282,24 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _where(wanted: Filter, *, joints: bool) -> tuple[str, list[Any]]:
+def _where(wanted: Filter, *, joints: bool, serials: bool) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a filter and its values, which are bound and never part of the clause."""
     own = "j.refdes = ?"
     among = "EXISTS (SELECT 1 FROM joints j WHERE j.board_id = b.id AND j.refdes = ?)"
     caused = "j.cause = ?"
     among_causes = "EXISTS (SELECT 1 FROM joints j WHERE j.board_id = b.id AND j.cause = ?)"
+    # Nothing in an older schema has a serial number.
+    unit, bound = "? IS NULL", 1
+    if serials:
+        unit = "(b.serial = ? OR EXISTS (SELECT 1 FROM units u WHERE u.board_id = b.id AND u.serial = ?))"
+        bound = 2
     parts: list[tuple[str, list[Any]]] = [
         ("j.verdict = ?" if joints else "b.verdict = ?", [wanted.verdict]),
         (own if joints else among, [wanted.refdes]),
         ("substr(b.board, 1, length(?)) = ?", [wanted.run, wanted.run]),
         ("b.board = ?", [wanted.board]),
         (caused if joints else among_causes, [wanted.cause]),
+        (unit, [wanted.serial] * bound),
         ("b.utc >= ?", [wanted.since]),
         ("b.utc < ?", [wanted.until]),
     ]

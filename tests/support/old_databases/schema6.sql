@@ -1,0 +1,67 @@
+-- Written by the version of sji-edge that introduced schema 6.
+BEGIN TRANSACTION;
+CREATE TABLE boards (
+    id INTEGER PRIMARY KEY,
+    board TEXT NOT NULL UNIQUE,
+    frame_index INTEGER NOT NULL,
+    frame_name TEXT NOT NULL,
+    utc TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('PASS', 'REVIEW', 'FAIL', 'ERROR')),
+    cause TEXT NOT NULL,
+    alignment_residual_px REAL,
+    engine_sha256 TEXT NOT NULL,
+    recipe_sha256 TEXT NOT NULL,
+    latency_ns TEXT NOT NULL
+);
+INSERT INTO "boards" VALUES(1,'20250131T080910.123456Z-000000',0,'board0.png','2025-01-31T08:09:10.123456+00:00','FAIL','',0.03,'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr','{"infer": 1000000}');
+INSERT INTO "boards" VALUES(2,'20250131T080910.123456Z-000001',1,'board1.png','2025-01-31T08:09:11.123456+00:00','PASS','',0.03,'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr','{"infer": 1000000}');
+INSERT INTO "boards" VALUES(3,'20250131T080910.123456Z-000002',2,'board2.png','2025-01-31T08:09:12.123456+00:00','ERROR','black: no pixel is brighter than 8',NULL,'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr','{"infer": 1000000}');
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    utc TEXT NOT NULL,
+    who TEXT NOT NULL CHECK (who <> ''),
+    role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'engineer')),
+    subject TEXT NOT NULL CHECK (subject <> ''),
+    refdes TEXT NOT NULL,
+    what TEXT NOT NULL CHECK (what IN ('DefectConfirmed', 'DefectRejected', 'DefectAccepted', 'Escalated', 'Labelled', 'Undone')),
+    category TEXT NOT NULL,
+    seconds REAL CHECK (seconds >= 0),
+    score_shown INTEGER NOT NULL CHECK (score_shown IN (0, 1)),
+    blind INTEGER NOT NULL CHECK (blind IN (0, 1)),
+    undoes INTEGER UNIQUE REFERENCES decisions (id),
+    token TEXT UNIQUE,
+    CHECK ((what = 'Undone') = (undoes IS NOT NULL))
+);
+CREATE TABLE joints (
+    board_id INTEGER NOT NULL REFERENCES boards (id),
+    position INTEGER NOT NULL,
+    refdes TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('PASS', 'REVIEW', 'FAIL', 'ERROR')),
+    score REAL CHECK (score IS NOT NULL OR verdict = 'ERROR'),
+    lower REAL NOT NULL,
+    upper REAL NOT NULL,
+    label TEXT NOT NULL,
+    cause TEXT NOT NULL, novelty REAL, novelty_limit REAL, deviation REAL,
+    PRIMARY KEY (board_id, position)
+) WITHOUT ROWID;
+INSERT INTO "joints" VALUES(1,0,'J1','PASS',0.1,0.4,0.6,'normal','',0.25,1.0,0.5);
+INSERT INTO "joints" VALUES(1,1,'J2','FAIL',0.9,0.4,0.6,'normal','',0.25,1.0,0.5);
+INSERT INTO "joints" VALUES(2,0,'J1','PASS',0.1,0.4,0.6,'normal','',0.25,1.0,0.5);
+INSERT INTO "joints" VALUES(2,1,'J2','PASS',0.1,0.4,0.6,'normal','',0.25,1.0,0.5);
+INSERT INTO "joints" VALUES(3,0,'J1','ERROR',NULL,0.4,0.6,'','black',NULL,1.0,NULL);
+INSERT INTO "joints" VALUES(3,1,'J2','ERROR',NULL,0.4,0.6,'','black',NULL,1.0,NULL);
+CREATE TABLE packages (recipe_sha256 TEXT NOT NULL, refdes TEXT NOT NULL, package TEXT NOT NULL, PRIMARY KEY (recipe_sha256, refdes)) WITHOUT ROWID;
+INSERT INTO "packages" VALUES('rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr','J1','0603');
+INSERT INTO "packages" VALUES('rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr','J2','SOT-23');
+CREATE TABLE picture_folders (run TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('board', 'painted', 'crop')), folder TEXT NOT NULL, PRIMARY KEY (run, kind)) WITHOUT ROWID;
+CREATE INDEX joints_to_look_at ON joints (verdict, refdes) WHERE verdict <> 'PASS';
+CREATE INDEX boards_by_time ON boards (utc);
+CREATE INDEX joints_by_cause ON joints (cause) WHERE cause <> '';
+CREATE INDEX decisions_by_subject ON decisions (subject, refdes, id);
+CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE INDEX joints_called ON joints (board_id, position) WHERE verdict IN ('REVIEW', 'FAIL', 'ERROR');
+DELETE FROM "sqlite_sequence";
+COMMIT;
+PRAGMA application_id = 1397377349;
+PRAGMA user_version = 6;
