@@ -16,7 +16,7 @@ from sji_edge.training.trainer import TrainingInterruptedError
 from sji_edge.workflows.distill import distill
 from sji_edge.workflows.guard import fit_guard
 
-TINY = {"epochs": 40, "batch_size": 8, "teacher_views": 1, "no_test": True, "accelerator": "cpu"}
+TINY = {"epochs": 24, "batch_size": 8, "teacher_views": 1, "no_test": True, "accelerator": "cpu"}
 
 GRID = (4, 4)
 """Of the student's coarser map."""
@@ -140,7 +140,9 @@ def test_a_refitted_guard_keeps_what_the_student_was_taught(student, joints, tmp
 
 def test_a_student_without_a_guard_is_given_no_hints(teacher, joints, tmp_path):
     said: list[str] = []
-    run = distill(teacher, joints.root, runs=tmp_path, guard=False, progress=said.append, **TINY)
+    run = distill(
+        teacher, joints.root, runs=tmp_path, guard=False, progress=said.append, **TINY | {"epochs": 1}
+    )
     assert not any("hints" in line for line in said)
     assert load_guard(run.folder, load_run(run.folder)[0]) is None
 
@@ -149,7 +151,7 @@ def test_a_resumed_student_remembers_its_hints(teacher, student, joints, tmp_pat
     """Interrupted or not, about the same regressor comes out."""
 
     def stop(line: str) -> None:
-        if line.startswith("epoch 20 "):
+        if line.startswith("epoch 12 "):
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingInterruptedError):
