@@ -49,8 +49,8 @@ class ReadOnly:
 def open_read_only(path: Path) -> ReadOnly:
     """Open a database in the way that fits what lies beside it.
 
-    - No log, or an empty one: nobody writes. The file is read without locks (``immutable=1``).
     - A log and its index: a run is writing, or was killed. Both files are used as they are (``mode=ro``).
+    - No log, or an empty one without an index: nobody writes. The file is read without locks (``immutable=1``).
     - A log without its index, as in an archive: a private copy is read, because SQLite would create the index.
 
     Args:
@@ -62,12 +62,15 @@ def open_read_only(path: Path) -> ReadOnly:
     """
     path = path.resolve()
     try:
-        path.open("rb").close()
+        # Opening and closing the file would drop every lock that this process holds on it (POSIX), also SQLite's own:
+        # another process would then take the log of a station's open database for abandoned, and delete it.
+        if not os.access(path, os.R_OK):
+            raise PermissionError
+        if _is_open_elsewhere(path):
+            return ReadOnly(_connect(path, "mode=ro"), path)
         if not _has_log(path):
             before = _signature(path)
             return ReadOnly(_connect(path, "immutable=1"), path, quiet_since=before)
-        if _beside(path, "-shm").exists():
-            return ReadOnly(_connect(path, "mode=ro"), path)
         return _copied(path)
     except PermissionError as error:
         raise UsageError(
@@ -95,6 +98,11 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
+
+
+def _is_open_elsewhere(path: Path) -> bool:
+    """Tell whether somebody has a database open, or was killed while it was open: its log may be empty."""
+    return _beside(path, "-wal").exists() and _beside(path, "-shm").exists()
 
 
 def _has_log(path: Path) -> bool:

@@ -246,7 +246,7 @@ class Pool:
     def undo(self, person: Person, rows: Sequence[int], token: str) -> None:
         """Take labels back; raises as ``DecisionLog.undo``."""
         for row in rows[:MAX_LABELS]:
-            self._labels.log.undo(Undo(row, person.name, person.role, f"{person.name}:{token}:{row}"))
+            self._labels.log.undo(Undo(row, person.name, person.role, f"{person.name}:undo:{token}:{row}"))
 
     def picture(self, crop_id: int) -> Encoded:
         """Return a crop's picture; raises ``NoPictureError`` if it is not there."""

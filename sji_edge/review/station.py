@@ -11,6 +11,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.review.boards import Recipes
 from sji_edge.review.categories import Categories, read_categories
 from sji_edge.review.labelling import Pool
+from sji_edge.review.look import Look
 from sji_edge.review.records import Records
 from sji_edge.review.verification import Source, Verification
 
@@ -68,13 +69,15 @@ class Station:
             raise
         self.sources = [Source(one, self.recipes, request.since) for one in self._records]
         self.verification = Verification(self.sources, self.recipes, self.categories, request.blind_share)
+        self.look = Look(self.sources)
         for source in self.sources:
             source.calls.refresh()
 
     @property
     def views(self) -> tuple[str, ...]:
         """The views that there is something to show in."""
-        return ("verify",) * bool(self._records) + ("label",) * bool(self.pools)
+        records, pools = bool(self._records), bool(self.pools)
+        return ("verify",) * records + ("label",) * pools + ("look",) * records
 
     @property
     def facts(self) -> dict[str, Any]:

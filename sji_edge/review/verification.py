@@ -301,7 +301,7 @@ class Verification:
     def undo(self, person: Person, number: int, row: int, token: str) -> Answered:
         """Take a decision back; raises as ``DecisionLog.undo``."""
         source = self.source(number)
-        undone = source.records.log.undo(Undo(row, person.name, person.role, f"{person.name}:{token}"))
+        undone = source.records.log.undo(Undo(row, person.name, person.role, f"{person.name}:undo:{token}"))
         with source.records.reading() as connection:
             found = connection.execute(
                 "SELECT b.id FROM decisions d JOIN boards b ON b.board = d.subject WHERE d.id = ?", (row,)

@@ -18,6 +18,7 @@ from sji_edge.web.access import Access, AccessSettings
 from sji_edge.web.answers import as_error
 from sji_edge.web.guard import BODY_TIMEOUT_S, RefusedError, RequestGuard
 from sji_edge.web.label import LabelRoutes
+from sji_edge.web.look import LookRoutes
 from sji_edge.web.pages import Pages
 from sji_edge.web.verify import VerifyRoutes
 
@@ -49,6 +50,7 @@ def make_app(
     routes = [*pages.routes()]
     routes += VerifyRoutes(station.verification, access).routes()
     routes += LabelRoutes(station.pools, access).routes()
+    routes += LookRoutes(station.look, access).routes()
 
     def internal(request: Request, error: Exception) -> Response:
         place = traceback.extract_tb(error.__traceback__)[-1]

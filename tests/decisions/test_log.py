@@ -12,6 +12,7 @@ from support.board_records import record, rows
 
 from sji_edge.core.decisions import Answer, Decision, Role
 from sji_edge.core.errors import OutputError, UsageError
+from sji_edge.core.read_only_database import open_read_only
 from sji_edge.decisions.log import DecisionLog, Undo
 from sji_edge.records.write.sqlite import SqliteSink
 from sji_edge.testing import FakeClock
@@ -115,6 +116,23 @@ def test_a_name_that_is_no_database_makes_none(tmp_path):
     with pytest.raises(UsageError, match="no database"):
         DecisionLog(tmp_path / "absent.db")
     assert list(tmp_path.iterdir()) == []
+
+
+PEEK = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM boards').fetchall(); c.close()"
+
+
+def test_who_reads_in_the_same_process_does_not_let_others_delete_the_log(records):
+    SqliteSink(records).close()
+    with DecisionLog(records) as log:
+        # The log is empty at first.
+        for _ in range(2):
+            open_read_only(records).close()
+        log.append([confirmed()])
+        open_read_only(records).close()
+        # Whoever closes a database as the last one deletes its log.
+        subprocess.run([sys.executable, "-c", PEEK, str(records)], check=True)
+        assert log.append([confirmed("J3")]) == [2]
+    assert rows(records, "SELECT count(*) FROM decisions") == [(2,)]
 
 
 STATION = """

@@ -15,11 +15,11 @@ def first_call(browser):
     return board, next(joint for joint in board["joints"] if joint["called"] and not joint["said"])
 
 
-def body(board, joint, **changes):
+def body(shown, called, **changes):
     return {
-        "source": board["source"],
-        "board": board["id"],
-        "position": joint["position"],
+        "source": shown["source"],
+        "board": shown["id"],
+        "position": called["position"],
         "what": "DefectConfirmed",
         "category": "bridge",
         "seconds": 1.25,
@@ -104,7 +104,6 @@ def test_wrong_requests_are_refused_and_never_an_internal_error(station):
         body(board, joint, extra=1),
         body(board, joint, board=999),
         [],
-        None,
         "text",
     ]
     for one in wrong:

@@ -34,6 +34,22 @@ export function chip(verdict) {
   return el("span", { class: `chip ${verdict.toLowerCase()}` }, `${VERDICTS[verdict] ?? "?"} ${verdict}`);
 }
 
+// The joints of a board, to be laid over its picture; called ones lie on top.
+export function marks(board, onClick) {
+  const [width, height] = board.frame;
+  const joints = [...board.joints].sort((a, b) => Number(a.called) - Number(b.called));
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid meet", role: "group", "aria-label": "Joints" },
+    ...joints.filter((joint) => joint.box).map((joint) => {
+      const [x, y, w, h, angle] = joint.box;
+      const group = svg("g", {}, svg("title", {}, `${joint.refdes} ${joint.verdict}`), svg("rect", {
+        class: `mark ${joint.verdict.toLowerCase()}${joint.said ? " decided" : ""}`, "data-position": joint.position,
+        x: x - w / 2, y: y - h / 2, width: w, height: h, transform: `rotate(${(angle * 180) / Math.PI} ${x} ${y})`,
+      }));
+      if (onClick) group.addEventListener("click", () => onClick(joint));
+      return group;
+    }));
+}
+
 export class Refusal extends Error {
   constructor(status, message, hint) {
     super(hint ? `${message} — ${hint}` : message);
@@ -95,7 +111,7 @@ export function fault(error) {
 export function localTime(utc) {
   const time = new Date(utc);
   return Number.isNaN(time.getTime()) ? utc : time.toLocaleString(undefined, {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
   });
 }
 

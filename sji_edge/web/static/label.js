@@ -19,6 +19,7 @@ let alikeTo = null;
 let loading = 0;
 let begun = performance.now();
 let busy = false;
+let undoNext = false;
 const selected = new Set();
 const done = [];
 
@@ -151,19 +152,26 @@ async function label(category) {
     begun = performance.now();
     say(`${ids.length} × ${titles.get(category)}`);
     progress();
-  } catch (error) { fault(error); } finally { busy = false; }
+  } catch (error) { fault(error); } finally { free(); }
+}
+
+function free() {
+  busy = false;
+  if (undoNext) { undoNext = false; undo(); }
 }
 
 async function undo() {
+  // A label on its way is taken back once it is there.
+  if (busy) { undoNext = true; return; }
   const last = done.pop();
-  if (!last || busy) { if (!last) say("nothing to undo on this page"); return; }
+  if (!last) { say("nothing to undo on this page"); return; }
   busy = true;
   try {
     await post(`/api/label/${last.pool}/undo`, { rows: last.rows });
     say(`${last.rows.length} undone`);
     await load();
     progress();
-  } catch (error) { done.push(last); fault(error); } finally { busy = false; }
+  } catch (error) { done.push(last); fault(error); } finally { free(); }
 }
 
 async function progress() {

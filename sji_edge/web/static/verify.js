@@ -1,6 +1,6 @@
 // The view Verify: one called joint at a time, one key a decision.
 
-import { ANSWERS, chip, el, facts, fault, get, localTime, post, say, showKeys, svg, typing } from "./common.js";
+import { ANSWERS, chip, el, facts, fault, get, localTime, marks, post, say, showKeys, svg, typing } from "./common.js";
 
 const AROUND = 2.0;
 const BLINK_MS = 450;
@@ -14,6 +14,7 @@ let shownAt = 0;
 let scoreShown = false;
 let accepting = false;
 let busy = false;
+let undoNext = false;
 let pictures = null;
 let reference = 0;
 let blinking = 0;
@@ -180,22 +181,7 @@ function drawBoard() {
   const image = el("img", { src: `/pictures/boards/${board.source}/${board.id}`, alt: `Board ${board.frame_name}` });
   image.addEventListener("error", () => image.replaceWith(el("div", { class: "missing" }, "no picture of the board was kept")));
   overview.replaceChildren(image);
-  if (board.frame) {
-    const [width, height] = board.frame;
-    // Passed joints first, so that called ones lie on top.
-    const joints = [...board.joints].sort((a, b) => Number(a.called) - Number(b.called));
-    overview.append(svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid meet", role: "group", "aria-label": "Joints" },
-      ...joints.filter((joint) => joint.box).map((joint) => {
-        const [x, y, w, h, angle] = joint.box;
-        const mark = svg("rect", {
-          class: `mark ${joint.verdict.toLowerCase()}${joint.said ? " decided" : ""}`, "data-position": joint.position,
-          x: x - w / 2, y: y - h / 2, width: w, height: h, transform: `rotate(${(angle * 180) / Math.PI} ${x} ${y})`,
-        });
-        const group = svg("g", {}, svg("title", {}, `${joint.refdes} ${joint.verdict}`), mark);
-        group.addEventListener("click", () => open(board.source, board.id, joint.position));
-        return group;
-      })));
-  }
+  if (board.frame) overview.append(marks(board, (joint) => open(board.source, board.id, joint.position)));
   const rows = [["Frame", board.frame_name], ["Judged", localTime(board.utc)], ["Board", board.board]];
   if (board.serial) rows.unshift(["Serial", board.serial]);
   if (board.cause) rows.push(["Cause", board.cause]);
@@ -255,7 +241,13 @@ async function decide(what, category = "") {
     document.querySelector(`.mark[data-position="${joint.position}"]`)?.classList.add("decided");
     if (result.others.length) say(`${result.others[0].who} had said: ${saidText(result.others[0])}`);
     forward();
-  } catch (error) { fault(error); } finally { busy = false; setButtons(); }
+  } catch (error) { fault(error); } finally { free(); }
+}
+
+function free() {
+  busy = false;
+  setButtons();
+  if (undoNext) { undoNext = false; undo(); }
 }
 
 function forward() {
@@ -265,14 +257,16 @@ function forward() {
 }
 
 async function undo() {
+  // An answer on its way is taken back once it is there.
+  if (busy) { undoNext = true; return; }
   const last = done.pop();
-  if (!last || busy) { if (!last) say("nothing to undo on this page"); return; }
+  if (!last) { say("nothing to undo on this page"); return; }
   busy = true;
   try {
     await post("/api/verify/undo", { source: last.source, row: last.row });
     say("undone");
     await open(last.source, last.board, last.position);
-  } catch (error) { done.push(last); fault(error); } finally { busy = false; setButtons(); }
+  } catch (error) { done.push(last); fault(error); } finally { free(); }
 }
 
 function step(by) {

@@ -1,0 +1,139 @@
+"""The pages in a real browser: an operator answers with keys, an engineer labels with the mouse.
+
+Playwright drives Debian's Chromium; where either lacks, the tests are skipped.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from support.board_records import rows
+from support.station_material import write_pool
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+expect = playwright.expect
+WAIT_MS = 60_000
+"""Other tests run beside this one."""
+expect.set_options(timeout=WAIT_MS)
+
+
+@contextmanager
+def station(*words):
+    """Run the command on a free port; yields the process and its address."""
+    command = [
+        sys.executable,
+        "-m",
+        "sji_edge",
+        "review",
+        *map(str, words),
+        "--port",
+        "0",
+        "--blind-share",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert "review station at http://" in line, line + process.stdout.read()
+            yield process, line.split()[-1]
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(60)
+
+
+@pytest.fixture
+def page():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        opened.set_default_timeout(WAIT_MS)
+        opened.faults = []
+        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+        opened.on(
+            "console",
+            lambda said: opened.faults.append(said.text) if "Content Security" in said.text else None,
+        )
+        yield opened
+        assert opened.faults == []
+        browser.close()
+
+
+def answered(material):
+    return rows(material.database, "SELECT what, category FROM decisions ORDER BY id")
+
+
+def test_an_operator_answers_every_call_with_keys_and_what_was_answered_survives_kill_nine(page, material):
+    with station(material.database, "--recipe", material.recipe) as (process, address):
+        page.goto(address)
+        page.wait_for_selector("#stage img")
+        count = int(page.inner_text("#open"))
+        page.keyboard.press("1")
+        expect(page.locator("#open")).to_have_text(str(count - 1))
+        page.keyboard.press("u")
+        expect(page.locator("#open")).to_have_text(str(count))
+        assert answered(material) == [("DefectConfirmed", "bridge"), ("Undone", "")]
+        for left in range(count - 1, -1, -1):
+            expect(page.locator("#good")).to_be_enabled()
+            page.keyboard.press("g")
+            expect(page.locator("#open")).to_have_text(str(left))
+        expect(page.locator("#stage")).to_contain_text("All calls are answered")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert answered(material)[2:] == [("DefectRejected", "")] * count
+    assert rows(material.database, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_everything_of_verify_is_reached_by_keyboard_and_by_touch(page, material):
+    with station(material.database, "--recipe", material.recipe) as (_, address):
+        page.goto(address)
+        page.wait_for_selector("#references img")
+        for key, check in (("b", "#blink[aria-pressed=true]"), ("a", "#accept[aria-pressed=true]")):
+            page.keyboard.press(key)
+            page.wait_for_selector(check)
+        page.keyboard.press("z")
+        assert "scale(2)" in page.locator("#stage .layer").get_attribute("style")
+        page.keyboard.press("s")
+        assert "score" in page.inner_text("#joint-head")
+        page.keyboard.press("Shift+?")
+        page.wait_for_selector("#help[open]")
+        page.keyboard.press("Escape")
+        for one in page.locator(".decide button").all():
+            box = one.bounding_box()
+            assert box["height"] >= 44
+            assert box["y"] + box["height"] <= 800
+
+
+def test_an_engineer_labels_a_rectangle_of_crops_and_takes_it_back(page, tmp_path):
+    pool = tmp_path / "pool"
+    write_pool(pool, boards=2, joints=8)
+    with station("--pool", pool) as (_, address):
+        page.goto(address)
+        page.wait_for_selector(".crop")
+        first, third = (page.locator(".crop").nth(number).bounding_box() for number in (0, 2))
+        page.mouse.move(first["x"] + 5, first["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(third["x"] + 20, third["y"] + 30, steps=4)
+        page.mouse.up()
+        assert page.inner_text("#selected").startswith("3 selected")
+        page.keyboard.press("2")
+        expect(page.locator("#progress-text")).to_contain_text("3 of 16")
+        assert rows(pool / "pool.db", "SELECT category, count(*) FROM decisions") == [("insufficient", 3)]
+        page.keyboard.press("u")
+        expect(page.locator("#progress-text")).to_contain_text("0 of 16")
+
+
+def test_look_shows_the_live_run(page, material):
+    with station(material.database, "--recipe", material.recipe) as (_, address):
+        page.goto(f"{address}look")
+        page.wait_for_selector("#live-picture .mark")
+        page.wait_for_selector("#boards a")
+        page.wait_for_selector("#pareto g")
+        page.wait_for_selector("#history img")
