@@ -187,15 +187,19 @@ class PoolReader:
             f"ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT ?",
             [*values, limit],
         )
-        return self._crops([row[0] for row in found], engine)
+        # Sorting numbers alone is much faster than sorting whole rows.
+        return self.many([row[0] for row in found])
 
-    def _crops(self, ids: list[int], engine: str) -> list[Crop]:
-        """Return crops by number, in this order. Sorting numbers alone is much faster than sorting whole rows."""
+    def many(self, ids: Sequence[int]) -> list[Crop]:
+        """Return crops by number, in this order; raises ``UsageError`` if one does not exist."""
+        engine = self.engine_sha256
         found: dict[int, Crop] = {}
         for start in range(0, len(ids), MOST_BOUND):
             part = ids[start : start + MOST_BOUND]
             query = f"SELECT {_COLUMNS} FROM {_FROM_CROPS} WHERE c.id IN ({', '.join('?' * len(part))})"
             found |= {row[0]: crop_of(row) for row in self._rows(query, [engine, *part])}
+        if missing := [number for number in ids if number not in found]:
+            raise UsageError(f"no crop {missing[0]} in {self.folder}")
         return [found[number] for number in ids]
 
     def every(self, wanted: PoolFilter | None = None, *, order: Order = "oldest") -> Iterator[Crop]:

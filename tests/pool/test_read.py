@@ -178,3 +178,11 @@ def test_nobody_disagrees_where_one_engine_looked(pool):
     with PoolReader(pool) as reader:
         assert reader.count(PoolFilter(disagree=True)) == 0
         assert ids(reader, disagree=True, order="score") == []
+
+
+def test_crops_by_number_come_in_that_order(pool):
+    with PoolReader(pool) as reader:
+        assert [crop.id for crop in reader.many([4, 1, 5, 1])] == [4, 1, 5, 1]
+        assert reader.many([]) == []
+        with pytest.raises(UsageError, match="no crop 99"):
+            reader.many([1, 99])

@@ -105,10 +105,10 @@ def gather(pools: Sequence[Path], records: Sequence[Path], good_class: str) -> l
     readers = [PoolReader(pool) for pool in pools]
     try:
         for reader in readers:
-            for row in _decisions(reader.folder / DATABASE):
-                crop = reader.get(int(row.subject)) if row.subject.isdecimal() else None
-                if crop is None:
-                    continue
+            rows = [row for row in _decisions(reader.folder / DATABASE) if row.subject.isdecimal()]
+            crops = {crop.id: crop for crop in reader.many(sorted({int(row.subject) for row in rows}))}
+            for row in rows:
+                crop = crops[int(row.subject)]
                 _add(found, joint_name(crop), Picture(reader.folder, crop), row, good_class)
         for database in records:
             for row in _decisions(database):
