@@ -59,10 +59,17 @@ def main() -> None:
 def start(tree: Path, call: list[str], place: Path, cache: Path) -> tuple[float, float]:
     """Seconds from the start of the process to its first verdict: by the clock, and of CPU time."""
     environment = {**os.environ, "PYTHONPATH": str(tree.absolute()), "XDG_CACHE_HOME": str(cache)}
-    command = [sys.executable, "-m", "sji_edge", *call, "--output", str(place / "records")]
+    # An older tree may not write to a newer one's database.
+    records = place / "records" / tree.absolute().as_posix().strip("/").replace("/", "-")
+    command = [sys.executable, "-m", "sji_edge", *call, "--output", str(records)]
     begun = time.perf_counter()
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        # Not from this tree's folder: python -m looks in the working directory first.
+        command,
+        env=environment,
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

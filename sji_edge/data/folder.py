@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import sha256_of
-from sji_edge.core.images.read import read_image
 from sji_edge.core.left_out import LeftOut, in_one_line, tally
 from sji_edge.core.preprocess import Image, crop_of_image
 from sji_edge.core.registry import nearest
@@ -28,6 +26,7 @@ from sji_edge.data.listing import (
     list_split,
     split_folder,
 )
+from sji_edge.data.stored_images import StoredImages
 
 __all__ = [
     "SPLIT_FOLDERS",
@@ -38,8 +37,6 @@ __all__ = [
     "mixed_colour",
     "read_images",
 ]
-
-MAX_LISTED = 5
 
 
 def check_split_name(name: str) -> None:
@@ -176,7 +173,7 @@ class FolderDataset:
         """Class index of every sample of a split, int64 ``(n,)``."""
         return np.array([sample.label for sample in self.split(split)], dtype=np.int64)
 
-    def read(self, split: str, colour: bool = True) -> list[Image]:
+    def read(self, split: str, colour: bool = True) -> StoredImages:
         """Decode a whole split; see ``read_images``."""
         paths = [sample.path for sample in self.split(split)]
         return read_images(paths, colour=colour, bit_depth=self.bit_depth)
@@ -199,27 +196,13 @@ class FolderDataset:
         return digest.hexdigest()
 
 
-def read_images(paths: Sequence[Path], colour: bool = True, bit_depth: int | None = None) -> list[Image]:
-    """Decode images in order; see ``core.preprocess.read_image``.
+def read_images(paths: Sequence[Path], colour: bool = True, bit_depth: int | None = None) -> StoredImages:
+    """Decode images in order; see ``core.preprocess.read_image``. What does not fit in memory stays on the disk.
 
     Raises:
         DataError: counts the files that cannot be used and says what is wrong with the first few.
     """
-
-    def attempt(path: Path) -> Image | DataError:
-        try:
-            return read_image(path, colour=colour, bit_depth=bit_depth)
-        except DataError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(attempt, paths))
-    faults = [result for result in results if isinstance(result, DataError)]
-    if faults:
-        listed = "; ".join(readable(fault.message) for fault in faults[:MAX_LISTED])
-        more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-        raise DataError(listed + more, hint=faults[0].hint or "remove these files or copy them again")
-    return [result for result in results if not isinstance(result, DataError)]
+    return StoredImages(paths, colour=colour, bit_depth=bit_depth)
 
 
 def channels_of(images: Sequence[Image]) -> Literal[1, 3]:

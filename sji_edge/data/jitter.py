@@ -4,6 +4,7 @@ The geometric part changes the crop's affine map, so that a jittered view is sti
 the original pixels by ``core.preprocess``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -84,7 +85,7 @@ def jittered_crop(image: Image, spec: PreprocessSpec, jitter: Jitter, rng: np.ra
 
 
 def jittered_crops(
-    images: list[Image], spec: PreprocessSpec, jitter: Jitter, rng: np.random.Generator
+    images: Sequence[Image], spec: PreprocessSpec, jitter: Jitter, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return one random view of each image, uint8 ``(n, height, width, channels)``."""
     return np.stack([jittered_crop(image, spec, jitter, rng) for image in images])

@@ -1,5 +1,7 @@
 """Decoded joints as a PyTorch dataset of uint8 crops."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ class JointCrops(Dataset[tuple[torch.Tensor, int]]):
     """Crops and labels; with a jitter, each access returns a new random view.
 
     Args:
-        images: decoded joints, kept in memory.
+        images: of the joints, such as ``StoredImages``.
         labels: int64 ``(n,)``.
         spec: the crop's size and channels.
         jitter: limits of the random views; None returns the plain crop.
@@ -24,7 +26,7 @@ class JointCrops(Dataset[tuple[torch.Tensor, int]]):
 
     def __init__(
         self,
-        images: list[Image],
+        images: Sequence[Image],
         labels: NDArray[np.int64],
         spec: PreprocessSpec,
         jitter: Jitter | None = None,

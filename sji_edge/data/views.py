@@ -1,5 +1,6 @@
 """Views of validation joints: each joint as it is, and as a line would show it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Views(NamedTuple):
 
 
 def validation_views(
-    images: list[Image], labels: NDArray[np.int64], spec: PreprocessSpec, seed: int
+    images: Sequence[Image], labels: NDArray[np.int64], spec: PreprocessSpec, seed: int
 ) -> Views:
     """Show validation joints in several views each, on which limits are chosen and engines are compared.
 
@@ -55,7 +56,7 @@ def validation_views(
     return Views(crops, np.tile(labels, each), each)
 
 
-def other_views(images: list[Image], spec: PreprocessSpec, seed: int) -> NDArray[np.uint8]:
+def other_views(images: Sequence[Image], spec: PreprocessSpec, seed: int) -> NDArray[np.uint8]:
     """Return joints as ``validation_views`` shows them, in other random views: uint8 ``(n, h, w, c)``."""
     return _views(images, spec, np.random.default_rng(seed + 1))
 
@@ -67,7 +68,7 @@ def novelties_of(views: Views, good_index: int, seed: int) -> NDArray[np.uint8]:
     return made_up_novelties(good, NOVELTIES, seed + 2)
 
 
-def _views(images: list[Image], spec: PreprocessSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _views(images: Sequence[Image], spec: PreprocessSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
     views = max(1, min(MAX_VIEWS, MAX_CROPS // len(images)))
     parts = [crops_of(images, spec)]
     parts += [jittered_crops(images, spec, LINE_JITTER, rng) for _ in range(views - 1)]

@@ -1,5 +1,6 @@
 """Reads one labelled split of a dataset as a model takes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class LabelledSplit:
 
     name: str
     sha256: str
-    images: list[Image]
+    images: Sequence[Image]
     crops: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None

@@ -1,5 +1,6 @@
 """Load the batches of a training: jittered views of the training joints, plain crops of validation."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ Loader = DataLoader[Any]
 def make_loaders(
     settings: TrainSettings,
     dataset: FolderDataset,
-    images: dict[str, list[Image]],
+    images: Mapping[str, Sequence[Image]],
     spec: PreprocessSpec,
     taught: NDArray[np.float32] | None = None,
 ) -> dict[str, Loader]:

@@ -71,6 +71,7 @@ class EnginePath:
         self._spec = engine.spec
         cuts = on_device and isinstance(engine, FrameEngine) and not engine.cut_failure
         self._frames: FrameEngine | None = engine if cuts else None  # type: ignore[assignment]
+        self._whole = engine
         self._engine = engine if isinstance(engine, PipelinedEngine) else _AtOnce(engine)
         self._span = np.empty((engine.spec.max_batch, *engine.spec.crop_shape), np.uint8)
         self._under_way: deque[_Batch] = deque()
@@ -86,6 +87,14 @@ class EnginePath:
     def depth(self) -> int:
         """Number of batches or frames that the engine accepts before it must answer the first."""
         return self._engine.sets
+
+    def one_at_a_time(self) -> None:
+        """Ask the engine for each batch in this thread from now on, because its answer is awaited at once anyway.
+
+        A batch that is handed to another thread costs a lone crop a quarter of its time.
+        """
+        if self._frames is None:
+            self._engine = _AtOnce(self._whole)
 
     def begin(self, pixels: Image) -> int | None:
         """Start copying a frame to an engine that cuts, before its joints are located.

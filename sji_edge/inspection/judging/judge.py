@@ -131,6 +131,8 @@ class BoardJudge:
         Raises:
             EnvironmentMismatchError: the engine did not answer in time, or cuts differently from the host.
         """
+        if alone:
+            self._path.one_at_a_time()
         whole, rest = divmod(self.joints, self.max_batch)
         # An engine that cuts gets one frame at a time.
         together = 0 if whole or alone or self._path.on_device else self.span * self.joints

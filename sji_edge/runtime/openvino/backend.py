@@ -64,7 +64,10 @@ class OpenVinoBackend:
     ) -> OpenVinoEngine:
         """Load a graph and compile it; see ``core.protocols.Backend``. Raises as ``build``."""
         if reason := self.incompatibility(precision, {}):
-            raise EnvironmentMismatchError(f"cannot open {engine_file}: {reason}")
+            hint = "choose the precision int8 or fp32, or auto, which tries bf16 only where the CPU computes in it"
+            raise EnvironmentMismatchError(
+                f"cannot open {engine_file}: {reason}", hint=hint if precision == "bf16" else ""
+            )
         core = load_openvino().Core()
         model = _read(core, engine_file, content)
         shapes = {port.any_name: _dimensions(port) for port in (*model.inputs, *model.outputs)}

@@ -5,7 +5,7 @@ model, and learning from the labels would move it away from that. No labels are 
 the same gate, against the original model's logits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def fine_tune(
     graph: onnx.ModelProto,
     floats: onnx.ModelProto,
     teacher: onnx.ModelProto,
-    images: list[Image],
+    images: Sequence[Image],
     spec: PreprocessSpec,
     settings: FineTuneSettings,
     *,

@@ -1,6 +1,7 @@
 """Reads the joints of a dataset on which two models are compared."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class LabelledJoints:
         defect_share: share of defects among all joints.
     """
 
-    images: list[Image]
+    images: Sequence[Image]
     names: tuple[str, ...]
     is_defect: NDArray[np.bool_]
     held_out: NDArray[np.bool_]

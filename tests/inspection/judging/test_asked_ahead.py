@@ -8,7 +8,10 @@ from dataclasses import replace
 import pytest
 from support.board_stream import Camera, endless, recorded
 from support.bright_model import (
+    MODEL,
     PLACES,
+    SPEC,
+    THRESHOLDS,
     board_image,
     frame_of,
     grey_patch,
@@ -16,10 +19,13 @@ from support.bright_model import (
     open_engine,
     recipe_judge,
     score_of,
+    write_recipe,
 )
 
 from sji_edge.core.errors import EngineInputError
 from sji_edge.inspection.faults import Cause
+from sji_edge.inspection.judging.judge import BoardJudge
+from sji_edge.inspection.judging.layout import RecipeLayout
 from sji_edge.inspection.loop import Inspection, LoopSettings
 from sji_edge.testing import FakeClock, FakeSource
 
@@ -127,3 +133,17 @@ def test_a_frame_alone_is_answered_without_waiting_for_another(tmp_path, databas
     pixels = board_image(dict.fromkeys(PLACES, 40))
     watched_run(tmp_path, database, OneByOne([frame_of(pixels + noise, noise) for noise in range(4)]))
     assert recorded_ones == [1, 2, 3, 4]
+
+
+def test_a_judge_that_waits_for_each_answer_asks_for_one_at_a_time_and_decides_alike(tmp_path):
+    layout = RecipeLayout(write_recipe(tmp_path / "recipe"), SPEC, THRESHOLDS)
+    scores = []
+    for alone, depth in ((False, 2), (True, 1)):
+        engine = open_engine(tmp_path, backend="openvino")
+        judge = BoardJudge(engine, MODEL, layout, FakeClock(step_s=0.001), "run", live=False)
+        judge.warm_up(alone=alone)
+        assert judge.depth == depth
+        record = judge.judge(frame_of(board_image({"J1": 40, "J2": 58, "J3": 60, "J4": 63, "J5": 90}))).record
+        scores.append([joint.score for joint in record.joints])
+        engine.close()
+    assert scores[0] == scores[1]
