@@ -1,6 +1,7 @@
 """What keeps strangers, other sites and hostile content out; each point of the security page is a test here."""
 
 import re
+import threading
 import time
 from dataclasses import replace
 from http.cookies import SimpleCookie
@@ -421,3 +422,38 @@ def test_a_body_that_comes_too_slowly_is_given_up(request_of):
         begun = time.monotonic()
         assert anyio.run(dripping, browser.app) == 408
         assert time.monotonic() - begun < 10
+
+
+def test_a_connection_whose_request_never_ends_is_closed_and_one_in_use_stays(material, monkeypatch):
+    import http.client
+    import socket
+
+    import uvicorn
+
+    from sji_edge.web import serve
+
+    monkeypatch.setattr(serve, "HEADER_TIMEOUT_S", 0.6)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, http=serve._PromptH11, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+            steady = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            begun = time.monotonic()
+            while time.monotonic() - begun < 2.5:
+                steady.request("GET", "/")
+                assert steady.getresponse().read() == b"ok"
+                kept = steady.sock
+                time.sleep(0.1)
+            assert steady.sock is kept
+            assert slow.recv(100) == b""
+            steady.close()
+        server.should_exit = True
+        thread.join(30)
