@@ -10,7 +10,7 @@ from sji_edge.recipe.board import Recipe
 from sji_edge.review.records import Records
 
 BOARD_COLUMNS = (
-    "id, board, frame_name, utc, verdict, cause, alignment_residual_px, engine_sha256, recipe_sha256"
+    "id, board, frame_name, utc, verdict, cause, alignment_residual_px, engine_sha256, recipe_sha256, serial"
 )
 JOINT_COLUMNS = (
     "position, refdes, verdict, score, lower, upper, label, cause, novelty, novelty_limit, deviation, "
@@ -31,6 +31,7 @@ class BoardRow:
     alignment_residual_px: float | None
     engine_sha256: str
     recipe_sha256: str
+    serial: str
 
     @property
     def run(self) -> str:

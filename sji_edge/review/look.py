@@ -33,6 +33,7 @@ class ListedBoard:
     utc: str
     verdict: str
     cause: str
+    serial: str
     called: int
 
 
@@ -142,7 +143,7 @@ class Look:
         Args:
             number: the source.
             verdict: only this verdict.
-            text: only boards whose record or frame has this text in its name.
+            text: only boards whose record, frame or serial number has this text in it.
             since: only from this UTC time on.
             until: only before this UTC time.
             before: only boards with a smaller id, for the next page.
@@ -152,8 +153,8 @@ class Look:
         parts: list[tuple[str, list[str | int]]] = [
             ("b.verdict = ?", [verdict] if verdict else []),
             (
-                "(b.board LIKE ? ESCAPE '\\' OR b.frame_name LIKE ? ESCAPE '\\')",
-                [pattern, pattern] if text else [],
+                "(b.board LIKE ? ESCAPE '\\' OR b.frame_name LIKE ? ESCAPE '\\' OR b.serial LIKE ? ESCAPE '\\')",
+                [pattern] * 3 if text else [],
             ),
             ("b.utc >= ?", [since] if since else []),
             ("b.utc < ?", [until] if until else []),
@@ -162,7 +163,7 @@ class Look:
         where = " AND ".join(clause for clause, values in parts if values) or "1"
         values = [value for _, given in parts for value in given]
         query = (
-            "SELECT b.id, b.board, b.frame_name, b.utc, b.verdict, b.cause, (SELECT count(*) FROM joints j "
+            "SELECT b.id, b.board, b.frame_name, b.utc, b.verdict, b.cause, b.serial, (SELECT count(*) FROM joints j "
             "WHERE j.board_id = b.id AND j.verdict IN ('REVIEW', 'FAIL', 'ERROR')) "
             f"FROM boards b WHERE {where} ORDER BY b.id DESC LIMIT {BOARDS}"
         )

@@ -19,7 +19,7 @@ from sji_edge.records.picture_names import (
     crop_picture,
     painted_picture,
 )
-from sji_edge.review.boards import BoardRow, JointRow, Recipes
+from sji_edge.review.boards import BoardRow, JointRow, Recipes, read_boards
 from sji_edge.review.records import Records
 
 SIDE_PX = 480
@@ -112,17 +112,17 @@ class Pictures:
         if not board.recipe_sha256 or self._recipes.of(board) is None:
             return []
         query = (
-            "SELECT b.id, b.board, b.frame_name, b.utc, b.verdict, b.cause, b.alignment_residual_px, "
-            "b.engine_sha256, b.recipe_sha256 FROM boards b JOIN joints j ON j.board_id = b.id "
+            "SELECT b.id FROM boards b JOIN joints j ON j.board_id = b.id "
             "WHERE b.id <> ? AND b.recipe_sha256 = ? AND j.position = ? AND j.verdict = 'PASS' AND NOT EXISTS "
             "(SELECT 1 FROM decisions d WHERE d.subject = b.board AND d.refdes = j.refdes) "
             "ORDER BY b.id DESC LIMIT ?"
         )
         with self._records.reading() as connection:
             values = (board.id, board.recipe_sha256, joint.position, RECENT)
-            rows = [BoardRow(*row) for row in connection.execute(query, values)]
+            ids = [row[0] for row in connection.execute(query, values)]
+            rows = read_boards(connection, ids)
         found = []
-        for row in rows:
+        for row in (rows[one] for one in ids):
             if self._path(row, PictureKind.BOARD, board_picture(row.board)) is not None:
                 found.append(row)
             if len(found) == limit:

@@ -85,6 +85,7 @@ class ShownBoard:
     whole: Said | None
     whole_called: bool
     joints: tuple[ShownJoint, ...]
+    serial: str = ""
     blind: bool = False
 
 
@@ -99,6 +100,7 @@ class Waiting:
     utc: str
     verdict: str
     open: int
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class Verification:
                             board.utc,
                             board.verdict,
                             count,
+                            board.serial,
                         )
                     )
         return sorted(found, key=lambda board: board.utc, reverse=True)[:limit]
@@ -223,6 +226,7 @@ class Verification:
             _said(said.get("")),
             whole and board.verdict == Verdict.ERROR,
             shown,
+            board.serial,
         )
 
     def next(self, person: Person, after: tuple[int, int] | None = None) -> ShownBoard | None:
@@ -260,7 +264,7 @@ class Verification:
             )  # fmt: skip
             return ShownBoard(
                 number, board.id, board.board, board.frame_name, board.utc, board.verdict, "", board.frame, None,
-                False, (hidden,), True,
+                False, (hidden,), board.serial, True,
             )  # fmt: skip
         return None
 

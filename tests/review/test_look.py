@@ -102,6 +102,15 @@ def test_the_last_day_stands_beside_the_day_before(station, material):
     assert [(one.refdes, one.before, one.now) for one in found.changes] == [("J001", 3, 4)]
 
 
+def test_a_board_is_found_and_shown_by_its_serial_number(station, material):
+    with SqliteSink(material.database) as line:
+        line.write(record(30, utc="2026-02-03T00:00:00+00:00", serial="SN-4711"))
+    (found,) = station.look.boards(0, text="4711")
+    assert found.serial == "SN-4711"
+    assert station.verification.board(0, found.id).serial == "SN-4711"
+    assert station.verification.queue()[0].serial == "SN-4711"
+
+
 def test_a_joints_history_is_that_joint_on_every_board(station, material):
     query = "SELECT board_id, score FROM joints WHERE refdes = 'J002' ORDER BY board_id DESC"
     assert [(one.board_id, one.score) for one in station.look.history(0, "J002")] == rows(
