@@ -28,7 +28,7 @@ from sji_edge.core.decisions import Answer, Decision, Role
 from sji_edge.decisions.log import DecisionLog
 from sji_edge.inspection.settings import RunSettings
 from sji_edge.pool.read import PoolReader
-from sji_edge.records.read.history import Filter, History
+from sji_edge.records.read.history import JOINT_COLUMNS, Filter, History
 from sji_edge.workflows.inspect.request import RunRequest
 from sji_edge.workflows.inspect.run import run_inference
 
@@ -125,8 +125,9 @@ def truth_of(folder: Path) -> dict[tuple[str, str], str]:
 
 def verdicts(output: Path) -> list[tuple[str, str, str, str]]:
     """Return board, frame, refdes and verdict of every joint on record."""
+    places = [JOINT_COLUMNS.index(name) for name in ("board", "frame_name", "refdes", "verdict")]
     with closing(History(output / "inspections.db")) as history:
-        return [(row[0], row[2], row[3], row[4]) for row in history.joints(Filter())]
+        return [tuple(row[place] for place in places) for row in history.joints(Filter())]
 
 
 def outcome(output: Path, truth: Truth) -> str:

@@ -26,6 +26,7 @@ COLUMNS = (
     "captured",
     "joint",
     "answers",
+    "kept_because",
 )
 MAX_TABLE_BYTES = 256 << 20
 
@@ -91,6 +92,7 @@ class DatasetRow(FrozenModel):
         captured: UTC time in ISO 8601.
         joint: names the joint in every dataset that it is in.
         answers: how many answers stand.
+        kept_because: why the joint is in a pool; a reason that no engine gave, if there is one.
     """
 
     file: str
@@ -105,6 +107,7 @@ class DatasetRow(FrozenModel):
     captured: str
     joint: str
     answers: int
+    kept_because: str
 
 
 def read_dataset_card(root: Path) -> DatasetCard:

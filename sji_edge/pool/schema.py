@@ -27,16 +27,20 @@ class KeptBecause(StrEnum):
     """Every joint was kept."""
     NTH = "nth"
     """The frame was the next one of every n-th."""
+    RANDOM = "random"
+    """The joint belongs to a random share."""
     UNCERTAIN = "uncertain"
     """The engine's score lies near a threshold."""
     NOVEL = "novel"
     """The engine's guard finds the joint unusual."""
-    RANDOM = "random"
-    """The joint belongs to a random share."""
     DISAGREEMENT = "disagreement"
     """Two engines gave different verdicts."""
     CALLED = "called"
     """The engine's verdict was REVIEW or FAIL."""
+
+
+BY_CHANCE = (KeptBecause.ALL, KeptBecause.NTH, KeptBecause.RANDOM)
+"""Reasons that do not depend on what an engine said: these crops are a fair sample, on which rates can be measured."""
 
 
 def _triggers() -> str:

@@ -11,11 +11,11 @@ from sji_edge.records.write.sqlite import SqliteSink
 UNITS = [f"SN{number}" for number in range(24)]
 
 
-def fill(folder, units=UNITS, refdes=("J1", "J2"), records=True):
+def fill(folder, units=UNITS, refdes=("J1", "J2"), records=True, **changes):
     """A pool with a crop of each joint of each unit; the board's record is the unit's name."""
     with PoolWriter(folder) as pool:
         for seed, unit in enumerate(units):
-            crops = [new_crop(name, seed=1000 * seed + place) for place, name in enumerate(refdes)]
+            crops = [new_crop(name, seed=1000 * seed + place, **changes) for place, name in enumerate(refdes)]
             pool.add(origin(unit), crops, record=f"run-{unit}" if records else "")
     return folder
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from sji_edge.core.clock import Clock, SystemClock
 from sji_edge.core.errors import DataError, UsageError
 from sji_edge.core.files import StrPath, check_writable_file, write_json
+from sji_edge.core.text import amount
 from sji_edge.core.trust import Trust
 from sji_edge.evaluation.challenge import Outcome, PairedJoints, compare_paired, in_words
 from sji_edge.workflows.artifacts import released_engine
 from sji_edge.workflows.challenge.install import Installed, check_installable, install
-from sji_edge.workflows.challenge.joints import read_labelled, verdicts_of
+from sji_edge.workflows.challenge.joints import LabelledJoints, read_labelled, verdicts_of
 from sji_edge.workflows.compare.subjects import OpenSide, is_bundle, open_side
 
 
@@ -95,6 +96,9 @@ def challenge(
     one-sided McNemar test, 5 %). A call is every verdict but PASS. Each model decides by its own limits and guard;
     limits of single joints in a recipe and enrolled boards do not count here.
 
+    Joints that are in a pool because an engine called or doubted them count only as confirmed defects: chosen by their
+    verdict, they would speak for or against that engine.
+
     Args:
         new: an engine, a run or a ``model.onnx``; only an engine can be installed.
         data: dataset folder, best one of ``build_dataset``.
@@ -138,7 +142,8 @@ def challenge(
         paired = PairedJoints(
             joints.names,
             joints.is_defect,
-            joints.held_out,
+            # What an engine called or doubted says nothing fair of engines.
+            joints.held_out & joints.by_chance,
             verdicts_of(one, joints),
             verdicts_of(other, joints),
         )
@@ -150,7 +155,7 @@ def challenge(
         version=joints.version,
         outcome=outcome,
         words=in_words(outcome, joints_per_board or joints.joints_per_board, share),
-        notes=_notes(one, other, joints.version, defect_share is None, share),
+        notes=(*_notes(one, other, joints, defect_share is None), *_left_out(joints)),
         trust=level,
         installed=None,
     )
@@ -200,17 +205,27 @@ def _check_pair(new: OpenSide, old: OpenSide) -> None:
         )
 
 
-def _notes(new: OpenSide, old: OpenSide, version: str, from_dataset: bool, share: float) -> tuple[str, ...]:
+def _notes(new: OpenSide, old: OpenSide, joints: LabelledJoints, from_dataset: bool) -> tuple[str, ...]:
     notes = [
-        f"{side.name} was trained on another dataset ({side.card.dataset_sha256[:12]}, not {version[:12]}): the "
+        f"{side.name} was trained on another dataset ({side.card.dataset_sha256[:12]}, not {joints.version[:12]}): the "
         "held-out joints are new to it only if it was built of the same answers with the same seed, or has none of "
         "these joints"
         for side in (new, old)
-        if side.card.dataset_sha256 != version
+        if side.card.dataset_sha256 != joints.version
     ]
     if from_dataset:
         notes.append(
-            f"the sentences take the dataset's share of defects, {share:.1%}, for the line's; a pool of called and "
-            "uncertain joints has more of them than a line"
+            f"the sentences take the dataset's share of defects, {joints.defect_share:.1%}, for the line's; name the "
+            "line's own share if it is another"
         )
     return tuple(notes)
+
+
+def _left_out(joints: LabelledJoints) -> tuple[str, ...]:
+    chosen = int((joints.held_out & ~joints.by_chance).sum())
+    if not chosen:
+        return ()
+    return (
+        f"{amount(chosen, 'held-out joint')} that an engine called, doubted or found novel do not count in the rates, "
+        "because they were chosen by their verdict; their defects count as confirmed",
+    )

@@ -12,10 +12,11 @@ from sji_edge.core import run_files
 from sji_edge.core.errors import DataError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.verdict import decide, defect_scores
-from sji_edge.data.built import read_dataset_card, read_rows
+from sji_edge.data.built import read_rows
 from sji_edge.data.folder import FolderDataset, crops_of, read_images
 from sji_edge.data.listing import splits_present
 from sji_edge.parity.run import predict
+from sji_edge.pool.schema import BY_CHANCE
 from sji_edge.workflows.compare.subjects import OpenSide
 
 
@@ -28,6 +29,7 @@ class LabelledJoints:
         names: board, unit and refdes of a built dataset, otherwise the file.
         is_defect: bool ``(n,)``.
         held_out: whether the joint belongs to the held-out split, bool ``(n,)``.
+        by_chance: whether it was kept for a reason that no engine gave, bool ``(n,)``; all, where that is not known.
         version: hash of the dataset.
         joints_per_board: of the largest board in the dataset; 1 where boards are not known.
         defect_share: share of defects among all joints.
@@ -37,6 +39,7 @@ class LabelledJoints:
     names: tuple[str, ...]
     is_defect: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
+    by_chance: NDArray[np.bool_]
     version: str
     joints_per_board: int
     defect_share: float
@@ -64,13 +67,14 @@ def read_labelled(root: Path, split: str, good_class: str, bit_depth: int | None
     samples = [(name, sample) for name in splits for sample in data.split(name)]
     paths = [sample.path for _, sample in samples]
     files = [path.relative_to(root).as_posix() for path in paths]
-    known, joints_per_board = _known(root)
+    known, chosen, joints_per_board = _known(root)
     is_defect = np.array([sample.label != 0 for _, sample in samples], np.bool_)
     return LabelledJoints(
         images=read_images(paths, bit_depth=bit_depth),
         names=tuple(known.get(file, file) for file in files),
         is_defect=is_defect,
         held_out=np.array([name == split for name, _ in samples], np.bool_),
+        by_chance=np.array([file not in chosen for file in files], np.bool_),
         version=data.sha256(),
         joints_per_board=joints_per_board,
         defect_share=float(is_defect.mean()),
@@ -84,13 +88,15 @@ def verdicts_of(side: OpenSide, joints: LabelledJoints) -> NDArray[np.int8]:
     return decide(scores, side.thresholds, output.novelty)
 
 
-def _known(root: Path) -> tuple[dict[str, str], int]:
-    """Return what people call each file of a built dataset, and how many joints a board has."""
+def _known(root: Path) -> tuple[dict[str, str], frozenset[str], int]:
+    """Return what people call each file of a built dataset, which files an engine chose, and the joints of a board."""
     if not (root / run_files.DATASET).is_file():
-        return {}, 1
-    read_dataset_card(root)
+        return {}, frozenset(), 1
     rows = read_rows(root)
+    names = {row.file: f"{row.board} {row.unit} {row.refdes} ({row.state})" for row in rows}
     places = Counter(board for board, _ in {(row.board, row.refdes) for row in rows})
-    return {row.file: f"{row.board} {row.unit} {row.refdes} ({row.state})" for row in rows}, max(
-        places.values()
+    return (
+        names,
+        frozenset(row.file for row in rows if row.kept_because not in BY_CHANCE),
+        max(places.values()),
     )

@@ -13,7 +13,7 @@ from sji_edge.core.read_only_database import open_read_only
 from sji_edge.decisions.read import conflicts, current, has_decisions, read_decisions, standing
 from sji_edge.pool.read import PoolReader
 from sji_edge.pool.rows import Crop
-from sji_edge.pool.schema import DATABASE
+from sji_edge.pool.schema import DATABASE, KeptBecause
 
 GOOD = "good"
 """What ``decisions.read.meaning`` calls a rejected call."""
@@ -40,11 +40,13 @@ class Answered:
         joint: its name in every dataset; of a joint without a picture, its board's record and refdes.
         picture: the newest picture of it; None if no pool has one.
         rows: the answers that stand, oldest first; the category of each is its class, or ``GOOD``.
+        reasons: why pools keep it.
     """
 
     joint: str
     picture: Picture | None
     rows: list[DecisionRow] = field(default_factory=list)
+    reasons: set[KeptBecause] = field(default_factory=set)
 
     @property
     def where(self) -> str:
@@ -58,6 +60,11 @@ class Answered:
     def said(self) -> tuple[str, ...]:
         """What people said, each once, in the order of their answers."""
         return tuple(dict.fromkeys(row.category or row.what.value for row in self.rows))
+
+    @property
+    def kept_because(self) -> KeptBecause:
+        """Why it is in a pool; a reason that no engine gave comes first."""
+        return min(self.reasons, key=list(KeptBecause).index)
 
     @property
     def has_defect(self) -> bool:
@@ -131,6 +138,7 @@ def _add(
     answered = found.setdefault(name, Answered(name, picture))
     if picture is not None:
         answered.picture = picture
+        answered.reasons.add(picture.crop.kept_because)
     good = row.what is Answer.REJECTED or row.category == good_class
     answered.rows.append(replace(row, category=GOOD if good else row.category))
 

@@ -250,4 +250,5 @@ def _write_joint(folder: Path, one: _Chosen, rule: SplitRule, margin: float) -> 
         captured=crop.origin.captured,
         joint=one.answered.joint,
         answers=len(one.answered.rows),
+        kept_because=one.answered.kept_because,
     )

@@ -6,12 +6,15 @@ import pytest
 from support.bright_model import SPEC, grey_patch
 from support.greys_on_boards import bright_bundle
 from support.labelled_pool import UNITS, fill, label
+from support.pool_material import new_crop, origin
 from typer.testing import CliRunner
 
 import sji_edge as sji
 from sji_edge.cli.app import application
 from sji_edge.core.errors import DataError, GateError, UsageError
 from sji_edge.core.trust import Trust
+from sji_edge.pool.schema import KeptBecause
+from sji_edge.pool.write import PoolWriter
 from sji_edge.runtime.bundle.selection import choose_engine
 from sji_edge.workflows.challenge.challenge import challenge
 
@@ -148,6 +151,36 @@ def test_a_built_dataset_names_the_joints_and_counts_the_boards_places(engines, 
     assert result.version == made.card.version
     named = result.outcome.newly_missed + result.outcome.newly_caught
     assert all(name.startswith("amplifier SN") and name.endswith("(bridge)") for name in named)
+
+
+def test_joints_that_an_engine_chose_count_as_confirmed_defects_only(engines, tmp_path):
+    places = [(unit, name) for unit in UNITS for name in ("J1", "J2")]
+    pool, line = fill(tmp_path / "pool"), tmp_path / "line"
+    with PoolWriter(line) as writer:
+        for unit in UNITS:
+            chosen = new_crop("J3", png=dark_with_box(62), kept_because=KeptBecause.CALLED)
+            writer.add(origin(unit), [chosen])
+    label(pool, {(unit, name): "bridge" if name == "J2" else "normal" for unit, name in places})
+    label(
+        line,
+        {(unit, "J3"): "bridge" for unit in UNITS[:12]} | {(unit, "J3"): "normal" for unit in UNITS[12:]},
+    )
+    alone = sji.build_dataset([pool], tmp_path / "alone")
+    both = sji.build_dataset([pool, line], tmp_path / "both")
+    without = run(engines, "blind", alone.folder)
+    result = run(engines, "blind", both.folder)
+    assert (result.outcome.calls, result.outcome.escapes) == (without.outcome.calls, without.outcome.escapes)
+    assert result.outcome.defects == without.outcome.defects + 12
+    # The deployed engine calls grey level 62; the new one passes it.
+    assert len(result.outcome.newly_missed) == len(without.outcome.newly_missed) + 12
+    assert any("were chosen by their verdict" in note for note in result.notes)
+
+
+def dark_with_box(grey):
+    """A PNG whose box, as ``new_crop`` has it, shows a pattern of this grey level."""
+    pixels = np.zeros((20, 20), np.uint8)
+    pixels[5:15, 5:15] = cv2.resize(grey_patch(grey, SPEC.height), (10, 10), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def test_the_command_reports_and_ends_with_3(engines, joints, monkeypatch):

@@ -82,6 +82,16 @@ def test_alike_joints_with_different_verdicts_are_no_duplicates(tmp_path, boards
     assert kept == {(refdes, "PASS") for refdes in PLACES} | {("J1", "FAIL"), ("J2", "REVIEW")}
 
 
+def test_a_called_joint_is_kept_even_if_the_pool_has_one_like_it(tmp_path):
+    boards = write_boards(tmp_path / "b", {"J1": 90}, {"J1": 91})
+    engine = bright_bundle(tmp_path / "engines")
+    for keep in (["called"], ["called", "all"]):
+        pool = tmp_path / "-".join(keep)
+        result = collect(boards, boards, pool, engine=engine, keep=keep)
+        assert [crop.refdes for crop in crops_of(pool)].count("J1") == 2
+    assert result.counts.duplicates == JOINTS - 1
+
+
 def test_an_engine_tells_which_joints_are_worth_keeping(tmp_path, boards):
     engine = bright_bundle(tmp_path / "engines", guard=True)
     pool = tmp_path / "pool"

@@ -16,6 +16,7 @@ from sji_edge.data.groups import read_groups, read_packages
 from sji_edge.decisions.log import DecisionLog, Undo
 from sji_edge.pool.cutting import box_of
 from sji_edge.pool.read import PoolReader
+from sji_edge.pool.schema import KeptBecause
 from sji_edge.pool.write import PoolWriter
 from sji_edge.records.write.sqlite import SqliteSink
 from sji_edge.workflows.dataset.build import build_dataset
@@ -170,11 +171,13 @@ def test_a_damaged_picture_is_listed(tmp_path, pool):
 
 
 def test_a_joint_in_two_pools_is_one_joint(tmp_path, pool):
-    other = fill(tmp_path / "other", UNITS[:3])
+    other = fill(tmp_path / "other", UNITS[:3], kept_because=KeptBecause.CALLED)
     label(other, {("SN1", "J1"): "normal"}, who="berta")
     made = build_dataset([pool, other], tmp_path / "joints")
     assert len(rows_of(made)) == 2 * len(UNITS)
     assert places(made)["SN1", "J1"]["answers"] == "2"
+    # One of the two pools has it by chance.
+    assert places(made)["SN1", "J1"]["kept_because"] == "all"
 
 
 def test_a_split_without_a_class_is_refused_with_a_seed_that_does(tmp_path):

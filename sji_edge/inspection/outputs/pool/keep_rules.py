@@ -80,25 +80,34 @@ class KeepRules:
         return tuple(name for name, value in used.items() if value is not None)
 
     def reason(self, joint: JointRecord, frame_index: int, frame_sha256: str) -> KeptBecause | None:
-        """Return why a joint is kept, by the most telling of the rules that select it; None where none does.
+        """Return why a joint is kept; None where no rule selects it.
+
+        A rule that does not look at the verdict comes first: what it selects is a fair sample of the line, with the
+        called joints among it, and rates can be measured on it.
 
         Args:
             joint: as the engine judged it.
             frame_index: the frame's number in its stream.
             frame_sha256: hash of the frame's pixels.
         """
-        if self.called and joint.verdict in (Verdict.REVIEW, Verdict.FAIL):
+        if self.everything:
+            return KeptBecause.ALL
+        if self.nth is not None and frame_index % self.nth == 0:
+            return KeptBecause.NTH
+        if self.random is not None and _draw(frame_sha256, joint.refdes) < self.random:
+            return KeptBecause.RANDOM
+        if self.calls(joint):
             return KeptBecause.CALLED
         doubt = doubt_of(joint)
         if self.uncertain is not None and doubt is not None and doubt < self.uncertain:
             return KeptBecause.UNCERTAIN
         if self.novel is not None and joint.novelty is not None and joint.novelty >= self.novel:
             return KeptBecause.NOVEL
-        if self.random is not None and _draw(frame_sha256, joint.refdes) < self.random:
-            return KeptBecause.RANDOM
-        if self.nth is not None and frame_index % self.nth == 0:
-            return KeptBecause.NTH
-        return KeptBecause.ALL if self.everything else None
+        return None
+
+    def calls(self, joint: JointRecord) -> bool:
+        """Tell whether called joints are kept, and this is one; a person has to answer each of them."""
+        return self.called and joint.verdict in (Verdict.REVIEW, Verdict.FAIL)
 
 
 def _draw(frame_sha256: str, refdes: str) -> float:

@@ -25,8 +25,6 @@ from sji_edge.pool.write import PoolWriter
 
 MARGIN = 0.5
 """Half a box on each side: what reaches out of a box is in the picture."""
-ALWAYS = (KeptBecause.CALLED, KeptBecause.DISAGREEMENT)
-"""Kept even where the pool has a near duplicate: a person has to answer each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ class PoolKeeper:
             if crop.refdes in there:
                 # The picture in the pool stays; the judgements and this record are added.
                 self.counts.there += 1
-            elif self._is_duplicate(crop):
+            elif not self._must_stay(judgement, place, reason) and self._is_duplicate(crop):
                 self.counts.duplicates += 1
                 continue
             found.append(crop)
@@ -235,9 +233,15 @@ class PoolKeeper:
             judged=judged,
         )
 
+    def _must_stay(self, judgement: Judgement, place: int, reason: KeptBecause) -> bool:
+        """Tell whether a joint is kept even where the pool has a near duplicate: a person has to answer it."""
+        return reason is KeptBecause.DISAGREEMENT or self._settings.rules.calls(
+            judgement.record.joints[place]
+        )
+
     def _is_duplicate(self, crop: NewCrop) -> bool:
         """Tell whether the pool has a crop of the same place that looks alike and was judged alike."""
-        if crop.kept_because in ALWAYS or self._settings.near_bits < 0:
+        if self._settings.near_bits < 0:
             return False
         hashes, verdicts = self._place(crop.refdes)
         own = np.frombuffer(crop.likeness, np.uint8)[None]
