@@ -140,4 +140,5 @@ def _record(index: int, recipe: Recipe, states: Sequence[str], rng, *, lost: boo
         cause="alignment: fiducial 0 not found" if lost else "",
         alignment_residual_px=None if lost else 0.2,
         latency_ns={"infer": 4_000_000, "since_capture": 12_000_000},
+        serial=f"AX7-{1040 + index}",
     )

@@ -215,7 +215,7 @@ async function refreshQueue() {
     $("queue").replaceChildren(...found.boards.map((one) => el("li", {}, el("button", {
       type: "button", onclick: () => open(one.source, one.id),
       "aria-current": board && one.source === board.source && one.id === board.id ? "true" : null,
-    }, el("span", { class: "name" }, one.serial || one.frame_name), chip(one.verdict), el("small", {}, `${one.open} open`),
+    }, el("span", { class: "name" }, one.serial || one.frame_name), chip(one.verdict), el("small", { class: "open" }, `${one.open} open`),
     el("small", {}, localTime(one.utc))))));
     if (!board && found.boards.length) next(null);
   } catch (error) { fault(error); }
@@ -239,6 +239,8 @@ async function decide(what, category = "") {
     joint.said = { id: result.row, who: facts.user, what, category, utc: new Date().toISOString() };
     done.push({ source: mine.source, board: mine.id, position: joint.position, row: result.row });
     document.querySelector(`.mark[data-position="${joint.position}"]`)?.classList.add("decided");
+    const waiting = document.querySelector("#queue [aria-current] .open");
+    if (waiting) waiting.textContent = `${result.left} open`;
     if (result.others.length) say(`${result.others[0].who} had said: ${saidText(result.others[0])}`);
     forward();
   } catch (error) { fault(error); } finally { free(); }
