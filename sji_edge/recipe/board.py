@@ -30,6 +30,7 @@ from sji_edge.recipe.joints import Joint, leaves_frame, read_joints
 from sji_edge.recipe.json_lines import line_of
 from sji_edge.recipe.limits import AlignmentLimits, FrameLimits, Refinement
 from sji_edge.recipe.names import OptionalName
+from sji_edge.recipe.panel import MAX_UNITS, Unit, step_joints, unit_faults
 from sji_edge.recipe.problem import Problem
 
 BOARD_FILE, JOINTS_FILE, GOLDEN_FILE = run_files.BOARD, run_files.JOINTS, run_files.GOLDEN_IMAGE
@@ -50,6 +51,7 @@ class Board(FrozenModel):
     refine: Refinement | None = None
     code: CodeArea | None = None
     serial: SerialRule = SerialRule()
+    units: tuple[Unit, ...] = Field(default=(), max_length=MAX_UNITS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,6 +74,7 @@ class Board(FrozenModel):
             faults.append("two fiducials lie at the same place")
         if self.code is not None and self.code.leaves(self.frame):
             faults.append("the area of code leaves the frame")
+        faults += unit_faults(self.units, self.frame)
         needed = 3 if self.alignment.model == "affine" else 2
         if len(self.fiducials) < needed:
             faults.append(f"an affine alignment needs three fiducials (got {len(self.fiducials)})")
@@ -82,8 +85,12 @@ class Board(FrozenModel):
 
     @property
     def uses_golden(self) -> bool:
-        """Tell whether the places of joints depend on the golden image."""
-        return self.refine is not None or any(mark.shape == "template" for mark in self.fiducials)
+        """Tell whether the places of joints, or which units are skipped, depend on the golden image."""
+        return (
+            self.refine is not None
+            or any(mark.shape == "template" for mark in self.fiducials)
+            or any(unit.skip is not None for unit in self.units)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +130,8 @@ class Recipe:
         board, problems = _parse_board(board_text)
         joints, joint_problems = read_joints(joints_text, JOINTS_FILE)
         if board is not None:
+            joints, unit_problems = step_joints(joints, board.units, JOINTS_FILE)
+            joint_problems += unit_problems
             joint_problems += leaves_frame(joints, board.frame, JOINTS_FILE)
         problems += sorted(joint_problems, key=lambda problem: problem.line)
         golden, golden_problems = _read_golden(folder / GOLDEN_FILE, board, bit_depth)
@@ -158,6 +167,12 @@ class Recipe:
     def rois(self) -> NDArray[np.float64]:
         """Boxes as ``core.preprocess.crops_to_image`` takes them, float64 ``(n, 5)``."""
         return np.array([joint.roi for joint in self.joints], dtype=np.float64)
+
+    @property
+    def unit_of(self) -> NDArray[np.intp]:
+        """Index of each joint's unit in ``board.units``, intp ``(n,)``; zeros for a single board."""
+        places = {unit.name: place for place, unit in enumerate(self.board.units)}
+        return np.array([places.get(joint.unit, 0) for joint in self.joints], dtype=np.intp)
 
 
 def _read(path: Path) -> bytes:
@@ -200,6 +215,8 @@ def _golden_uses(board: Board | None, golden: Image | None) -> list[Problem]:
     problems = []
     if board.refine is not None and golden is None:
         problems.append(Problem(f"{BOARD_FILE}: refine needs {GOLDEN_FILE}, which is missing"))
+    if any(unit.skip is not None for unit in board.units) and golden is None:
+        problems.append(Problem(f"{BOARD_FILE}: skip marks need {GOLDEN_FILE}, which is missing"))
     for number, mark in enumerate(board.fiducials):
         pattern = "" if mark.shape == "circle" else pattern_of(mark, golden)
         if isinstance(pattern, str) and pattern:

@@ -13,14 +13,14 @@ from sji_edge.recipe.names import Name, OptionalName, folded
 from sji_edge.recipe.problem import Problem
 
 REQUIRED = ("refdes", "x", "y", "width", "height", "package")
-OPTIONAL = ("rotation", "lower", "upper")
+OPTIONAL = ("rotation", "lower", "upper", "unit")
 
 
 class Joint(FrozenModel):
     """One solder joint: centre and size of its box in recipe pixels, rotation in degrees (x towards y).
 
     ``lower`` and ``upper`` replace the engine's thresholds for this joint; give both or neither, with
-    0 < lower <= upper <= 1.
+    0 < lower <= upper <= 1. ``unit`` is the unit of a panel that has the joint; empty stands for every unit.
     """
 
     refdes: Name
@@ -32,6 +32,7 @@ class Joint(FrozenModel):
     rotation: float = Field(default=0.0, ge=-360.0, le=360.0)
     lower: float | None = Field(default=None, gt=0.0, le=1.0)
     upper: float | None = Field(default=None, gt=0.0, le=1.0)
+    unit: OptionalName = ""
 
     @model_validator(mode="after")
     def _thresholds_in_pairs(self) -> Self:
@@ -60,11 +61,11 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Probl
 
     Returns:
         The valid joints, and what is wrong with the others, each with its line. Designators that differ only in
-        case, blanks or Unicode form count as duplicates.
+        case, blanks or Unicode form count as duplicates, unless they are on different units.
     """
     joints: list[NumberedJoint] = []
     problems: list[Problem] = []
-    first: dict[str, NumberedJoint] = {}
+    first: dict[tuple[str, str], NumberedJoint] = {}
     for line, cells in csv_rows(data, name, REQUIRED, OPTIONAL):
         if isinstance(cells, Problem):
             problems.append(cells)
@@ -73,7 +74,7 @@ def read_joints(data: bytes, name: str) -> tuple[list[NumberedJoint], list[Probl
         problems += [Problem(f"{name} line {line}: {fault}", line=line) for fault in faults]
         if joint is None:
             continue
-        earlier = first.setdefault(folded(joint.refdes), (line, joint))
+        earlier = first.setdefault((joint.unit, folded(joint.refdes)), (line, joint))
         if earlier[1] is not joint:
             same = earlier[1].refdes == joint.refdes
             how = (

@@ -1,6 +1,6 @@
 """Makes a board's record from its joints' scores, or from a fault."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.joint_table import JointTable
-from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.protocols import BoardRecord, JointRecord, UnitRecord
 from sji_edge.core.verdict import (
     ERROR,
     Verdict,
@@ -22,6 +22,12 @@ from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_job import Judgement, Logits, Model, Work
 from sji_edge.inspection.judging.hidden_joints import Flags
 from sji_edge.inspection.judging.layout import Layout, Placement
+from sji_edge.inspection.judging.panel_verdicts import (
+    unit_faults,
+    unit_records,
+    without_skipped,
+    worst_of_units,
+)
 
 OUTSIDE, NOT_FINITE, HIDDEN, UNLIKE_TRAINING, UNLIKE_GOLDEN = range(5)
 JOINT_CAUSES = (
@@ -30,6 +36,8 @@ JOINT_CAUSES = (
     Cause.HIDDEN,
     Cause.UNLIKE_TRAINING,
     Cause.UNLIKE_GOLDEN,
+    Cause.NO_SERIAL,
+    Cause.SKIP_MARK,
 )
 """Why a joint alone is ERROR, or REVIEW whatever its score, by code."""
 NO_CAUSE = -1
@@ -46,17 +54,26 @@ class RecordMaker:
         layout: the joints of a frame.
         clock: for timestamps and latencies.
         run: prefix of every board's name, so that no two runs share a name.
-        holds_back: make a board that passes REVIEW where its serial number is missing.
+        holds_back: make a board or a unit that passes REVIEW where its serial number is missing.
+        stops: make a unit ERROR where its serial number is missing.
     """
 
     def __init__(
-        self, model: Model, layout: Layout, clock: Clock, run: str, *, holds_back: bool = False
+        self,
+        model: Model,
+        layout: Layout,
+        clock: Clock,
+        run: str,
+        *,
+        holds_back: bool = False,
+        stops: bool = False,
     ) -> None:
         self._model = model
         self._layout = layout
         self._clock = clock
         self._run = run
         self._holds_back = holds_back
+        self._stops = stops
 
     def judged(self, work: Work, placement: Placement, hidden: Flags, logits: Logits) -> Judgement:
         """Decide each joint. One that left the frame, is hidden, or has an answer that is not finite is ERROR.
@@ -84,14 +101,33 @@ class RecordMaker:
             causes[hold_back(codes, deviation)] = UNLIKE_GOLDEN
         # Whatever is no ERROR has a cause only where the guard or the enrolled boards made it REVIEW.
         causes[(codes != ERROR) & (causes < UNLIKE_TRAINING)] = NO_CAUSE
+        faults = unit_faults(work, placement, stops=self._stops)
+        for unit, fault in faults.items():
+            own = self._layout.unit_of == unit
+            codes[own], causes[own] = ERROR, JOINT_CAUSES.index(fault.cause)
         joints = self._table(work, codes, labels, causes, scores=scores, novelty=novelty, deviation=deviation)
-        fault = _joint_fault(joints)
+        units, skipped = self._units(work, codes, placement, faults), None
+        if placement.skips is not None and placement.skips.skipped.any():
+            skipped = placement.skips.skipped
+            joints, placement = without_skipped(joints, placement, ~skipped[self._layout.unit_of])
+        fault = next(iter(faults.values()), None) or _joint_fault(joints)
         work.watch.lap("decide")
-        verdict = worst(codes)
-        if self._holds_back and work.serial.fault is not None and verdict is Verdict.PASS:
+        verdict = worst(joints.codes)
+        held = self._holds_back and (work.serial.fault or any(one.fault for one in work.unit_serials))
+        if held and verdict is Verdict.PASS:
             verdict = Verdict.REVIEW
-        record = self._record(work, verdict, joints, fault)
+        record = self._record(work, verdict, joints, fault, units)
         return Judgement(record, placement, fault.cause if fault else None, features=work.features)
+
+    def _units(
+        self, work: Work, codes: NDArray[np.int8], placement: Placement | None, faults: Mapping[int, Fault]
+    ) -> tuple[UnitRecord, ...]:
+        units = self._layout.units
+        if not units:
+            return ()
+        skipped = placement.skips.skipped if placement is not None and placement.skips is not None else None
+        by_unit = worst_of_units(codes, self._layout.unit_of, len(units))
+        return unit_records(work, units, by_unit, skipped, faults, holds_back=self._holds_back)
 
     def _deviation(self, work: Work, inside: NDArray[np.bool_], hidden: Flags) -> NDArray[np.float64]:
         """Return how far each joint is from its place; NaN where it is not known."""
@@ -145,11 +181,17 @@ class RecordMaker:
         shared = np.zeros(count, np.intp)
         table = self._table(work, np.full(count, ERROR, np.int8), shared, shared)
         joints = replace(table, cause_names=(fault.cause,))
-        record = self._record(work, Verdict.ERROR, joints, fault)
+        units = self._units(work, table.codes, None, dict.fromkeys(range(len(self._layout.units)), fault))
+        record = self._record(work, Verdict.ERROR, joints, fault, units)
         return Judgement(record, work.placement, fault.cause, work.failure)
 
     def _record(
-        self, work: Work, verdict: Verdict, joints: Sequence[JointRecord], fault: Fault | None
+        self,
+        work: Work,
+        verdict: Verdict,
+        joints: Sequence[JointRecord],
+        fault: Fault | None,
+        units: tuple[UnitRecord, ...],
     ) -> BoardRecord:
         frame = work.frame
         since_capture = self._clock.monotonic_ns() - frame.captured_ns
@@ -167,6 +209,7 @@ class RecordMaker:
             serial=work.serial.text,
             product=self._layout.product,
             recipe_version=self._layout.recipe_version,
+            units=units,
             alignment_residual_px=work.placement.residual_px if work.placement else None,
             latency_ns={**work.watch.stages, "since_capture": since_capture},
         )
@@ -186,7 +229,11 @@ def as_error(record: BoardRecord, fault: Fault) -> BoardRecord:
         )
         for joint in record.joints
     )
-    return replace(record, verdict=Verdict.ERROR, joints=joints, cause=str(fault))
+    units = tuple(
+        unit if unit.verdict is None else replace(unit, verdict=Verdict.ERROR, cause=str(fault))
+        for unit in record.units
+    )
+    return replace(record, verdict=Verdict.ERROR, joints=joints, units=units, cause=str(fault))
 
 
 def _joint_fault(joints: JointTable) -> Fault | None:

@@ -103,6 +103,7 @@ class Work:
     failure: Exception | None = None
     ticket: int | None = None
     serial: Serial = NO_SERIAL
+    unit_serials: tuple[Serial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from sji_edge.inspection.judging.board_records import RecordMaker
 from sji_edge.inspection.judging.engine_path import EnginePath
 from sji_edge.inspection.judging.engine_watch import EngineWatch
 from sji_edge.inspection.judging.frame_job import Deadlines, Judgement, Model, Stopwatch, Work
-from sji_edge.inspection.judging.layout import Layout, Placement
+from sji_edge.inspection.judging.layout import Layout, Placement, unit_maps
 from sji_edge.inspection.judging.serials import BoardSerials
 
 MAX_SPAN = 32
@@ -80,7 +80,12 @@ class BoardJudge:
         self._clock = clock
         self._serials = serials
         self._records = RecordMaker(
-            model, layout, clock, run, holds_back=serials is not None and serials.holds_back
+            model,
+            layout,
+            clock,
+            run,
+            holds_back=serials is not None and serials.holds_back,
+            stops=serials is not None and serials.stops,
         )
         self._deadlines = deadlines or Deadlines()
         self.own_buffer = self.new_buffer()
@@ -202,6 +207,12 @@ class BoardJudge:
         work.fault = None if self._serials is None else self._serials.fault(work.serial)
         if work.fault is not None:
             return
+        if self._serials is not None and self._serials.reads_units:
+            skipped = None if placement.skips is None else placement.skips.skipped
+            work.unit_serials = self._serials.on_units(
+                frame.pixels, unit_maps(self._layout, placement), skipped
+            )
+            watch.lap("code")
         if self._path.on_device:
             maps = placement.maps[placement.inside]
             work.hidden = self._joint_checks.in_frame(frame.pixels, maps, placement.inside)

@@ -22,9 +22,11 @@ from sji_edge.inspection.faults import Cause, Fault
 from sji_edge.inspection.judging.frame_checks import FrameChecks
 from sji_edge.inspection.judging.hidden_joints import HiddenJoints
 from sji_edge.inspection.judging.places import Places
+from sji_edge.inspection.judging.skip_marks import SkipMarks, Skips
 from sji_edge.recipe.align.alignment import Aligner, AlignmentFailure
 from sji_edge.recipe.align.refine import Refiner
 from sji_edge.recipe.board import Recipe
+from sji_edge.recipe.panel import Unit
 
 MAX_SHRINK = 12
 """An image that exceeds the crop's side by more than this factor is a camera frame, not a picture of one joint."""
@@ -34,13 +36,15 @@ MAX_SHRINK = 12
 class Placement:
     """Where a frame's joints are: crop maps, float64 ``(n, 2, 3)``, and which lie within the frame, bool ``(n,)``.
 
-    ``alignment`` is the transform from recipe to frame pixels, float64 ``(2, 3)``; None without a recipe.
+    ``alignment`` is the transform from recipe to frame pixels, float64 ``(2, 3)``; None without a recipe. ``skips``
+    says which units of a panel are marked to be skipped; their joints do not count as within the frame.
     """
 
     maps: Matrix
     inside: NDArray[np.bool_]
     residual_px: float | None = None
     alignment: Matrix | None = None
+    skips: Skips | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,14 @@ class Layout(Protocol):
     @property
     def limits(self) -> Limits:
         """The joints' thresholds."""
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units of a panel; none for a single board."""
+
+    @property
+    def unit_of(self) -> NDArray[np.intp]:
+        """Index of each joint's unit; zeros for a single board."""
 
     def names(self, frame: Frame) -> tuple[str, ...]:
         """Return the reference designators, in the order of ``limits`` and of the maps."""
@@ -122,6 +134,11 @@ class RecipeLayout:
         self.max_unlike_share = recipe.board.checks.max_unlike_share
         self.product = recipe.board.name
         self.recipe_version = recipe.board.version
+        self.units = recipe.board.units
+        self.unit_of = recipe.unit_of
+        self._skip_marks = None
+        if recipe.golden is not None and any(unit.skip is not None for unit in self.units):
+            self._skip_marks = SkipMarks(self.units, recipe.golden)
         self._board = recipe.board
         self._golden = recipe.golden
         self._aligner = Aligner(recipe.board, recipe.golden)
@@ -169,9 +186,14 @@ class RecipeLayout:
         maps = crops_to_image(self._rois, self._spec, found.matrix)
         if self._refiner is not None:
             maps[:, :, 2] += self._refiner.offsets(pixels, found.matrix) @ found.matrix[:, :2].T
-        return Placement(
-            maps, ~outside_frame(maps, self._spec, pixels.shape), found.residual_px, found.matrix
-        )
+        inside = ~outside_frame(maps, self._spec, pixels.shape)
+        if self._skip_marks is None:
+            return Placement(maps, inside, found.residual_px, found.matrix)
+        skips = self._skip_marks.find(pixels, found.matrix)
+        if skips.skipped.all():
+            return Fault(Cause.ALL_SKIPPED, f"all {len(self.units)} units are marked")
+        inside &= ~skips.skipped[self.unit_of]
+        return Placement(maps, inside, found.residual_px, found.matrix, skips)
 
     def rehearsal(self) -> tuple[Image, Placement] | None:
         """Return smooth grey noise of the board's size, with the joints where the recipe has them."""
@@ -182,6 +204,17 @@ class RecipeLayout:
         )
         maps = crops_to_image(self._rois, self._spec)
         return pixels, Placement(maps, ~outside_frame(maps, self._spec, pixels.shape))
+
+
+def unit_maps(layout: Layout, placement: Placement) -> list[Matrix]:
+    """Return the maps from each unit's to frame pixels, float64 ``(2, 3)`` each."""
+    alignment = np.eye(2, 3) if placement.alignment is None else placement.alignment
+    maps = []
+    for unit in layout.units:
+        onto = alignment[:, :2] @ unit.to_panel
+        onto[:, 2] += alignment[:, 2]
+        maps.append(onto)
+    return maps
 
 
 class ImageLayout:
@@ -197,6 +230,8 @@ class ImageLayout:
         self._limits = Limits.of([thresholds.lower], [thresholds.upper], thresholds)
         self.places: Places | None = None
         self.product = self.recipe_version = ""
+        self.units: tuple[Unit, ...] = ()
+        self.unit_of = np.zeros(1, np.intp)
         self.max_unlike_share = 1.0
 
     @property

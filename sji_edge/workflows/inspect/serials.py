@@ -27,9 +27,12 @@ def board_serials(recipe: Recipe | None, outside: SerialSource | None, clock: Cl
     """
     rule = SerialRule() if recipe is None else recipe.board.serial
     area = None if recipe is None else recipe.board.code
-    if outside is not None:
-        return BoardSerials(rule, outside=outside)
-    return None if area is None else BoardSerials(rule, reader=CodeReader(area, rule, clock))
+    reader = CodeReader(area, rule, clock) if area is not None and outside is None else None
+    codes = [] if recipe is None else [unit.code for unit in recipe.board.units]
+    units = [None if code is None else CodeReader(code, rule, clock) for code in codes]
+    if outside is None and reader is None and not any(units):
+        return None
+    return BoardSerials(rule, outside=outside, reader=reader, units=units)
 
 
 def open_serial_source(text: str, clock: Clock) -> SerialSource:
