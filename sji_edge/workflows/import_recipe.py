@@ -17,6 +17,7 @@ from sji_edge.recipe.importing.camera_view import Anchor, CameraView, Point, par
 from sji_edge.recipe.importing.centroid import BottomRotation, Centroids, Side, Unit, read_centroids
 from sji_edge.recipe.importing.convert import ImportedBoard, import_board, refusal
 from sji_edge.recipe.importing.packages import read_packages
+from sji_edge.recipe.importing.panel import PanelGrid
 
 SIDES, UNITS, ROTATIONS = get_args(Side), get_args(Unit), get_args(BottomRotation)
 MAX_TABLE_BYTES = 64 << 20
@@ -49,6 +50,8 @@ def import_recipe(
     bright: bool = True,
     bit_depth: int | None = None,
     strict: bool = False,
+    panel: str = "",
+    pitch: str = "",
 ) -> ImportedRecipe:
     """Make a recipe folder; nothing is written unless everything fits.
 
@@ -71,6 +74,8 @@ def import_recipe(
         bright: whether the discs are bright on a dark board.
         bit_depth: how many bits of its 16-bit samples the golden image uses.
         strict: raise an error for parts of this side that are not inspected.
+        panel: ``COLUMNSxROWS``: step the board over a panel of this many units.
+        pitch: ``X,Y``: distance from one unit to the next, in mm along the table's axes.
 
     Raises:
         UsageError: an argument or a file is wrong, or the evidence contradicts the import.
@@ -78,6 +83,7 @@ def import_recipe(
     """
     if output.exists():
         raise OutputError(f"{output} already exists and is never overwritten", hint="choose another folder")
+    grid = PanelGrid.parse(panel, pitch)
     image = None if golden is None else read_image(golden, bit_depth=bit_depth)
     view = CameraView(
         frame=_frame(frame, image),
@@ -98,7 +104,7 @@ def import_recipe(
     boxes, problems = read_packages(read_bounded(packages, MAX_TABLE_BYTES, error=DataError), packages.name)
     if table.problems or problems:
         raise refusal(centroids.name, [*table.problems, *problems])
-    made = import_board(table, boxes, view, centroids.name, golden=image, strict=strict)
+    made = import_board(table, boxes, view, centroids.name, golden=image, strict=strict, panel=grid)
     _write(output, made, image)
     return ImportedRecipe(output, made, table)
 

@@ -171,6 +171,20 @@ def import_(
             min=8, max=16, help="Bits that a 16-bit golden image uses, such as 12.", rich_help_panel=LOOK
         ),
     ] = None,
+    panel: Annotated[
+        str,
+        typer.Option(
+            help="COLUMNSxROWS: step the board over a panel of this many units, such as 2x3; needs --pitch.",
+            rich_help_panel=TABLE,
+        ),
+    ] = "",
+    pitch: Annotated[
+        str,
+        typer.Option(
+            help="X,Y: distance from one unit of the panel to the next, in mm along the table's axes.",
+            rich_help_panel=TABLE,
+        ),
+    ] = "",
     units: Annotated[
         str,
         typer.Option(
@@ -208,6 +222,6 @@ def import_(
         centroids, packages, output,
         fiducials=fiducial, points=point or (), golden=golden, frame=frame, scale=scale, origin=origin, side=side,
         units=units, bottom_rotation=bottom_rotation, fiducial_mm=fiducial_mm, bright=not dark_fiducials,
-        bit_depth=bit_depth, strict=strict,
+        bit_depth=bit_depth, strict=strict, panel=panel, pitch=pitch,
     )  # fmt: skip
     print_imported(made)

@@ -24,7 +24,8 @@ def print_review(recipe: Recipe, found: RecipeReview) -> None:
     board = recipe.board
     width, height = board.frame
     terminal.print(
-        f"recipe {recipe.folder}: {len(recipe.joints)} joints, {len(board.fiducials)} fiducials, "
+        f"recipe {recipe.folder}: {len(recipe.joints)} joints"
+        f"{f' on {len(board.units)} units' if board.units else ''}, {len(board.fiducials)} fiducials, "
         f"frame {width}x{height}, sha256 {recipe.sha256[:12]}",
         markup=False,
     )
@@ -86,7 +87,8 @@ def print_imported(made: ImportedRecipe) -> None:
     if table.turned_bottom:
         read_as.append("rotations on the bottom side seen from above")
     lines = [
-        f"recipe: {made.folder} ({amount(board.joints, 'joint')})",
+        f"recipe: {made.folder} ({amount(board.joints, 'joint')}"
+        + (f" on {amount(board.units, 'unit')})" if board.units else ")"),
         f"{table.program or 'pick-and-place'} table: {', '.join(read_as)}",
         f"{board.scale:.4g} px/mm, turned by {board.turn_deg:.2f}°, fiducials agree to {board.residual_px:.2f} px",
         board.proof,

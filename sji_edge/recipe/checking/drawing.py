@@ -1,4 +1,4 @@
-"""Draw a recipe: joints, fiducials and their search windows on the golden image."""
+"""Draw a recipe: joints, fiducials and their search windows, codes and skip marks on the golden image."""
 
 from collections.abc import Collection
 
@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from sji_edge.core.preprocess import Image, to_channels
 from sji_edge.recipe.board import Board
+from sji_edge.recipe.codes.area import Area
 from sji_edge.recipe.fiducials.shapes import Circle, Cross, Fiducial
 from sji_edge.recipe.joints import Joint
 
 JOINT_BGR = (235, 200, 70)
 DOUBTFUL_BGR = (40, 160, 255)
+AREA_BGR = (240, 120, 230)
+"""Codes and skip marks."""
 FIDUCIAL_BGR = (120, 230, 110)
 PLATE_BGR = (24, 24, 24)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -50,12 +53,27 @@ def paint_recipe(
             _outline(canvas, corners[:2], colour, 2 * scale)
     for number, mark in enumerate(board.fiducials):
         _paint_fiducial(canvas, mark, f"F{number}", scale)
+    for name, area in _areas(board):
+        corners = np.array(area.corners())
+        _outline(canvas, corners, AREA_BGR, scale)
+        left, top = corners.min(axis=0)
+        _write(canvas, name, (float(left), float(top)), 0.5 * scale, AREA_BGR)
     # Letters last, so that no line runs through them.
     for joint in joints:
         colour = DOUBTFUL_BGR if joint.refdes in doubtful else JOINT_BGR
         left, top = box_of(joint).min(axis=0)
         _write(canvas, joint.refdes, (float(left), float(top)), 0.5 * scale, colour)
     return canvas
+
+
+def _areas(board: Board) -> list[tuple[str, Area]]:
+    """Return the codes and skip marks of a board and its units, as they lie on the golden image."""
+    found: list[tuple[str, Area]] = [] if board.code is None else [("code", board.code)]
+    for unit in board.units:
+        for what, area in (("code", unit.code), ("skip", unit.skip)):
+            if area is not None:
+                found.append((f"{unit.name} {what}", unit.placed_area(area)))
+    return found
 
 
 def box_of(joint: Joint) -> Points:

@@ -28,9 +28,12 @@ from sji_edge.recipe.importing.boxes import is_left_out, joint_boxes, numbered_b
 from sji_edge.recipe.importing.camera_view import CameraView, Point, anchor_places, fit_view, scale_and_turn
 from sji_edge.recipe.importing.centroid import Centroids, Part, Unit
 from sji_edge.recipe.importing.packages import Packages
+from sji_edge.recipe.importing.panel import PanelGrid, told_apart
 from sji_edge.recipe.importing.proof import Case, prove
 from sji_edge.recipe.importing.table import UNITS_MM
-from sji_edge.recipe.joints import OPTIONAL, REQUIRED, NumberedJoint, leaves_frame
+from sji_edge.recipe.joints import REQUIRED, NumberedJoint, leaves_frame
+from sji_edge.recipe.panel import Unit as PanelUnit
+from sji_edge.recipe.panel import step_joints
 from sji_edge.recipe.problem import Problem
 
 UNIT_WORDS: dict[Unit, str] = {"mm": "millimetres", "mil": "mils", "inch": "inches"}
@@ -40,14 +43,15 @@ UNIT_WORDS: dict[Unit, str] = {"mm": "millimetres", "mil": "mils", "inch": "inch
 class ImportedBoard:
     """A recipe's two files as text, and how they were made.
 
-    ``left_out`` are parts of this side that are not inspected, by package; ``other_side`` counts those of the other
-    one. ``residual_px`` is how far the fiducials disagree; ``proof`` says what distinguishes the board from its mirror
-    image; ``warnings`` deserve a look.
+    ``joints`` counts those of all ``units``, of which a single board has none. ``left_out`` are parts of this side that
+    are not inspected, by package; ``other_side`` counts those of the other one. ``residual_px`` is how far the
+    fiducials disagree; ``proof`` says what distinguishes the board from its mirror image; ``warnings`` deserve a look.
     """
 
     board_json: str
     joints_csv: str
     joints: int
+    units: int
     left_out: tuple[LeftOut, ...]
     other_side: int
     scale: float
@@ -75,6 +79,7 @@ def import_board(
     *,
     golden: Image | None = None,
     strict: bool = False,
+    panel: PanelGrid | None = None,
 ) -> ImportedBoard:
     """Make a recipe of the parts of one side.
 
@@ -85,6 +90,7 @@ def import_board(
         name: what messages call the pick-and-place file.
         golden: image of a faultless board, uint8 grey or BGR; proves the import.
         strict: raise an error for parts of this side that are not inspected.
+        panel: step the board over this grid; None for a single board, or for a table that lists every board.
 
     Raises:
         RecipeError: names every unknown package and everything else that does not fit; or the evidence supports
@@ -116,6 +122,7 @@ def import_board(
             f"{UNIT_WORDS[unit]}",
             hint=f"set the units to {unit}",
         )
+    joints, units = _units(draft, panel, name)
     proof, warnings = prove(draft.case, golden)
     missing = ", ".join(str(number) for number, found in enumerate(marks) if not found)
     if missing:
@@ -123,9 +130,10 @@ def import_board(
         warnings = (*warnings, unseen)
     scale, turn_deg = scale_and_turn(draft.case.matrix)
     return ImportedBoard(
-        board_json=json.dumps(draft.board, indent=2) + "\n",
-        joints_csv=_csv(draft.case.joints),
-        joints=len(draft.case.joints),
+        board_json=json.dumps(draft.board | ({"units": units} if units else {}), indent=2) + "\n",
+        joints_csv=_csv(joints),
+        joints=len(draft.case.joints) * (len(units) if panel else 1),
+        units=len(units),
         left_out=left_out,
         other_side=sum(part.side != view.side for part in table.parts),
         scale=scale,
@@ -134,6 +142,26 @@ def import_board(
         proof=proof,
         warnings=warnings,
     )
+
+
+def _units(
+    draft: _Draft, panel: PanelGrid | None, name: str
+) -> tuple[Sequence[NumberedJoint], list[dict[str, Any]]]:
+    """Return the joints for the table and the units for ``board.json``; no units for a single board."""
+    joints, units = told_apart(draft.case.joints)
+    if panel is None:
+        return joints, units
+    if units:
+        raise RecipeError(
+            f"{name} lists {len(units)} boards already",
+            hint="leave the panel out: the table's own boards become units",
+        )
+    units = panel.units(draft.case.matrix, draft.case.view.side)
+    placed, problems = step_joints(joints, [PanelUnit.model_validate(unit) for unit in units], name)
+    problems += leaves_frame(placed, draft.case.view.frame, name)
+    if problems:
+        raise refusal(name, problems, "is the pitch in mm, and do its signs fit the table's axes?")
+    return joints, units
 
 
 def refusal(name: str, problems: Sequence[Problem], hint: str = "") -> RecipeError:
@@ -233,7 +261,7 @@ def _board(places: list[Point], view: CameraView, matrix: Matrix) -> dict[str, A
 
 
 def _csv(joints: Sequence[NumberedJoint]) -> str:
-    columns = [*REQUIRED, OPTIONAL[0]]
+    columns = [*REQUIRED, "rotation", *(["unit"] if any(joint.unit for _, joint in joints) else [])]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -8,12 +8,13 @@ import pytest
 from support.drawn_board import draw
 
 from sji_edge.cli.main import _exit_code
-from sji_edge.core.errors import RecipeError
+from sji_edge.core.errors import RecipeError, UsageError
 from sji_edge.recipe.board import Recipe
 from sji_edge.recipe.importing.camera_view import Anchor, CameraView
 from sji_edge.recipe.importing.centroid import Centroids, Part
 from sji_edge.recipe.importing.convert import import_board
 from sji_edge.recipe.importing.packages import read_packages
+from sji_edge.recipe.importing.panel import PanelGrid
 
 PACKAGES = "package,width,height,pin,dx,dy\nC,2,1,,,\nSOT,0.6,0.8,1,1,0\nSOT,0.6,0.8,2,-1,0.5\nHOLE,0,0,,,\n"
 FRAME = (640, 520)
@@ -130,3 +131,60 @@ def test_import_writes_a_recipe_that_reads_and_overwrites_nothing(tmp_path, caps
     words[8] = str(tmp_path / "other")
     assert _exit_code(words, debug=False) == 2
     assert not (tmp_path / "other").exists()
+
+
+def stepped(side="top", pitch=(6, 4), **view):
+    packages = read_packages(PACKAGES.encode(), "p.csv")[0]
+    given = {"scale": 20.0, "origin": (50.0, 500.0), "side": side} | view
+    settings = CameraView(FRAME, tuple(map(Anchor.parse, ("5,5", "25,15"))), **given)
+    parts = (part("C1", "C", 10, 4, side=side), part("C2", "C", 10, 7, side=side))
+    return import_board(Centroids(parts), packages, settings, "pos.csv", panel=PanelGrid(2, 3, pitch))
+
+
+def test_a_board_is_stepped_over_a_panel_from_where_the_table_has_it(tmp_path):
+    board = stepped()
+    (tmp_path / "board.json").write_text(board.board_json)
+    (tmp_path / "joints.csv").write_text(board.joints_csv)
+    recipe = Recipe.load(tmp_path)
+    assert (board.joints, board.units, len(recipe.joints)) == (12, 6, 12)
+    places = {joint.refdes: (joint.x, joint.y) for joint in recipe.joints}
+    # 20 pixels a mm: 6 mm to the right are 120 pixels, 4 mm up are 80 pixels up.
+    assert places["U1/C1"] == (250, 420)
+    assert places["U2/C1"] == (370, 420)
+    assert places["U3/C1"] == (250, 340)
+    assert places["U6/C2"] == (370, 200)
+
+
+def test_on_the_bottom_the_panel_steps_the_way_the_camera_sees_it():
+    units = json.loads(stepped("bottom", origin=(550.0, 500.0)).board_json)["units"]
+    assert [(unit["x"], unit["y"]) for unit in units[:3]] == [(0, 0), (-120, 0), (0, -80)]
+
+
+def test_a_panel_that_leaves_the_frame_is_refused_with_the_unit():
+    with pytest.raises(RecipeError, match="joint U2/C1 leaves the 640x520 frame") as caught:
+        stepped(pitch=(30, 4))
+    assert "pitch" in caught.value.hint
+
+
+def test_a_table_that_lists_each_board_becomes_units(tmp_path):
+    boards = [part(name, "C", x + dx, y) for dx in (0, 8) for name, x, y in (("C1", 4, 4), ("C2", 7, 9))]
+    board, _ = made([one.__class__(**{**vars_of(one), "line": line}) for line, one in enumerate(boards, 2)])
+    (tmp_path / "board.json").write_text(board.board_json)
+    (tmp_path / "joints.csv").write_text(board.joints_csv)
+    recipe = Recipe.load(tmp_path)
+    assert sorted(recipe.names) == ["U1/C1", "U1/C2", "U2/C1", "U2/C2"]
+    assert board.units == 2
+
+
+def vars_of(one):
+    return {name: getattr(one, name) for name in one.__slots__}
+
+
+@pytest.mark.parametrize(
+    ("panel", "pitch"), [("2x3", ""), ("", "4,5"), ("2", "4,5"), ("1x1", "4,5"), ("2x2", "4")]
+)
+def test_half_a_panel_is_a_usage_error(panel, pitch):
+    assert PanelGrid.parse("", "") is None
+    assert PanelGrid.parse("2x3", "40,-35.5") == PanelGrid(2, 3, (40.0, -35.5))
+    with pytest.raises(UsageError):
+        PanelGrid.parse(panel, pitch)
