@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from sji_edge.core.errors import OutputError, SjiError, UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.read_only_database import ReadOnly, open_read_only
+from sji_edge.core.text import readable
 from sji_edge.pool.rows import CROP_COLUMNS, JUDGED_COLUMNS, Crop, crop_of
 from sji_edge.pool.schema import DATABASE, KeptBecause, check_schema
 
@@ -141,8 +142,14 @@ class PoolReader:
         return crop_of(found[0]) if found else None
 
     def picture(self, crop: Crop) -> Path:
-        """Return where a crop's picture lies."""
-        return self.folder / crop.file
+        """Return where a crop's picture lies; raises ``OutputError`` if its row leads out of the pool."""
+        path = PurePath(crop.file)
+        if path.is_absolute() or ".." in path.parts:
+            raise OutputError(
+                f"crop {crop.id} of {self.folder} has a file outside the pool: {readable(crop.file)}",
+                hint="this database was not written by sji-edge; do not use it",
+            )
+        return self.folder / path
 
     def page(
         self,

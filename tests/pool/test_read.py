@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.pool_material import ENGINE, OTHER, judged, new_crop, origin
 
-from sji_edge.core.errors import UsageError
+from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.pool.read import PoolFilter, PoolReader
 from sji_edge.pool.schema import KeptBecause
 from sji_edge.pool.write import PoolWriter
@@ -186,3 +188,11 @@ def test_crops_by_number_come_in_that_order(pool):
         assert reader.many([]) == []
         with pytest.raises(UsageError, match="no crop 99"):
             reader.many([1, 99])
+
+
+@pytest.mark.parametrize("file", ["../outside.png", "/etc/passwd", "crops/../../x.png"])
+def test_a_picture_never_leads_out_of_the_pool(pool, file):
+    with PoolReader(pool) as reader:
+        forged = replace(reader.get(1), file=file)
+        with pytest.raises(OutputError, match="outside the pool"):
+            reader.picture(forged)

@@ -21,15 +21,10 @@ GOOD = "good"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A crop of a pool."""
+    """A crop of a pool, and where its file lies."""
 
-    pool: Path
     crop: Crop
-
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return self.pool / self.crop.file
+    path: Path
 
 
 @dataclass(slots=True)
@@ -116,7 +111,7 @@ def gather(pools: Sequence[Path], records: Sequence[Path], good_class: str) -> l
             crops = {crop.id: crop for crop in reader.many(sorted({int(row.subject) for row in rows}))}
             for row in rows:
                 crop = crops[int(row.subject)]
-                _add(found, joint_name(crop), Picture(reader.folder, crop), row, good_class)
+                _add(found, joint_name(crop), Picture(crop, reader.picture(crop)), row, good_class)
         for database in records:
             for row in _decisions(database):
                 if not row.refdes:
@@ -146,7 +141,7 @@ def _add(
 def _seen(readers: Sequence[PoolReader], record: str, refdes: str) -> Picture | None:
     for reader in reversed(readers):
         if (crop := reader.seen(record, refdes)) is not None:
-            return Picture(reader.folder, crop)
+            return Picture(crop, reader.picture(crop))
     return None
 
 

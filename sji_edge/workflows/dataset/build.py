@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from sji_edge.core.files import (
     write_json,
 )
 from sji_edge.core.images.read import read_image
-from sji_edge.core.text import amount
+from sji_edge.core.text import amount, readable
 from sji_edge.data.built import (
     DatasetCard,
     DatasetRow,
@@ -35,6 +35,7 @@ from sji_edge.workflows.dataset.answers import GOOD, Answered, Picture, gather
 from sji_edge.workflows.dataset.splits import SplitRule, check_splits
 
 NO_STATES = ("conflict", "escalated")
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def build_dataset(
             f"{lost[0].joint} ({lost[0].why})",
             hint="settle conflicts as an engineer, and name the pools that have the pictures",
         )
+    _check_names({one.label for one in chosen})
     check_splits(rule, [(one.group, one.label) for one in chosen])
     if like is not None:
         _check_moved(Path(like), chosen, rule)
@@ -197,6 +199,21 @@ def _picture(one: _Chosen) -> Picture:
     if one.answered.picture is None:
         raise ValueError(f"{one.answered.joint} was chosen without a picture")
     return one.answered.picture
+
+
+def _check_names(classes: Collection[str]) -> None:
+    """Refuse classes that are no plain folder names: they come from databases."""
+    for name in sorted(classes):
+        if (
+            name.startswith(".")
+            or readable(name) != name
+            or not {"/", "\\"}.isdisjoint(name)
+            or len(name) > MAX_NAME
+        ):
+            raise DataError(
+                f"{readable(name[:MAX_NAME])!r} cannot be the folder of a class",
+                hint="leave this label out, or make one class of all defects",
+            )
 
 
 def _check_moved(before: Path, chosen: Sequence[_Chosen], rule: SplitRule) -> None:

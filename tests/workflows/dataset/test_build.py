@@ -272,3 +272,16 @@ def test_the_suggested_seed_is_the_most_even_one():
     seed = int(refused.value.hint.split("choose seed ")[1].split(",")[0])
     counts = [[rules[seed].of(group) for group in groups].count(split) for split in SPLITS]
     assert counts == [6, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "a/b", "a\\b", ".hidden", "two\nlines", "x" * 200])
+def test_a_label_that_is_no_folder_name_writes_nothing_anywhere(tmp_path, pool, name):
+    label(pool, {("SN1", "J1"): name})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match="cannot be the folder of a class"):
+        build_dataset([pool], tmp_path / "joints", defect_class="")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert build_dataset([pool], tmp_path / "joints", defect_class="", exclude=[name]).card.classes == (
+        "normal",
+        "bridge",
+    )
