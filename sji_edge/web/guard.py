@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 256 << 10
 BODY_TIMEOUT_S = 10.0
+MAX_PATH, MAX_QUERY = 200, 4000
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -84,11 +85,16 @@ class RequestGuard:
         except RefusedError as refused:
             if not begun:
                 await _answer(guarded_send, refused)
+        except Exception:  # noqa: BLE001 - the application has reported it; the server would print it once more
+            if not begun:
+                await _answer(guarded_send, RefusedError(500, "the station failed; its terminal says why"))
 
     def _check(self, scope: Scope) -> None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self._hosts:
             raise RefusedError(421, "this station is not known by that name; start it with --name")
+        if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > MAX_QUERY:
+            raise RefusedError(414, "the address is too long")
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         if lengths and (not lengths[0].isdigit() or int(lengths[0][:20]) > MAX_BODY_BYTES):
             raise RefusedError(413, f"a request may have at most {MAX_BODY_BYTES} bytes")

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -91,6 +92,8 @@ def serve(
             timeout_keep_alive=5,
             timeout_graceful_shutdown=3,
         )
+        # What strangers send is not worth a line of the terminal each.
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         ready(f"http://{_written(request.host)}:{port}/")
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -332,6 +332,26 @@ def test_pictures_and_files_are_found_by_number_and_by_name_never_by_path(statio
     assert station.failures == []
 
 
+@pytest.mark.parametrize(
+    "address", [f"/pictures/joints/0/1/{'9' * 5000}", f"/api/look/0/boards?text={'x' * 5000}"]
+)
+def test_an_address_that_is_too_long_is_refused(station, address):
+    assert station().get(address).status_code == 414
+    assert station.failures == []
+
+
+@pytest.mark.parametrize("number", ["9" * 30, str(2**63), "%D9%A1", "1%00", "0x1", "-0"])
+def test_odd_numbers_are_never_an_internal_error(station, number):
+    for address in (
+        f"/pictures/joints/0/1/{number}",
+        f"/api/verify/boards/{number}/1",
+        f"/api/look/{number}/boards",
+    ):
+        assert station().get(address).status_code in (400, 404), address
+    assert station().get(f"/api/verify/next?source=0&board={number}").status_code in (200, 400)
+    assert station.failures == []
+
+
 def test_a_large_body_is_refused_whether_it_says_so_or_not(station):
     browser = station()
     headers = {"x-csrf-token": token_of(browser), "content-type": "application/json"}
