@@ -104,7 +104,9 @@ def import_(
     centroids: Annotated[
         Path,
         typer.Argument(
-            metavar="TABLE", help="Pick-and-place table: KiCad (.csv, .pos) or Altium (.csv, .txt)."
+            metavar="TABLE",
+            help="Pick-and-place table of KiCad, Altium, EasyEDA, LibrePCB, DipTrace, PADS, Allegro, Eagle "
+            "or Fusion 360.",
         ),
     ],
     packages: Annotated[

@@ -1,8 +1,9 @@
 """Reads pick-and-place (centroid) tables of layout programs: the place and rotation of each part.
 
-Tables of KiCad (CSV and ASCII ``.pos``) and Altium (CSV and text report) are read, and others with the same
-columns. Lines before the header are skipped, other columns ignored. A length without a unit has the unit that the table
-declares, else the one that the caller names, else millimetres.
+Tables of KiCad (CSV and ASCII ``.pos``), Altium (CSV and text report), EasyEDA, LibrePCB, DipTrace, PADS, Allegro
+(placed components), Eagle and Fusion 360 are read, and others with the same columns. Lines before the header are
+skipped, other columns ignored. A length without a unit has the unit that the table declares, else the one that the
+caller names, else millimetres.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Literal
 
 from sji_edge.core.text import is_control, readable
 from sji_edge.recipe.coding import decode_table
+from sji_edge.recipe.importing.headerless import headerless_cells
 from sji_edge.recipe.importing.table import UNIT_NAMES, UNITS_MM, CellTable, Program, read_cells
 from sji_edge.recipe.problem import Problem
 
@@ -71,7 +73,7 @@ def read_centroids(
             ``auto``: from above for KiCad, whose exporter writes the footprint's own orientation; else from below.
     """
     text, sure = decode_table(data)
-    table = read_cells(text)
+    table = headerless_cells(text, name) or read_cells(text)
     if table.fault:
         return Centroids(problems=(Problem(f"{name}: {table.fault}"),))
     declared: Unit | None = table.unit or None  # type: ignore[assignment]

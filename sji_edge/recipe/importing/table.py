@@ -12,13 +12,19 @@ from typing import Literal
 
 COLUMNS = {
     "refdes": ("ref", "refdes", "reference", "designator"),
-    "x": ("posx", "midx", "centerx", "x"),
-    "y": ("posy", "midy", "centery", "y"),
-    "rotation": ("rot", "rotation", "angle"),
-    "side": ("side", "layer", "tb"),
-    "package": ("package", "footprint"),
+    "x": ("posx", "midx", "centerx", "positionx", "symx", "x"),
+    "y": ("posy", "midy", "centery", "positiony", "symy", "y"),
+    "rotation": ("rot", "rotation", "rotate", "angle", "orient", "orientation", "symrotate"),
+    "side": ("side", "layer", "tb", "symmirror", "mirror"),
+    "package": ("package", "footprint", "pattern", "partdecal", "symname"),
 }
-"""What a field's column may be called: in lower case, without blanks and punctuation."""
+"""What a field's column may be called: in lower case, without blanks and punctuation.
+
+Beside KiCad's and Altium's words these are LibrePCB's (position x), DipTrace's (pattern, rotate), PADS's (part decal,
+orient.) and those of Allegro's report of placed components (sym_x, sym_rotate, sym_mirror, sym_name).
+"""
+MIRRORED = {"yes": "bottom", "no": "top"}
+"""What a column says that tells whether a part is mirrored, and the side that this means."""
 DELIMITERS = ",;\t!|"
 MAX_PREAMBLE = 50
 UNITS_MM = {"mm": 1.0, "mil": 0.0254, "inch": 25.4}
@@ -26,7 +32,7 @@ UNIT_NAMES = {"": "", "mm": "mm", "mil": "mil", "mils": "mil", "in": "inch", "in
 DECLARED_UNIT = re.compile(r"units?(?: used)?\s*[:=]\s*(mm|mils?|inch(?:es)?|in)\b", re.IGNORECASE)
 TWO_WORDS = re.compile(r"\b(Mid|Ref|Pad|Center)[ -]+([XY])\b", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+")
-Program = Literal["KiCad", "Altium", ""]
+Program = Literal["KiCad", "Altium", "Eagle", ""]
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ def read_cells(text: str) -> CellTable:
     units = {_field_of(header.cells[header.fields[axis]])[1] for axis in "xy"} - {""}
     if len(units) > 1:
         return CellTable(fault=f"line {header.line}: x and y have different units")
+    if re.sub(r"[^a-z]", "", header.cells[header.fields["side"]].lower()).endswith("mirror"):
+        rows = [(number, _with_side(row, header.fields["side"])) for number, row in rows]
     declared = DECLARED_UNIT.search("\n".join(lines[: header.line - 1]))
     unit = units.pop() if units else UNIT_NAMES[declared[1].lower()] if declared else ""
     return CellTable(
@@ -84,6 +92,13 @@ def read_cells(text: str) -> CellTable:
         program=_program(header),
         decimal_comma=header.delimiter != "," and _all_with_comma(rows, header),
     )
+
+
+def _with_side(row: list[str], place: int) -> list[str]:
+    """Say top or bottom where a table says whether a part is mirrored."""
+    if len(row) <= place:
+        return row
+    return [*row[:place], MIRRORED.get(row[place].strip().lower(), row[place]), *row[place + 1 :]]
 
 
 def _find_header(lines: list[str]) -> _Header | None:

@@ -163,9 +163,9 @@ def test_decimal_commas_are_read_where_they_cannot_be_separators():
     ("header", "wanted"),
     [
         ("Name,X,Y,Angle,Value,Package", "line 1 names x, y, rotation, package but has no column for refdes"),
-        ("Designator,Mid X,Mid Y,Rotation,Layer", r"no column for package \(package/footprint\)$"),
-        ("# REFDES ! SYM_X ! SYM_Y", "line 1 names refdes but has no column for x"),
-        ("R1 5.90 46.55 90 10k R_0603", "none of the first 50 lines names columns"),
+        ("Designator,Mid X,Mid Y,Rotation,Layer", r"no column for package \(package/footprint/.*\)$"),
+        ("# REFDES ! SYM_X ! SYM_Y", "line 1 names refdes, x, y but has no column for rotation"),
+        ("R1 5.90 46.55 90 10k R_0603", "no column for the side; name the file NAME.mnt"),
     ],
 )
 def test_the_missing_columns_are_named(header, wanted):
