@@ -15,20 +15,19 @@ from sji_edge.core.read_only_database import ReadOnly, open_read_only
 from sji_edge.core.text import readable
 from sji_edge.pool.rows import CROP_COLUMNS, JUDGED_COLUMNS, Crop, crop_of
 from sji_edge.pool.schema import DATABASE, KeptBecause, check_schema
+from sji_edge.pool.selection import (
+    FIGURES,
+    ORDERS,
+    clause_of,
+    is_selective,
+    needs_engine,
+    source_of,
+    where_of,
+)
 
 Order = Literal["newest", "oldest", "place", "score", "doubt", "novelty"]
-ORDERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "newest": (("c.id",), "DESC"),
-    "oldest": (("c.id",), "ASC"),
-    "place": (("c.board", "c.refdes", "c.id"), "ASC"),
-    "score": (("j.score", "j.crop_id"), "DESC"),
-    "doubt": (("j.doubt", "j.crop_id"), "ASC"),
-    "novelty": (("j.novelty", "j.crop_id"), "DESC"),
-}
-"""The columns that each order sorts by. The last three show only crops that have such a figure."""
 _COLUMNS = ", ".join([*(f"c.{one}" for one in CROP_COLUMNS), *(f"j.{one}" for one in JUDGED_COLUMNS)])
 _FROM_CROPS = "crops c LEFT JOIN judgements j ON j.crop_id = c.id AND j.engine_sha256 = ?"
-FIGURES = ("j.score", "j.doubt", "j.novelty")
 MOST_BOUND = 5000
 """Values bound by one query."""
 Column = Literal["board", "unit", "refdes", "package", "kept_because", "recipe_sha256", "source"]
@@ -118,10 +117,10 @@ class PoolReader:
     def count(self, wanted: PoolFilter | None = None) -> int:
         """Return how many crops a filter selects."""
         chosen = wanted or PoolFilter()
-        engine = self.engine_sha256 if _needs_engine(chosen) else ""
-        where, values = _where(chosen, engine, self._others(chosen, engine))
-        source, _ = _source(_needs_engine(chosen), where, selective=_is_selective(chosen))
-        return int(self._rows(f"SELECT count(*) FROM {source} {_clause(where)}", values)[0][0])
+        engine = self.engine_sha256 if needs_engine(chosen) else ""
+        where, values = where_of(chosen, engine, self._others(chosen, engine))
+        source, _ = source_of(needs_engine(chosen), where, selective=is_selective(chosen))
+        return int(self._rows(f"SELECT count(*) FROM {source} {clause_of(where)}", values)[0][0])
 
     def get(self, crop_id: int) -> Crop:
         """Return one crop; raises ``UsageError`` if there is none of that number."""
@@ -171,15 +170,15 @@ class PoolReader:
         chosen = wanted or PoolFilter()
         engine = self.engine_sha256
         columns, direction = ORDERS[order]
-        judged = columns[0].startswith("j.") or _needs_engine(chosen)
+        judged = columns[0].startswith("j.") or needs_engine(chosen)
         others = self._others(chosen, engine)
         if chosen.disagree and not others:
             return []
-        where, values = _where(chosen, engine, others)
+        where, values = where_of(chosen, engine, others)
         if judged:
             # The same number, in the table whose indexes sort by it.
             columns = tuple("j.crop_id" if column == "c.id" else column for column in columns)
-            if not _needs_engine(chosen):
+            if not needs_engine(chosen):
                 where, values = [*where, "j.engine_sha256 = ?"], [*values, engine]
         if columns[0] in FIGURES:
             where = [*where, f"{columns[0]} IS NOT NULL"]
@@ -188,9 +187,9 @@ class PoolReader:
             sign = "<" if direction == "DESC" else ">"
             where = [*where, f"({', '.join(columns)}) {sign} ({', '.join('?' * len(there))})"]
             values = [*values, *there]
-        source, number = _source(judged, [*where, *columns], selective=_is_selective(chosen))
+        source, number = source_of(judged, [*where, *columns], selective=is_selective(chosen))
         found = self._rows(
-            f"SELECT {number} FROM {source} {_clause(where)} "
+            f"SELECT {number} FROM {source} {clause_of(where)} "
             f"ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT ?",
             [*values, limit],
         )
@@ -254,65 +253,3 @@ class PoolReader:
             ) from error
         if self._database.changed():
             raise OutputError(f"{self._path} was written to while it was read", hint="try again")
-
-
-def _source(judged: bool, parts: Sequence[str], *, selective: bool) -> tuple[str, str]:
-    """Return the tables that a query's parts need, and the name of the crop's number in them.
-
-    ``CROSS JOIN`` tells SQLite which table to begin with: the one whose index has the order that is asked for, or the
-    crops where a filter leaves few of them.
-    """
-    if not judged:
-        return "crops c", "c.id"
-    if not any("c." in part.replace("j.", "") for part in parts):
-        return "judgements j", "j.crop_id"
-    if selective:
-        return "crops c CROSS JOIN judgements j ON j.crop_id = c.id", "j.crop_id"
-    return "judgements j CROSS JOIN crops c ON c.id = j.crop_id", "j.crop_id"
-
-
-def _is_selective(wanted: PoolFilter) -> bool:
-    """Tell whether a filter leaves few crops of a large pool."""
-    return bool(wanted.unit or wanted.refdes or wanted.ids is not None)
-
-
-def _needs_engine(wanted: PoolFilter) -> bool:
-    return bool(wanted.verdict or wanted.score or wanted.novelty or wanted.disagree)
-
-
-def _clause(where: list[str]) -> str:
-    return f"WHERE {' AND '.join(where)}" if where else ""
-
-
-def _where(wanted: PoolFilter, engine: str, others: Sequence[str]) -> tuple[list[str], list[Any]]:
-    """Return the conditions of a filter and their values, which are bound and never part of a condition."""
-    parts: list[tuple[str, list[Any]]] = [
-        ("c.board = ?", [wanted.board]),
-        ("c.unit = ?", [wanted.unit]),
-        ("c.refdes = ?", [wanted.refdes]),
-        ("c.package = ?", [wanted.package]),
-        ("c.kept_because = ?", [wanted.kept_because.value if wanted.kept_because else ""]),
-        ("c.recipe_sha256 = ?", [wanted.recipe_sha256]),
-        ("c.captured >= ?", [wanted.since]),
-        ("c.captured < ?", [wanted.until]),
-        ("j.verdict = ?", [wanted.verdict]),
-    ]
-    given = [(text, values) for text, values in parts if values[0]]
-    if _needs_engine(wanted):
-        given.append(("j.engine_sha256 = ?", [engine]))
-    for column, limits in (("j.score", wanted.score), ("j.novelty", wanted.novelty)):
-        if limits is not None:
-            given.append((f"{column} >= ? AND {column} < ?", list(limits)))
-    if wanted.disagree:
-        # Begins with the other engines, which usually looked at fewer crops.
-        marks = ", ".join("?" * len(others))
-        given.append(
-            (
-                "j.crop_id IN (SELECT o.crop_id FROM judgements o JOIN judgements m ON m.crop_id = o.crop_id AND "
-                f"m.engine_sha256 = ? WHERE o.engine_sha256 IN ({marks}) AND o.verdict <> m.verdict)",
-                [engine, *others],
-            )
-        )
-    if wanted.ids is not None:
-        given.append((f"c.id IN ({', '.join('?' * len(wanted.ids))})", list(wanted.ids)))
-    return [text for text, _ in given], [value for _, values in given for value in values]

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.errors import OutputError
 from sji_edge.core.preprocess import Image
 from sji_edge.core.protocols import BoardRecord, Frame, JointRecord
 from sji_edge.core.verdict import Verdict
-from sji_edge.data.duplicates import NEAR_BITS, difference_hash, near_pairs
+from sji_edge.data.duplicates import NEAR_BITS, difference_hash
 from sji_edge.inspection.judging.frame_job import Judgement
 from sji_edge.inspection.outputs.pool.keep_rules import KeepRules
+from sji_edge.inspection.outputs.pool.known_places import KnownPlaces
 from sji_edge.inspection.outputs.pool.units import unit_of
 from sji_edge.pool.cutting import box_of, cut_joint
 from sji_edge.pool.rows import Judged, NewCrop, Origin
@@ -104,7 +104,7 @@ class PoolKeeper:
         self._stored = stored
         self._settings = settings
         self._recorded = recorded
-        self._places: dict[str, tuple[NDArray[np.uint8], list[str]]] = {}
+        self._known = KnownPlaces(pool, product.board, settings.near_bits)
         self._size = pool.size
         self.counts = KeepCounts()
 
@@ -165,7 +165,7 @@ class PoolKeeper:
             if crop.refdes in there:
                 # The picture in the pool stays; the judgements and this record are added.
                 self.counts.there += 1
-            elif not self._must_stay(judgement, place, reason) and self._is_duplicate(crop):
+            elif not self._must_stay(judgement, place, reason) and self._known.has_like(crop):
                 self.counts.duplicates += 1
                 continue
             found.append(crop)
@@ -186,7 +186,7 @@ class PoolKeeper:
         for crop in room:
             if crop.refdes not in there:
                 self.counts.kept[crop.kept_because] += 1
-                self._remember(crop)
+                self._known.remember(crop)
 
     def _reason(self, joint: JointRecord, frame_index: int, frame_sha256: str) -> KeptBecause | None:
         if joint.verdict is Verdict.ERROR:
@@ -239,25 +239,6 @@ class PoolKeeper:
             judgement.record.joints[place]
         )
 
-    def _is_duplicate(self, crop: NewCrop) -> bool:
-        """Tell whether the pool has a crop of the same place that looks alike and was judged alike."""
-        if self._settings.near_bits < 0:
-            return False
-        hashes, verdicts = self._place(crop.refdes)
-        own = np.frombuffer(crop.likeness, np.uint8)[None]
-        near = near_pairs(own, hashes, self._settings.near_bits)
-        return any(verdicts[index] == _verdict(crop) for _, index, _ in near)
-
-    def _place(self, refdes: str) -> tuple[NDArray[np.uint8], list[str]]:
-        if refdes not in self._places:
-            self._places[refdes] = self._pool.place(self._product.board, refdes)
-        return self._places[refdes]
-
-    def _remember(self, crop: NewCrop) -> None:
-        hashes, verdicts = self._place(crop.refdes)
-        own = np.frombuffer(crop.likeness, np.uint8)[None]
-        self._places[crop.refdes] = np.concatenate([hashes, own]), [*verdicts, _verdict(crop)]
-
 
 def frame_hash(pixels: Image) -> str:
     """Return the hex SHA-256 of a frame's size and pixels."""
@@ -286,10 +267,6 @@ def _judged(judgement: Judgement, place: int) -> Judged | None:
     if judgement.features is not None and placement is not None:
         features = judgement.features[int(placement.inside[:place].sum())]
     return Judged.of(record.joints[place], record.engine_sha256, features)
-
-
-def _verdict(crop: NewCrop) -> str:
-    return crop.judged[0].verdict if crop.judged else ""
 
 
 def _png(pixels: Image) -> bytes:
