@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -34,6 +35,17 @@ MAX_PIXELS = 100_000_000
 JPEG_QUALITY = 90
 RECENT = 300
 """Boards to search for good ones of the same place."""
+
+
+UNLIKE_TRAINING = "unlike-training"
+"""The cause of a joint that the guard stopped: its map shows the novelty."""
+
+
+class Explain(Protocol):
+    """Makes a map of what an engine looked at."""
+
+    def __call__(self, board: Image, place: RoiPx, *, novelty: bool) -> Image:
+        """Return the joint with the map on it, uint8 BGR."""
 
 
 class NoPictureError(UsageError):
@@ -99,6 +111,25 @@ class Pictures:
         if board.alignment_residual_px is None:
             raise NoPictureError("the board could not be aligned, so its joints' places are not known")
         return cut(image, self.place(board, joint))
+
+    def map(self, board: BoardRow, joint: JointRow, explain: Explain, sha256: str) -> Encoded:
+        """Return a joint with a map of what the engine looked at.
+
+        Args:
+            board: the board.
+            joint: the joint.
+            explain: makes the map from the board's picture, the joint's box and whether the novelty is meant.
+            sha256: the engine that makes it.
+
+        Raises:
+            NoPictureError: no picture was kept, or another engine judged the board.
+        """
+        if board.engine_sha256 != sha256:
+            raise NoPictureError("another engine judged this board; start the station with that one")
+        image = self._board_image(board)
+        if board.alignment_residual_px is None:
+            raise NoPictureError("the board could not be aligned, so its joints' places are not known")
+        return _encoded(explain(image, self.place(board, joint), novelty=joint.cause == UNLIKE_TRAINING))
 
     def golden(self, board: BoardRow, joint: JointRow) -> Encoded:
         """Return the same place of the golden image; raises ``NoPictureError`` if there is none."""

@@ -13,6 +13,7 @@ from sji_edge.review.categories import Categories, read_categories
 from sji_edge.review.labelling import Pool
 from sji_edge.review.look import Look
 from sji_edge.review.records import Records
+from sji_edge.review.sensitivity import Explainer
 from sji_edge.review.verification import Source, Verification
 
 
@@ -43,13 +44,15 @@ class Station:
     Args:
         request: what it shows.
         clock: for the time of each decision.
+        explainer: makes maps of what an engine looked at; None for no maps. Closed with the station.
 
     Raises:
         UsageError: there is nothing to show, or a database, recipe or file is wrong.
         OutputError: a database cannot be written.
     """
 
-    def __init__(self, request: StationRequest, clock: Clock) -> None:
+    def __init__(self, request: StationRequest, clock: Clock, explainer: Explainer | None = None) -> None:
+        self.explainer = explainer
         if not request.records and not request.pools:
             raise UsageError(
                 "there are no records and no pools to review",
@@ -84,6 +87,7 @@ class Station:
         """What the pages' scripts must know from the start."""
         return {
             "sources": [one.path.resolve().parent.name for one in self._records],
+            "maps": self.explainer is not None,
             "pools": [pool.folder.resolve().name for pool in self.pools],
         }
 
@@ -95,6 +99,8 @@ class Station:
 
     def close(self) -> None:
         """Close all databases."""
+        if self.explainer is not None:
+            self.explainer.close()
         for records in self._records:
             records.close()
         for pool in self.pools:

@@ -48,7 +48,7 @@ def make_app(
     access = Access(settings, clock)
     pages = Pages(access, station.categories, station.views, station.facts)
     routes = [*pages.routes()]
-    routes += VerifyRoutes(station.verification, access).routes()
+    routes += VerifyRoutes(station.verification, access, station.explainer).routes()
     routes += LabelRoutes(station.pools, access).routes()
     routes += LookRoutes(station.look, access).routes()
 

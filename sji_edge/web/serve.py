@@ -17,11 +17,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sji_edge.core.clock import Clock
 from sji_edge.core.decisions import Role
 from sji_edge.core.errors import UsageError
+from sji_edge.review.sensitivity import Explainer
 from sji_edge.review.station import Station, StationRequest
 from sji_edge.review.verification import Person
+from sji_edge.runtime.bundle.bundle import open_engine
 from sji_edge.web.access import AccessSettings
 from sji_edge.web.app import make_app
 from sji_edge.web.users import read_users
+from sji_edge.workflows.engines.open import choose_bundle
 
 HEADER_TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 200
@@ -37,6 +40,7 @@ class ServeRequest:
         port: port to listen on; 0 takes a free one.
         names: names under which browsers reach the station, besides the address itself.
         users: file of the users; None where nobody logs in.
+        engine: released engine that makes maps of what it looked at; None for no maps.
         behind_proxy: browsers come through a TLS proxy on this machine.
         local_user: whose name stands on decisions where nobody logs in.
     """
@@ -45,6 +49,7 @@ class ServeRequest:
     port: int = 8700
     names: tuple[str, ...] = ()
     users: Path | None = None
+    engine: Path | None = None
     behind_proxy: bool = False
     local_user: str = "local"
 
@@ -70,7 +75,8 @@ def serve(
         SjiError: as ``Station``.
     """
     check_address(request)
-    with Station(shown, clock) as station, closing(_listen(request)) as listener:
+    explainer = None if request.engine is None else open_explainer(request.engine)
+    with Station(shown, clock, explainer) as station, closing(_listen(request)) as listener:
         port = listener.getsockname()[1]
         settings = AccessSettings(
             request.users, Person(request.local_user, Role.ENGINEER), secure=request.behind_proxy
@@ -96,6 +102,14 @@ def serve(
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         ready(f"http://{_written(request.host)}:{port}/")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def open_explainer(folder: Path) -> Explainer:
+    """Open a released engine for maps, on one thread; raises as ``workflows.engines.open.choose_bundle``."""
+    bundle = choose_bundle(folder).bundle
+    return Explainer(
+        open_engine(bundle, threads=1), bundle.preprocess, bundle.card.good_index, bundle.engine_sha256
+    )
 
 
 def check_address(request: ServeRequest) -> None:

@@ -12,6 +12,7 @@ from sji_edge.core.decisions import Answer, Role
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.review.boards import BoardRow, JointRow, read_board, read_joint
 from sji_edge.review.pictures import NoPictureError
+from sji_edge.review.sensitivity import Explainer
 from sji_edge.review.verification import Given, Source, Verification
 from sji_edge.web.access import Access
 from sji_edge.web.answers import as_json, as_picture, body_of, integer
@@ -50,10 +51,12 @@ class VerifyRoutes:
     Args:
         work: what the view shows and does.
         access: who may.
+        explainer: makes maps of what the engine looked at; None for no maps.
     """
 
-    def __init__(self, work: Verification, access: Access) -> None:
+    def __init__(self, work: Verification, access: Access, explainer: Explainer | None = None) -> None:
         self._work = work
+        self._explainer = explainer
         self._access = access
 
     def routes(self) -> list[Route]:
@@ -69,6 +72,7 @@ class VerifyRoutes:
             Route(f"/pictures/boards/{board}", self.board_picture),
             Route(f"/pictures/joints/{board}/{{position:int}}", self.joint_picture),
             Route(f"/pictures/golden/{board}/{{position:int}}", self.golden_picture),
+            Route(f"/pictures/maps/{board}/{{position:int}}", self.map_picture),
         ]
 
     def queue(self, request: Request) -> Response:
@@ -166,6 +170,18 @@ class VerifyRoutes:
         source, board, joint = self._joint(request)
         try:
             return as_picture(source.pictures.golden(board, joint))
+        except NoPictureError as error:
+            raise RefusedError(404, error.message) from error
+
+    def map_picture(self, request: Request) -> Response:
+        """Answer with a map of what the engine looked at."""
+        self._access.require(request)
+        if self._explainer is None:
+            raise RefusedError(404, "the station has no engine; start it with --engine")
+        source, board, joint = self._joint(request)
+        try:
+            explainer = self._explainer
+            return as_picture(source.pictures.map(board, joint, explainer.picture, explainer.sha256))
         except NoPictureError as error:
             raise RefusedError(404, error.message) from error
 

@@ -34,6 +34,13 @@ def review(
             rich_help_panel=SHOWN,
         ),
     ] = None,
+    engine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Engine folder, to show on demand what the engine looked at; the engine that judged the boards.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = None,
     categories: Annotated[
         Path | None,
         typer.Option(
@@ -132,6 +139,7 @@ def review(
         port=port,
         names=tuple(name or ()),
         users=users,
+        engine=engine,
         behind_proxy=behind_proxy,
         local_user=person,
     )

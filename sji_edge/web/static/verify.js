@@ -294,6 +294,25 @@ function showOther(shown) {
   if (joint && joint.position >= 0) $("main-caption").textContent = overReference ? references()[reference].title : "This board";
 }
 
+// The map takes the reference's place until the next joint.
+function showMap() {
+  const joint = here();
+  if (!facts.maps) { say("the station has no engine: start it with --engine", "fault"); return; }
+  if (joint.position < 0) return;
+  const layer = $("stage").querySelector(".layer");
+  const shown = layer.querySelector(".map");
+  if (shown) { shown.remove(); return; }
+  stopBlinking();
+  setButtons();
+  const image = el("img", { class: "map", src: `/pictures/maps/${board.source}/${board.id}/${joint.position}`, alt: "What the engine looked at", draggable: "false" });
+  image.addEventListener("error", async () => {
+    image.remove();
+    try { await get(new URL(image.src).pathname); } catch (error) { fault(error); }
+  });
+  layer.append(image);
+  say("warm: covering this part lowers the answer most");
+}
+
 function place() {
   const layer = $("stage").querySelector(".layer");
   if (layer) layer.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
@@ -359,13 +378,13 @@ $("answers").append(
   button("good", "Good: a false call", good.key, () => decide("DefectRejected"), "good"),
   button("accept", "Accept", "a", accept), button("escalate", "Escalate", "e", () => decide("Escalated")),
   button("undo", "Undo", "u", undo), button("blink", "Blink", "b", toggleBlink), button("zoom", "Zoom", "z", cycleZoom),
-  button("score", "Score", "s", showScore),
+  button("map", "Map", "m", showMap), button("score", "Score", "s", showScore),
 );
-for (const id of ["blink", "zoom", "score"]) $(id).dataset.looks = "yes";
+for (const id of ["blink", "zoom", "map", "score"]) $(id).dataset.looks = "yes";
 
 const KEYS = new Map([
   [good.key, () => decide("DefectRejected")], ["a", accept], ["e", () => decide("Escalated")], ["u", undo],
-  ["b", toggleBlink], ["z", cycleZoom], ["s", showScore], ["n", () => step(1)], ["p", () => step(-1)],
+  ["b", toggleBlink], ["z", cycleZoom], ["m", showMap], ["s", showScore], ["n", () => step(1)], ["p", () => step(-1)],
   ["ArrowRight", () => step(1)], ["ArrowLeft", () => step(-1)], ["+", () => zoomTo(view.zoom * 1.5)], ["-", () => zoomTo(view.zoom / 1.5)],
   ...defect.map((one) => [one.key, () => choose(one.name)]),
 ]);
@@ -377,7 +396,7 @@ addEventListener("keydown", (event) => {
 showKeys([
   ...defect.map((one) => [one.key, one.title]), [good.key, "Good: a false call"], ["a", "Accept, then the defect"],
   ["e", "Escalate to an engineer"], ["u", "Undo"], ["b", "Blink with the reference"], ["z", "Zoom 1×, 2×, 4×"], ["+ −", "Zoom"],
-  ["s", "Show the score"], ["n →", "Next without an answer"], ["p ←", "Back"], ["?", "These keys"],
+  ["m", "Map: what the engine looked at"], ["s", "Show the score"], ["n →", "Next without an answer"], ["p ←", "Back"], ["?", "These keys"],
 ]);
 
 const asked = new URLSearchParams(location.search);
