@@ -91,6 +91,7 @@ def test_an_operator_answers_every_call_with_keys_and_what_was_answered_survives
     assert rows(material.database, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 def test_everything_of_verify_is_reached_by_keyboard_and_by_touch(page, material):
     with station(material.database, "--recipe", material.recipe) as (_, address):
         page.goto(address)
@@ -105,12 +106,16 @@ def test_everything_of_verify_is_reached_by_keyboard_and_by_touch(page, material
         page.keyboard.press("Shift+?")
         page.wait_for_selector("#help[open]")
         page.keyboard.press("Escape")
+        section = page.locator("section.joint").bounding_box()
+        edge = section["x"] + section["width"] + 1
         for one in page.locator(".decide button").all():
             box = one.bounding_box()
             assert box["height"] >= 44
+            assert box["x"] + box["width"] <= edge
             assert box["y"] + box["height"] <= 800
 
 
+@pytest.mark.slow
 def test_an_engineer_labels_a_rectangle_of_crops_and_takes_it_back(page, tmp_path):
     pool = tmp_path / "pool"
     write_pool(pool, boards=2, joints=8)
@@ -130,6 +135,7 @@ def test_an_engineer_labels_a_rectangle_of_crops_and_takes_it_back(page, tmp_pat
         expect(page.locator("#progress-text")).to_contain_text("0 of 16")
 
 
+@pytest.mark.slow
 def test_look_shows_the_live_run(page, material):
     with station(material.database, "--recipe", material.recipe) as (_, address):
         page.goto(f"{address}look")

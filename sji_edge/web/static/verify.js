@@ -118,8 +118,8 @@ function drawHead() {
     el("h1", {}, joint.refdes || "Whole board"), chip(joint.verdict),
     el("span", {}, [joint.package, joint.cause].filter(Boolean).join(" · ")),
     el("span", { class: "grow" }),
-    el("span", { class: "score" }, scoreShown ? figures || "no score" : ""),
-    el("span", { class: "score" }, `${left} of ${order.length} open`),
+    el("span", { class: "score", title: figures && scoreShown ? figures : null }, scoreShown ? figures || "no score" : ""),
+    el("span", { class: "left" }, `${left} of ${order.length} open`),
   );
 }
 
