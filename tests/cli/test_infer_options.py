@@ -19,7 +19,7 @@ from sji_edge.cli.render.live import RunScreen
 from sji_edge.cli.run_output import RunOutput
 from sji_edge.core.errors import GateError, UsageError
 from sji_edge.core.left_out import LeftOut
-from sji_edge.core.protocols import BoardRecord, JointRecord
+from sji_edge.core.protocols import BoardRecord, JointRecord, UnitRecord
 from sji_edge.core.verdict import VERDICTS, Thresholds, Verdict
 from sji_edge.inspection.faults import Cause
 from sji_edge.inspection.observe.status_formats import status_line
@@ -190,6 +190,15 @@ def test_a_boards_counts_stand_in_the_order_of_verdicts():
     )
     record = BoardRecord("run-0", 0, "a.png", "2025-01-31T08:09:10+00:00", Verdict.ERROR, joints, "", "")
     assert board_line(record) == "ERROR  a.png  2 PASS, 1 REVIEW, 1 FAIL, 1 ERROR"
+
+
+def test_a_boards_line_says_its_serial_number_and_the_units_that_did_not_pass():
+    units = (UnitRecord("U1", Verdict.PASS), UnitRecord("U2", Verdict.FAIL), UnitRecord("U3", None))
+    joints = (JointRecord("U2/R1", Verdict.FAIL, 0.9, 0.3, 0.6),)
+    record = BoardRecord("run-0", 0, "a.png", "2025-01-31T08:09:10+00:00", Verdict.FAIL, joints, "", "")
+    record = replace(record, serial="P7", retest=2, units=units)
+    said = "FAIL   a.png  P7 (seen before, 2 times)  1 FAIL; U2 FAIL, U3 skipped"
+    assert board_line(record) == said
 
 
 def test_a_named_sink_gets_every_record_and_its_own_path(tmp_path, crops, engines, monkeypatch):

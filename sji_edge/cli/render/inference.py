@@ -9,8 +9,8 @@ from rich.table import Table
 from sji_edge.core.joint_table import count_verdicts
 from sji_edge.core.left_out import in_one_line
 from sji_edge.core.protocols import BoardRecord
-from sji_edge.core.text import amount, readable
-from sji_edge.core.verdict import VERDICTS
+from sji_edge.core.text import amount, listing, readable
+from sji_edge.core.verdict import VERDICTS, Verdict
 from sji_edge.inspection.judging.places import Places
 from sji_edge.inspection.observe.rival import RivalReport
 from sji_edge.inspection.observe.shadow import ShadowReport
@@ -64,6 +64,10 @@ def board_line(record: BoardRecord) -> str:
     residual = record.alignment_residual_px
     aligned = "" if residual is None else f"  residual {residual:.2f} px"
     serial = f"  {record.serial}" if record.serial else ""
+    units = [
+        f"{unit.name} {unit.verdict or 'skipped'}" for unit in record.units if unit.verdict != Verdict.PASS
+    ]
+    listed += f"; {listing(units)}" if units else ""
     again = f" (seen before, {amount(record.retest, 'time')})" if record.retest else ""
     return readable(
         f"{record.verdict:<6} {record.frame_name}{serial}{again}  {record.cause or listed}{aligned}"

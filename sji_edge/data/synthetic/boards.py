@@ -15,7 +15,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.files import new_folder, write_atomic, write_json
 from sji_edge.core.preprocess import Image, Matrix
 from sji_edge.data.synthetic.background import paint_disc, paint_mask, paint_test_pad, warp_mask
-from sji_edge.data.synthetic.codes import MatrixKind, paint_symbol, symbol
+from sji_edge.data.synthetic.codes import MatrixKind
 from sji_edge.data.synthetic.files import csv_text, write_png
 from sji_edge.data.synthetic.joint import draw_joint
 from sji_edge.data.synthetic.layout import (
@@ -26,22 +26,19 @@ from sji_edge.data.synthetic.layout import (
     lay_out,
 )
 from sji_edge.data.synthetic.light import Look, draw_look, expose
+from sji_edge.data.synthetic.markings import mark, reserved_sites
 from sji_edge.data.synthetic.solder import GOOD_STATE, draw_defect, draw_solder
 
 FIDUCIAL_LEVEL = 235.0
 FIDUCIAL_CLEARANCE_PX = 13.0
 TEST_PAD_RADIUS_PX = 9.0
-CODE_PX, CODE_ROOM_PX = 96, 12
-CODE_LEVELS = (45.0, 200.0)
-"""Grey levels of a printed module and of the label."""
-SERIAL_PATTERN = "SN[0-9]{4,}-[0-9]{6}"
 FAULTLESS_EVERY = 8
 STILL = Movement(max_angle_deg=0.0, max_shift_px=0.0, max_gain_change=0.0, max_joint_offset_px=0.0)
 JOINT_COLUMNS = ("refdes", "x", "y", "width", "height", "package")
 TRUTH_COLUMNS = ("frame", "refdes", "state", "source")
 TRANSFORM_COLUMNS = ("frame", "xx", "xy", "x", "yx", "yy", "y")
 
-_LAYOUT, _GOLDEN, _FRAME = range(3)
+_LAYOUT, _GOLDEN, _FRAME, _SKIP = range(4)
 
 Floats = NDArray[np.float32]
 
@@ -74,7 +71,9 @@ class SyntheticBoards:
         movement: how far frames may deviate from the golden image.
         frame: width and height in pixels; default: the smallest sensor that holds the joints.
         faultless_every: frames 0, n, 2n, … have no defect; 0 turns this off.
-        code: print each board's serial number in place of one more joint; None prints none.
+        code: print each board's serial number, or each unit's, in place of one more joint; None prints none.
+        panel: columns and rows of the units of a panel; None for a single board.
+        skip_rate: probability of each unit being marked to be skipped.
 
     Raises:
         UsageError: the joints do not fit the frame, or a number is out of range.
@@ -90,6 +89,8 @@ class SyntheticBoards:
         frame: tuple[int, int] | None = None,
         faultless_every: int = FAULTLESS_EVERY,
         code: MatrixKind | None = None,
+        panel: tuple[int, int] | None = None,
+        skip_rate: float = 0.0,
     ) -> None:
         if seed < 0 or faultless_every < 0 or not 0 <= defect_rate <= 1:
             raise UsageError(
@@ -101,13 +102,10 @@ class SyntheticBoards:
         self.movement = movement or Movement()
         self.faultless_every = faultless_every
         rng = np.random.default_rng([seed, _LAYOUT])
-        self.layout = lay_out(rng, joints + (code is not None), self.movement, frame)
-        self.code = code
-        self.code_place: tuple[int, int] | None = None
-        if code is not None:
-            *sites, last = self.layout.sites
-            self.layout = dataclasses.replace(self.layout, sites=tuple(sites))
-            self.code_place = (last.x, last.y)
+        layout = lay_out(rng, joints + reserved_sites(code, panel), self.movement, frame)
+        sites, self.markings = mark(layout.sites, layout.frame, code, panel)
+        self.layout = dataclasses.replace(layout, sites=sites)
+        self.skip_rate = skip_rate
         self.look = dataclasses.replace(draw_look(rng), gain=1.0, blur_px=0.6)
         width, height = self.layout.frame
         self._mask = paint_mask(rng, (height, width), self.look)
@@ -117,32 +115,26 @@ class SyntheticBoards:
         """A faultless board in its nominal position, uint8 grey ``(h, w)``."""
         rng = np.random.default_rng([self.seed, _GOLDEN])
         states = [GOOD_STATE] * len(self.layout.sites)
-        return self._photograph(rng, states, np.eye(2, 3), STILL, self.serial(0))
+        return self._photograph(rng, states, np.eye(2, 3), STILL, self.serial(0), ())
 
     @property
     def board(self) -> dict[str, Any]:
         """The content of ``board.json``, without settings that equal their defaults."""
         width, height = self.layout.frame
         search = {"search_px": self.layout.search_px} if self.layout.search_px > DEFAULT_SEARCH_PX else {}
-        code = {}
-        if self.code_place is not None:
-            x, y = self.code_place
-            side = CODE_PX + 2 * CODE_ROOM_PX
-            code = {
-                "code": {"x": x, "y": y, "width": side, "height": side, "kinds": [self.code]},
-                "serial": {"pattern": SERIAL_PATTERN},
-            }
         disc = {"radius": round(FIDUCIAL_RADIUS_PX), "shape": "circle", "bright": True}
         return {
             "frame": [width, height],
             "fiducials": [{"x": x, "y": y, **disc, **search} for x, y in self.layout.fiducials],
-            **code,
+            **self.markings.settings,
         }
 
     @property
-    def joints(self) -> list[tuple[str, int, int, int, int, str]]:
-        """The rows of ``joints.csv``: refdes, centre, box and package."""
-        return [(site.refdes, site.x, site.y, *site.box_px, site.pad) for site in self.layout.sites]
+    def joints(self) -> list[tuple[str | int, ...]]:
+        """The rows of ``joints.csv``: refdes, centre, box, package, and the unit on a panel."""
+        rows = [(site.refdes, site.x, site.y, *site.box_px, site.pad) for site in self.layout.sites]
+        units = self.markings.unit_of
+        return [(*row, unit) for row, unit in zip(rows, units, strict=True)] if units else list(rows)
 
     def render(self, index: int) -> BoardFrame:
         """Render the frame with this index, 0 or higher."""
@@ -151,12 +143,19 @@ class SyntheticBoards:
         rng = np.random.default_rng([self.seed, _FRAME, index])
         transform = self._draw_transform(rng)
         states = self._draw_states(rng, index)
-        image = self._photograph(rng, states, transform, self.movement, self.serial(index))
+        image = self._photograph(
+            rng, states, transform, self.movement, self.serial(index), self.skipped(index)
+        )
         return BoardFrame(image, tuple(states), transform)
 
     def serial(self, index: int) -> str:
         """Return the serial number of the board with this index, as it is printed on it."""
         return f"SN{self.seed:04d}-{index:06d}"
+
+    def skipped(self, index: int) -> tuple[bool, ...]:
+        """Tell which units of the board with this index are marked to be skipped."""
+        rng = np.random.default_rng([self.seed, _SKIP, index])
+        return tuple(bool(rng.random() < self.skip_rate) for _ in self.markings.units)
 
     def _draw_transform(self, rng: np.random.Generator) -> Matrix:
         angle = np.radians(rng.uniform(-1, 1) * self.movement.max_angle_deg)
@@ -177,6 +176,7 @@ class SyntheticBoards:
         transform: Matrix,
         movement: Movement,
         serial: str,
+        skipped: Sequence[bool],
     ) -> Image:
         gain = 1 + float(rng.uniform(-1, 1)) * movement.max_gain_change
         scene = warp_mask(self._mask, transform)
@@ -186,12 +186,7 @@ class SyntheticBoards:
             at = transform @ (x, y, 1.0)
             paint_disc(scene, at[0], at[1], FIDUCIAL_RADIUS_PX + FIDUCIAL_CLEARANCE_PX, self.look.mask_level)
             paint_disc(scene, at[0], at[1], FIDUCIAL_RADIUS_PX, FIDUCIAL_LEVEL)
-        if self.code is not None and self.code_place is not None:
-            modules = symbol(self.code, serial)
-            size = CODE_PX / len(modules)
-            turn = size * transform[:, :2]
-            middle = transform @ (*self.code_place, 1.0) - turn @ np.full(2, (len(modules) - 1) / 2)
-            paint_symbol(scene, modules, np.column_stack([turn, middle]), *CODE_LEVELS)
+        self.markings.paint(scene, transform, serial, skipped or (False,) * len(self.markings.skips))
         return expose(scene, dataclasses.replace(self.look, gain=gain), rng)
 
 
@@ -267,8 +262,9 @@ def write_boards(
 
 def write_recipe(folder: Path, boards: SyntheticBoards) -> None:
     """Write ``board.json``, ``joints.csv`` and ``golden.png`` into a folder that exists."""
+    columns = (*JOINT_COLUMNS, "unit") if boards.markings.units else JOINT_COLUMNS
     write_json(folder / run_files.BOARD, boards.board)
-    write_atomic(folder / run_files.JOINTS, csv_text(JOINT_COLUMNS, boards.joints))
+    write_atomic(folder / run_files.JOINTS, csv_text(columns, boards.joints))
     write_png(folder / run_files.GOLDEN_IMAGE, boards.golden)
 
 

@@ -22,7 +22,8 @@ class SyntheticOptions(Options):
 
     Without ``fps`` each frame shows a new board, drawn on demand. With ``fps``, ``boards`` different boards are drawn
     before the first frame and shown in turn, because drawing is slower than a camera. ``code`` prints each board's
-    serial number on it, as ``data-matrix`` or ``qr``.
+    serial number on it, as ``data-matrix`` or ``qr``. ``panel`` (columns x rows) makes it a panel of units, of which
+    ``skip_rate`` is the share that is marked to be skipped.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -33,6 +34,8 @@ class SyntheticOptions(Options):
     fps: float | None = Field(default=None, gt=0, le=1000)
     boards: int = Field(default=8, ge=2, le=1000)
     code: MatrixKind | None = None
+    panel: SizePx | None = None
+    skip_rate: float = Field(default=0, ge=0, le=1)
 
 
 class SyntheticStream:
@@ -59,6 +62,8 @@ class SyntheticStream:
             frame=options.size,
             faultless_every=0,
             code=options.code,
+            panel=options.panel,
+            skip_rate=options.skip_rate,
         )
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
