@@ -22,7 +22,8 @@ from sji_edge.pool.schema import DATABASE
 from sji_edge.review.categories import Categories
 from sji_edge.review.likeness import likeness_vectors, nearest_to, one_after_another
 from sji_edge.review.pictures import Encoded, NoPictureError
-from sji_edge.review.verification import MAX_SECONDS, Person
+from sji_edge.review.shown import Person
+from sji_edge.review.verification import MAX_SECONDS
 
 Sorting = Literal["newest", "oldest", "place", "score", "doubt", "novelty", "likeness", "disagreement"]
 LABELLED = ("", "none", "any")

@@ -4,15 +4,14 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sji_edge.core.decisions import Answer
 from sji_edge.core.errors import UsageError
 from sji_edge.decisions.read import by_answer, conflicts, current, read_decisions
-from sji_edge.metrics.agreement import Agreement
 from sji_edge.records.latencies import in_ms
 from sji_edge.review.blind import agreement
+from sji_edge.review.figures import Bar, Change, Day, ListedBoard, LiveState, PastJoint, Summary
 from sji_edge.review.verification import Source
 
 BOARDS = 100
@@ -20,97 +19,6 @@ PARETO = 20
 HISTORY = 60
 COUNTED = 20_000
 """Newest boards that the Pareto reads: a shift or two, however long the database is."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedBoard:
-    """A board in the list."""
-
-    source: int
-    id: int
-    board: str
-    frame_name: str
-    utc: str
-    verdict: str
-    cause: str
-    serial: str
-    called: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """How often one joint or package was called, and what people said of those calls."""
-
-    name: str
-    package: str
-    reviews: int
-    fails: int
-    errors: int
-    confirmed: int
-    rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One day's figures: boards by verdict, calls, and how people answered them."""
-
-    since: str
-    until: str
-    boards: dict[str, int]
-    calls: int
-    answers: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A joint that was called more or less often than on the day before."""
-
-    refdes: str
-    before: int
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The last 24 hours beside the 24 before, counted back from the newest board."""
-
-    now: Day
-    before: Day
-    changes: tuple[Change, ...]
-    agreement: Agreement
-    conflicts: int
-
-
-@dataclass(frozen=True, slots=True)
-class PastJoint:
-    """One joint on one board."""
-
-    source: int
-    board_id: int
-    position: int
-    board: str
-    utc: str
-    verdict: str
-    score: float | None
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """The newest run: its last board, counts, latency and faults."""
-
-    source: int
-    run: str
-    board_id: int
-    board: str
-    frame_name: str
-    utc: str
-    verdict: str
-    cause: str
-    boards: dict[str, int]
-    latency_ms: float | None
-    latency_p99_ms: float | None
-    faults: tuple[tuple[str, str], ...]
 
 
 class Look:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from sji_edge.core.clock import Clock
 from sji_edge.core.decisions import Role
-from sji_edge.review.verification import Person
+from sji_edge.review.shown import Person
 from sji_edge.web.guard import RefusedError
 from sji_edge.web.sessions import IDLE_S, LoginLimit, Sessions
 from sji_edge.web.users import User, check_password, read_users

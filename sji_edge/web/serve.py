@@ -18,8 +18,8 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.decisions import Role
 from sji_edge.core.errors import UsageError
 from sji_edge.review.sensitivity import Explainer
+from sji_edge.review.shown import Person
 from sji_edge.review.station import Station, StationRequest
-from sji_edge.review.verification import Person
 from sji_edge.runtime.bundle.bundle import open_engine
 from sji_edge.web.access import AccessSettings
 from sji_edge.web.app import make_app

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from sji_edge.core.clock import Clock
-from sji_edge.review.verification import Person
+from sji_edge.review.shown import Person
 
 IDLE_S, LONGEST_S = 8 * 3600.0, 16 * 3600.0
 """A session ends after a shift without a request, and after two shifts whatever happens."""

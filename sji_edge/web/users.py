@@ -14,7 +14,7 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.files import atomic_file, read_json
 from sji_edge.core.findings import in_words
 from sji_edge.core.frozen import FrozenModel
-from sji_edge.review.verification import Person
+from sji_edge.review.shown import Person
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 MIN_PASSWORD, MAX_PASSWORD = 10, 200

@@ -13,7 +13,8 @@ from sji_edge.core.frozen import FrozenModel
 from sji_edge.review.boards import BoardRow, JointRow, read_board, read_joint
 from sji_edge.review.pictures import NoPictureError
 from sji_edge.review.sensitivity import Explainer
-from sji_edge.review.verification import Given, Source, Verification
+from sji_edge.review.shown import Given
+from sji_edge.review.verification import Source, Verification
 from sji_edge.web.access import Access
 from sji_edge.web.answers import as_json, as_picture, body_of, integer
 from sji_edge.web.guard import RefusedError

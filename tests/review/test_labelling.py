@@ -13,7 +13,7 @@ from sji_edge.review.categories import read_categories
 from sji_edge.review.labelling import Pool
 from sji_edge.review.likeness import likeness_vectors, nearest_to, one_after_another
 from sji_edge.review.pictures import NoPictureError
-from sji_edge.review.verification import Person
+from sji_edge.review.shown import Person
 
 EVE = Person("eve", Role.ENGINEER)
 ALL = PoolFilter()

@@ -12,8 +12,8 @@ from sji_edge.core.errors import UsageError
 from sji_edge.core.protocols import JointRecord
 from sji_edge.core.verdict import Verdict
 from sji_edge.records.write.sqlite import SqliteSink
+from sji_edge.review.shown import Given, Person
 from sji_edge.review.station import Station, StationRequest
-from sji_edge.review.verification import Given, Person
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from sji_edge.decisions.read import read_decisions
 from sji_edge.review.blind import agreement
 from sji_edge.review.boards import read_board, read_joints
 from sji_edge.review.pictures import NoPictureError
+from sji_edge.review.shown import Given, Person
 from sji_edge.review.station import Station, StationRequest
-from sji_edge.review.verification import Given, Person, Verification
+from sji_edge.review.verification import Verification
 
 ADA, BOB, EVE = Person("ada", Role.OPERATOR), Person("bob", Role.OPERATOR), Person("eve", Role.ENGINEER)
 

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.decisions import Role
+from sji_edge.review.shown import Person
 from sji_edge.review.station import Station, StationRequest
-from sji_edge.review.verification import Person
 from sji_edge.web.access import AccessSettings
 from sji_edge.web.app import make_app
 

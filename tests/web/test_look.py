@@ -11,7 +11,7 @@ from support.station_client import PASSWORD
 from sji_edge.core.clock import SystemClock
 from sji_edge.core.decisions import Role
 from sji_edge.records.write.sqlite import SqliteSink
-from sji_edge.review.verification import Person
+from sji_edge.review.shown import Person
 from sji_edge.web.access import Access, AccessSettings
 from sji_edge.web.guard import RefusedError
 from sji_edge.web.look import MAX_STREAMS, LookRoutes
