@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sji_edge.core.decisions import Answer, DecisionRow, Subject
+from sji_edge.core.decisions import Subject
 from sji_edge.decisions.read import current, read_decisions
 from sji_edge.review.records import Records
 
@@ -36,6 +36,16 @@ AND NOT EXISTS ({_STANDS.format(refdes="''")})
 _CALLED = """
 SELECT b.id, j.position FROM boards b JOIN joints j ON j.board_id = b.id
 WHERE b.board = ? AND j.refdes = ? AND j.verdict IN ('REVIEW', 'FAIL', 'ERROR')
+"""
+_UNDONE = """
+SELECT 1 FROM decisions u WHERE u.subject = {row}.subject AND u.refdes = {row}.refdes AND u.undoes = {row}.id
+"""
+_ESCALATED = f"""
+SELECT b.id, count(*) FROM decisions d JOIN boards b ON b.board = d.subject
+WHERE d.what = 'Escalated' AND d.blind = 0 AND NOT EXISTS ({_UNDONE.format(row="d")})
+AND NOT EXISTS (SELECT 1 FROM decisions l WHERE l.subject = d.subject AND l.refdes = d.refdes AND l.id > d.id
+    AND l.blind = 0 AND l.what <> 'Undone' AND NOT EXISTS ({_UNDONE.format(row="l")}))
+GROUP BY b.id ORDER BY b.id DESC LIMIT ?
 """
 
 
@@ -141,6 +151,6 @@ class OpenCalls:
             return [(one, len(self._boards[one].calls)) for one in islice(ids, limit)]
 
 
-def is_escalated(row: DecisionRow | None) -> bool:
-    """Tell whether a decision hands the call on to somebody else."""
-    return row is not None and row.what is Answer.ESCALATED
+def escalated(connection: sqlite3.Connection, limit: int) -> list[tuple[int, int]]:
+    """Return ids of boards with calls that wait for somebody else's decision, and the number of those, newest first."""
+    return [(int(board), int(count)) for board, count in connection.execute(_ESCALATED, (limit,))]

@@ -1,6 +1,7 @@
 """Verify: which boards wait for an answer, what a board shows, and the answers themselves."""
 
 import random
+import sqlite3
 from collections.abc import Sequence
 
 from sji_edge.core.decisions import VERIFICATIONS, Decision, DecisionRow
@@ -19,7 +20,7 @@ from sji_edge.review.boards import (
     read_joints,
 )
 from sji_edge.review.categories import Categories
-from sji_edge.review.open_calls import WHOLE_BOARD, OpenCalls
+from sji_edge.review.open_calls import WHOLE_BOARD, OpenCalls, escalated
 from sji_edge.review.pictures import Pictures, roi_of
 from sji_edge.review.records import Records
 from sji_edge.review.shown import Answered, Given, Person, Said, ShownBoard, ShownJoint, Waiting
@@ -78,24 +79,17 @@ class Verification:
         """Return the newest boards with open calls."""
         found: list[Waiting] = []
         for number, source in enumerate(self._refreshed()):
-            newest = source.calls.newest(limit)
             with source.records.reading() as connection:
-                boards = read_boards(connection, [board_id for board_id, _ in newest])
-            for board_id, count in newest:
-                if (board := boards.get(board_id)) is not None:
-                    found.append(
-                        Waiting(
-                            number,
-                            board_id,
-                            board.board,
-                            board.frame_name,
-                            board.utc,
-                            board.verdict,
-                            count,
-                            board.serial,
-                        )
-                    )
-        return sorted(found, key=lambda board: board.utc, reverse=True)[:limit]
+                found += _waiting(connection, number, source.calls.newest(limit))
+        return _newest_first(found)[:limit]
+
+    def escalated(self, limit: int = QUEUE) -> list[Waiting]:
+        """Return the newest boards with calls that were handed on and nobody has decided since."""
+        found: list[Waiting] = []
+        for number, source in enumerate(self._sources):
+            with source.records.reading() as connection:
+                found += _waiting(connection, number, escalated(connection, limit))
+        return _newest_first(found)[:limit]
 
     def board(self, number: int, board_id: int) -> ShownBoard:
         """Return what a board shows; raises ``UsageError`` if there is none."""
@@ -243,6 +237,22 @@ def _box(recipes: Recipes, board: BoardRow, joint: JointRow) -> tuple[float, ...
 
 def _said(row: DecisionRow | None) -> Said | None:
     return None if row is None else Said(row.id, row.who, row.utc, row.what.value, row.category)
+
+
+def _waiting(connection: sqlite3.Connection, number: int, counts: list[tuple[int, int]]) -> list[Waiting]:
+    """Return boards of one database, given their ids and the number of calls that wait on each."""
+    boards = read_boards(connection, [board_id for board_id, _ in counts])
+    return [
+        Waiting(
+            number, board_id, board.board, board.frame_name, board.utc, board.verdict, count, board.serial
+        )
+        for board_id, count in counts
+        if (board := boards.get(board_id)) is not None
+    ]
+
+
+def _newest_first(found: list[Waiting]) -> list[Waiting]:
+    return sorted(found, key=lambda board: board.utc, reverse=True)
 
 
 def _shown(

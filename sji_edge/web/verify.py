@@ -77,10 +77,10 @@ class VerifyRoutes:
         ]
 
     def queue(self, request: Request) -> Response:
-        """Answer with the boards that wait."""
+        """Answer with the boards that wait, and those with calls that were handed on."""
         self._access.require(request)
-        boards = self._work.queue()
-        return as_json({"open": self._work.open(), "boards": boards})
+        boards, escalated = self._work.queue(), self._work.escalated()
+        return as_json({"open": self._work.open(), "boards": boards, "escalated": escalated})
 
     def next(self, request: Request) -> Response:
         """Answer with the next board, or null."""

@@ -75,6 +75,22 @@ def test_an_answered_call_is_closed_and_says_who_answered(station, material):
     )
 
 
+def test_an_escalated_call_waits_in_a_list_of_its_own_until_somebody_decides_it(station):
+    work = station.verification
+    board, joint = next_call(work)
+    assert work.escalated() == []
+    handed_on = work.decide(ADA, given(board, joint.position, Answer.ESCALATED))
+    (waiting,) = work.escalated()
+    assert (waiting.id, waiting.open) == (board.id, 1)
+    work.undo(ADA, 0, handed_on.row, "undo-1234")
+    assert work.escalated() == []
+    work.decide(ADA, given(board, joint.position, Answer.ESCALATED, token="87654321"))
+    settled = work.decide(EVE, given(board, joint.position, token="eve-12345"))
+    assert work.escalated() == []
+    work.undo(EVE, 0, settled.row, "undo-5678")
+    assert [(one.id, one.open) for one in work.escalated()] == [(board.id, 1)]
+
+
 def test_when_all_is_answered_there_is_no_next_board(station):
     work, count = station.verification, 0
     while (board := work.next(ADA)) is not None:

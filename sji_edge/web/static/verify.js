@@ -30,7 +30,9 @@ function callsOf(shown) {
 const WHOLE = { position: -1, refdes: "", package: "", label: "", score: null, box: null, called: true };
 
 const here = () => order[at];
-const isOpen = (joint) => joint.called && !joint.said;
+// What an operator handed on waits for an engineer.
+const isHandedOn = (said) => said.what === "Escalated" && facts.role === "engineer" && said.who !== facts.user;
+const isOpen = (joint) => joint.called && (!joint.said || isHandedOn(joint.said));
 
 async function next(after = board) {
   const query = after ? { source: after.source, board: after.id } : {};
@@ -207,16 +209,23 @@ function saidText(said) {
 }
 
 let queueTimer = 0;
+function waiting(one, word) {
+  return el("li", {}, el("button", {
+    type: "button", onclick: () => open(one.source, one.id),
+    "aria-current": board && one.source === board.source && one.id === board.id ? "true" : null,
+  }, el("span", { class: "name" }, one.serial || one.frame_name), chip(one.verdict),
+  el("small", { class: word === "open" ? "open" : null }, `${one.open} ${word}`), el("small", {}, localTime(one.utc))));
+}
+
 async function refreshQueue() {
   clearTimeout(queueTimer);
   try {
     const found = await get("/api/verify/queue");
     $("open").textContent = found.open.toLocaleString();
-    $("queue").replaceChildren(...found.boards.map((one) => el("li", {}, el("button", {
-      type: "button", onclick: () => open(one.source, one.id),
-      "aria-current": board && one.source === board.source && one.id === board.id ? "true" : null,
-    }, el("span", { class: "name" }, one.serial || one.frame_name), chip(one.verdict), el("small", { class: "open" }, `${one.open} open`),
-    el("small", {}, localTime(one.utc))))));
+    $("queue").replaceChildren(...found.boards.map((one) => waiting(one, "open")));
+    $("escalated").replaceChildren(...found.escalated.map((one) => waiting(one, "to decide")));
+    $("escalated-head").hidden = !found.escalated.length;
+    $("escalations").textContent = found.escalated.reduce((sum, one) => sum + one.open, 0).toLocaleString();
     if (!board && found.boards.length) next(null);
   } catch (error) { fault(error); }
   queueTimer = setTimeout(refreshQueue, 5000);
