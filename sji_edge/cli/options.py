@@ -1,7 +1,7 @@
 """Options and arguments that several commands share: one name, one default and one help text each.
 
 A command writes ``runs: Runs = RUNS``: Typer takes the default from the command's signature. A command that groups its
-options in panels declares the option itself, with the default and the help text from here.
+options in panels of its own declares the option itself, with the default and the help text from here.
 """
 
 from pathlib import Path
@@ -37,6 +37,35 @@ ENGINES_HELP = "Folder that holds all engines."
 CALIBRATIONS_HELP = "Folder that holds all calibration sets."
 THREADS_HELP = "Number of CPU threads; 0 lets the backend choose."
 SIGNATURE_HELP = "Public key (PEM file); refuse an engine that this key did not sign."
+
+SOURCE = "Source"
+"""Panel of what ``infer`` and ``collect`` read frames from."""
+IgnoreExisting = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-existing",
+        help="Skip the files that a watched folder already holds.",
+        rich_help_panel=SOURCE,
+    ),
+]
+StreamBitDepth = Annotated[
+    int | None,
+    typer.Option(
+        "--bit-depth", min=9, max=16, help=BIT_DEPTH_HELP, show_default=False, rich_help_panel=SOURCE
+    ),
+]
+StrictStream = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit 3 if the stream leaves files out, such as other formats or sub-folders.",
+        rich_help_panel=SOURCE,
+    ),
+]
+MaxFrames = Annotated[
+    int | None,
+    typer.Option("--max-frames", min=1, help="Stop after this number of frames.", rich_help_panel=SOURCE),
+]
 
 Runs = Annotated[Path, typer.Option("--runs", help=RUNS_HELP)]
 Engines = Annotated[Path, typer.Option("--engines", help=ENGINES_HELP)]

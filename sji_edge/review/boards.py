@@ -7,7 +7,6 @@ from sji_edge.core.decisions import DecisionRow
 from sji_edge.core.errors import UsageError
 from sji_edge.decisions.read import current, read_decisions
 from sji_edge.recipe.board import Recipe
-from sji_edge.review.records import Records
 
 BOARD_COLUMNS = (
     "id, board, frame_name, utc, verdict, cause, alignment_residual_px, engine_sha256, recipe_sha256, serial"
@@ -105,9 +104,3 @@ class Recipes:
 
     def __len__(self) -> int:
         return len(self._by_hash)
-
-
-def open_board(records: Records, board_id: int) -> BoardRow:
-    """Read a board's record; raises ``UsageError`` if there is none, ``OutputError`` if it cannot be read."""
-    with records.reading() as connection:
-        return read_board(connection, board_id)

@@ -5,10 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from sji_edge.cli.options import BIT_DEPTH_HELP, THREADS_HELP
+from sji_edge.cli.options import (
+    SOURCE,
+    THREADS_HELP,
+    IgnoreExisting,
+    MaxFrames,
+    StreamBitDepth,
+    StrictStream,
+)
 from sji_edge.workflows.inspect.request import RESERVE_MB
 
-SOURCE = "Source"
 CHOICE = "What is kept"
 POOL = "Pool"
 
@@ -30,29 +36,10 @@ def collect(
         Path | None,
         typer.Option(help="Recipe folder with board.json and joints.csv.", rich_help_panel=SOURCE),
     ] = None,
-    max_frames: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this number of frames.", rich_help_panel=SOURCE)
-    ] = None,
-    ignore_existing: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-existing",
-            help="Skip the files that a watched folder already holds.",
-            rich_help_panel=SOURCE,
-        ),
-    ] = False,
-    bit_depth: Annotated[
-        int | None,
-        typer.Option(min=9, max=16, help=BIT_DEPTH_HELP, show_default=False, rich_help_panel=SOURCE),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Exit 3 if the stream leaves files out, such as other formats or sub-folders.",
-            rich_help_panel=SOURCE,
-        ),
-    ] = False,
+    max_frames: MaxFrames = None,
+    ignore_existing: IgnoreExisting = False,
+    bit_depth: StreamBitDepth = None,
+    strict: StrictStream = False,
     serial_from: Annotated[
         str,
         typer.Option(

@@ -6,16 +6,19 @@ from typing import Annotated, Any
 import typer
 
 from sji_edge.cli.options import (
-    BIT_DEPTH_HELP,
     ENGINES,
     ENGINES_HELP,
     INSPECTIONS,
     SIGNATURE_HELP,
+    SOURCE,
     THREADS_HELP,
+    IgnoreExisting,
+    MaxFrames,
+    StreamBitDepth,
+    StrictStream,
 )
 from sji_edge.workflows.inspect.request import RESERVE_MB
 
-SOURCE = "Source"
 ENGINE = "Engine"
 TIMING = "Timing"
 RECORDS = "Records"
@@ -39,18 +42,8 @@ def infer(
             rich_help_panel=SOURCE,
         ),
     ] = None,
-    ignore_existing: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-existing",
-            help="Skip the files that a watched folder already holds.",
-            rich_help_panel=SOURCE,
-        ),
-    ] = False,
-    bit_depth: Annotated[
-        int | None,
-        typer.Option(min=9, max=16, help=BIT_DEPTH_HELP, show_default=False, rich_help_panel=SOURCE),
-    ] = None,
+    ignore_existing: IgnoreExisting = False,
+    bit_depth: StreamBitDepth = None,
     serial_from: Annotated[
         str,
         typer.Option(
@@ -61,17 +54,8 @@ def infer(
             rich_help_panel=SOURCE,
         ),
     ] = "",
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Exit 3 if the stream leaves files out, such as other formats or sub-folders.",
-            rich_help_panel=SOURCE,
-        ),
-    ] = False,
-    max_frames: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this number of frames.", rich_help_panel=SOURCE)
-    ] = None,
+    strict: StrictStream = False,
+    max_frames: MaxFrames = None,
     engine: Annotated[
         Path | None,
         typer.Option(help="Engine folder; default: the newest released engine.", rich_help_panel=ENGINE),
