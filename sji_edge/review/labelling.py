@@ -38,7 +38,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, slots=True)
 class ShownCrop:
-    """A crop as the page gets it."""
+    """A crop as the page gets it; ``box`` is the joint's own in the picture: left, top, width and height in pixels."""
 
     id: int
     refdes: str
@@ -52,6 +52,7 @@ class ShownCrop:
     novelty: float | None
     label: str
     who: str
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,4 +322,5 @@ def _shown(crop: Crop, rows: dict[int, DecisionRow]) -> ShownCrop:
         judged.novelty if judged else None,
         row.category if row else "",
         row.who if row else "",
+        (crop.box.x, crop.box.y, crop.box.width, crop.box.height),
     )

@@ -11,6 +11,7 @@ from sji_edge.core.clock import Clock
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.decisions.log import DecisionLog
+from sji_edge.pool.schema import DATABASE
 from sji_edge.records.picture_names import PictureKind
 from sji_edge.records.write.sqlite import SqliteSink
 
@@ -35,9 +36,10 @@ class Records:
     def __init__(self, path: StrPath, clock: Clock | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise UsageError(
-                f"no records in {path}", hint="record some with sji-edge infer, or name its inspections.db"
-            )
+            hint = "record some with sji-edge infer, or name its inspections.db"
+            if (self.path / DATABASE).is_file():
+                hint = f"it is a pool; pass it as --pool {path}"
+            raise UsageError(f"no records in {path}", hint=hint)
         try:
             SqliteSink(self.path).close()
         except OutputError as error:

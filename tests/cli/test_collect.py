@@ -15,5 +15,6 @@ def test_collect_names_each_frame_and_says_what_the_pool_holds(tmp_path):
     assert any(line.startswith("board2.png  ERROR unreadable") for line in lines)
     assert "near duplicates of the same place, dropped" in done.output
     assert "ERROR unreadable: 1 board" in done.output
-    assert lines[-1].startswith("5 crops added; ")
+    assert any(line.startswith("5 crops added; ") for line in lines)
+    assert "next: sji-edge review --pool" in done.output
     assert "holds 5 crops" in " ".join(done.output.split())

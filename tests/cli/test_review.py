@@ -6,6 +6,8 @@ import sys
 import pytest
 from support.station_material import small_material
 
+from sji_edge.pool.write import PoolWriter
+
 pytest.importorskip("starlette", reason="the station needs its extra")
 pytest.importorskip("argon2", reason="the station needs its extra")
 
@@ -31,6 +33,7 @@ def test_a_user_is_added_listed_and_removed(tmp_path):
         ((), "there are no records and no pools"),
         (("absent.db",), "no records in absent.db"),
         (("text.db",), "not a database"),
+        (("pool",), "it is a pool; pass it as --pool pool"),
         (("--pool", "."), "is no pool"),
         (("line/inspections.db", "--host", "0.0.0.0", "--name", "a"), "without logging in"),
         (("line/inspections.db", "--recipe", "absent"), "recipe folder absent does not exist"),
@@ -44,6 +47,7 @@ def test_a_user_is_added_listed_and_removed(tmp_path):
 def test_what_cannot_be_served_is_refused_in_one_line(tmp_path, words, said):
     small_material(tmp_path / "line")
     (tmp_path / "text.db").write_text("no database, but long enough to be looked at. " * 40)
+    PoolWriter(tmp_path / "pool").close()
     if "--users" in words:
         sji_edge("users", "add", "ada", "--password-stdin", cwd=tmp_path, text="long enough 1\n")
     done = sji_edge("review", *words, cwd=tmp_path)

@@ -121,7 +121,7 @@ def test_an_engineer_labels_a_rectangle_of_crops_and_takes_it_back(page, tmp_pat
     write_pool(pool, boards=2, joints=8)
     with station("--pool", pool) as (_, address):
         page.goto(address)
-        page.wait_for_selector(".crop")
+        page.wait_for_selector(".crop svg path")  # the box, since a crop's margin may show other joints
         first, third = (page.locator(".crop").nth(number).bounding_box() for number in (0, 2))
         page.mouse.move(first["x"] + 5, first["y"] + 5)
         page.mouse.down()

@@ -1,10 +1,13 @@
 """The addresses of the view Label."""
 
+from dataclasses import astuple
+
 import pytest
 from support.board_records import rows
 from support.pool_material import judged, new_crop, origin
 from support.station_client import PASSWORD, log_in, served, token_of
 
+from sji_edge.pool.read import PoolReader
 from sji_edge.pool.write import PoolWriter
 from sji_edge.review.station import StationRequest
 
@@ -36,6 +39,8 @@ def test_crops_are_shown_labelled_and_undone(labels, folder):
     page = browser.get("/api/label/0/crops?order=score&labelled=none&limit=2").json()
     assert [crop["refdes"] for crop in page["crops"]] == ["J5", "J4"]
     first = page["crops"][0]["id"]
+    with PoolReader(folder) as reader:
+        assert page["crops"][0]["box"] == list(astuple(reader.get(first).box))
     assert browser.get(f"/pictures/crops/0/{first}").headers["content-type"] == "image/png"
     body = {"ids": [first], "category": "bridge", "seconds": 1.0, "token": "0123456789"}
     done = browser.post("/api/label/0/labels", json=body, headers=token).json()

@@ -46,6 +46,7 @@ def print_collected(terminal: Console, result: Collected) -> None:
     if result.full:
         terminal.print("the pool is full: the run ended at its quota", markup=False)
     terminal.print(readable(collected_line(result)), markup=False)
+    terminal.print(readable(f"next: sji-edge review --pool {result.pool}"), markup=False)
 
 
 def collected_line(result: Collected) -> str:

@@ -1,6 +1,6 @@
 // The view Label: select many crops, one key a class.
 
-import { VERDICTS, el, facts, fault, get, post, say, showKeys, typing } from "./common.js";
+import { VERDICTS, el, facts, fault, get, post, say, showKeys, svg, typing } from "./common.js";
 
 const $ = (id) => document.getElementById(id);
 const grid = $("grid");
@@ -33,6 +33,7 @@ function query() {
 
 async function load({ more = false } = {}) {
   const number = (loading += 1);
+  if (!crops.length) $("selected").textContent = "Loading…";
   try {
     const wanted = { ...query(), limit: 300 };
     if (more) wanted.after = after;
@@ -58,8 +59,19 @@ function draw() {
 function cellOf(crop) {
   const cell = el("div", { class: "crop", role: "option", "data-id": crop.id, title: [crop.refdes, crop.package, crop.unit, crop.captured.slice(0, 19)].filter(Boolean).join(" · ") },
     el("img", { src: `/pictures/crops/${pool()}/${crop.id}`, alt: crop.refdes, loading: "lazy", draggable: "false" }));
+  const picture = cell.querySelector("img");
+  picture.addEventListener("load", () => picture.after(boxOf(picture, crop.box)), { once: true });
   fillCell(cell, crop);
   return cell;
+}
+
+// A crop has a margin, in which neighbours may be seen: ticks at the corners of the box tell which joint is meant.
+function boxOf(picture, [x, y, width, height]) {
+  const dx = width / 5, dy = height / 5, right = x + width, bottom = y + height;
+  return svg("svg", { viewBox: `0 0 ${picture.naturalWidth} ${picture.naturalHeight}`, "aria-hidden": "true" }, svg("path", {
+    d: `M${x} ${y + dy}V${y}h${dx}M${right - dx} ${y}H${right}v${dy}M${right} ${bottom - dy}V${bottom}h${-dx}M${x + dx} ${bottom}H${x}v${-dy}`,
+    fill: "none", stroke: "#ffd166", "stroke-width": 1.5, "vector-effect": "non-scaling-stroke",
+  }));
 }
 
 function fillCell(cell, crop) {
