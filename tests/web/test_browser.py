@@ -85,9 +85,17 @@ def test_an_operator_answers_every_call_with_keys_and_what_was_answered_survives
             page.keyboard.press("g")
             expect(page.locator("#open")).to_have_text(str(left))
         expect(page.locator("#stage")).to_contain_text("All calls are answered")
+        page.click("#undo")  # the very last answer as well, by touch
+        expect(page.locator("#open")).to_have_text("1")
+        expect(page.locator("#good")).to_be_enabled()
+        page.keyboard.press("g")
+        expect(page.locator("#open")).to_have_text("0")
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert answered(material)[2:] == [("DefectRejected", "")] * count
+    assert answered(material)[2:] == [("DefectRejected", "")] * count + [
+        ("Undone", ""),
+        ("DefectRejected", ""),
+    ]
     assert rows(material.database, "PRAGMA integrity_check") == [("ok",)]
 
 

@@ -374,7 +374,7 @@ function setButtons() {
   $("defects").classList.toggle("accepting", accepting);
   $("accept").setAttribute("aria-pressed", String(accepting));
   $("blink").setAttribute("aria-pressed", String(blinking !== 0));
-  for (const one of document.querySelectorAll(".decide button")) one.disabled = !here() || (!mayDecide && !one.dataset.looks);
+  for (const one of document.querySelectorAll(".decide button")) one.disabled = (!here() && !(one.id === "undo" && done.length)) || (!mayDecide && !one.dataset.looks);
 }
 function accept() { accepting = !accepting; setButtons(); if (accepting) say("accepted as: choose the defect"); }
 const choose = (category) => decide(accepting ? "DefectAccepted" : "DefectConfirmed", category);

@@ -181,7 +181,8 @@ def _level(trust: Trust | str, accept: bool) -> Trust:
         raise UsageError(f"trust must be {', '.join(Trust)} (got {trust!r})") from None
     if accept and level is Trust.SHOW_ONLY:
         raise UsageError(
-            "nothing is installed at the trust level show-only", hint="set the trust level semi-automatic"
+            "nothing is installed at the trust level show-only",
+            hint='pass --trust semi-automatic, or set trust = "semi-automatic" in sji-edge.toml',
         )
     return level
 

@@ -77,8 +77,9 @@ def test_more_false_calls_fail_the_challenge(engines, joints):
 def test_show_only_installs_nothing(engines, joints):
     run(engines, "better", joints, trust=Trust.SHOW_ONLY)
     assert choose_engine(engines / "engines").folder.name == "deployed"
-    with pytest.raises(UsageError, match="nothing is installed at the trust level show-only"):
+    with pytest.raises(UsageError, match="nothing is installed at the trust level show-only") as refused:
         run(engines, "better", joints, accept=True)
+    assert "--trust semi-automatic" in refused.value.hint
 
 
 def test_semi_automatic_installs_what_a_person_accepts(engines, joints):
