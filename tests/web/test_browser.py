@@ -123,6 +123,34 @@ def test_everything_of_verify_is_reached_by_keyboard_and_by_touch(page, material
             assert box["y"] + box["height"] <= 800
 
 
+def test_a_user_logs_in_and_out_with_a_real_browser(page, tmp_path):
+    pytest.importorskip("argon2")
+    pool, users = tmp_path / "pool", tmp_path / "users.json"
+    write_pool(pool, boards=1, joints=2)
+    command = [
+        sys.executable,
+        "-m",
+        "sji_edge",
+        "users",
+        "add",
+        "eve",
+        "--users",
+        str(users),
+        "--password-stdin",
+    ]
+    subprocess.run(command, input="long enough 1\n", text=True, check=True, timeout=WAIT_MS / 1000)
+    with station("--pool", pool, "--users", users) as (_, address):
+        page.goto(address)
+        for password, expected in (("wrong", "/login"), ("long enough 1", "/label")):
+            page.fill("input[name=name]", "eve")
+            page.fill("input[name=password]", password)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{address.rstrip('/')}{expected}")
+        page.wait_for_selector(".crop")
+        page.click("form[action='/logout'] button")
+        expect(page).to_have_url(f"{address.rstrip('/')}/login")
+
+
 @pytest.mark.slow
 def test_an_engineer_labels_a_rectangle_of_crops_and_takes_it_back(page, tmp_path):
     pool = tmp_path / "pool"

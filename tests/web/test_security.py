@@ -91,7 +91,7 @@ def test_every_answer_has_the_strict_headers(station, address):
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_pages_have_no_script_or_style_of_their_own(station, guarded):
