@@ -197,10 +197,11 @@ class DecisionLog:
 def _check(decision: Decision) -> None:
     if decision.role is Role.VIEWER:
         raise UsageError(
-            f"{decision.who} may look, but not decide", hint="log in as an operator or an engineer"
+            f"{decision.who} has the role viewer, which may look but not decide",
+            hint="log in as an operator or an engineer",
         )
     if decision.what is Answer.UNDONE:
-        raise UsageError("an undo names the decision that it takes back")
+        raise UsageError("an undo must name the decision that it takes back")
     needed = decision.what in (Answer.CONFIRMED, Answer.ACCEPTED, Answer.LABELLED)
     if needed != bool(decision.category) and decision.what is not Answer.ESCALATED:
         wanted = "needs a category" if needed else "has no category"

@@ -22,7 +22,7 @@ def worse_p(only_new: int, only_old: int) -> float:
         ValueError: a count is negative.
     """
     if only_new < 0 or only_old < 0:
-        raise ValueError(f"{only_new} and {only_old} are not counts")
+        raise ValueError(f"counts must be at least 0 (got {only_new} and {only_old})")
     pairs = only_new + only_old
     tail = sum(math.comb(pairs, errors) for errors in range(only_new, pairs + 1))
     return float(tail / 2**pairs)

@@ -217,7 +217,7 @@ class Verification:
 
     def _check(self, given: Given) -> None:
         if given.what not in VERIFICATIONS:
-            raise UsageError(f"{given.what} is no answer to a call")
+            raise UsageError(f"{given.what} is not an answer to a call")
         if given.category and given.category not in self._categories.defect_names:
             raise UsageError(f"there is no category {given.category[:40]!r}")
 

@@ -54,11 +54,11 @@ def read_users(path: Path) -> dict[str, User]:
             f"{'.'.join(map(str, found['loc'][:2]))}: {in_words(found['msg'])}"
             for found in error.errors(include_input=False, include_url=False)
         )
-    raise UsageError(f"{path}: {faults}", hint="write it with sji-edge review users add NAME")
+    raise UsageError(f"{path}: {faults}", hint="write it with sji-edge users add NAME")
 
 
 def add_user(path: Path, name: str, role: Role, password: str) -> None:
-    """Add a person, or give one another role and password.
+    """Add a person, or change a person's role and password.
 
     Raises:
         UsageError: the name or the password does not fit, or the file is wrong.

@@ -62,7 +62,7 @@ def test_one_of_several_that_cannot_be_written_keeps_all_out(records):
         ({"role": Role.VIEWER}, "may look"),
         ({"category": ""}, "needs a category"),
         ({"what": Answer.REJECTED}, "has no category"),
-        ({"what": Answer.UNDONE}, "names the decision"),
+        ({"what": Answer.UNDONE}, "must name the decision"),
     ],
 )
 def test_an_answer_that_says_too_little_or_too_much_is_refused(records, changes, said):

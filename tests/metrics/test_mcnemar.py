@@ -23,5 +23,5 @@ def test_the_interval_holds_the_change_and_widens_with_fewer_joints():
 
 
 def test_negative_counts_are_refused():
-    with pytest.raises(ValueError, match="not counts"):
+    with pytest.raises(ValueError, match="counts must be at least 0"):
         worse_p(-1, 2)

@@ -67,8 +67,8 @@ def build(
 ) -> None:
     """Build a dataset that train reads, from the answers that people gave in review.
 
-    Joints of one board stay in one split, which follows from the board's name alone. Joints of which people say
-    different things, and joints without a picture, are listed and left out.
+    Joints of one unit stay in one split, which follows from the names of board and unit and from --seed. Joints of
+    which people say different things, and joints without a picture, are listed and left out.
 
     Example: `sji-edge dataset build pools/amplifier --records inspections/inspections.db --output joints/`
     """

@@ -12,7 +12,7 @@ pool = typer.Typer(name="pool", no_args_is_help=True, help="Let an engine look a
 
 @pool.callback()
 def _group() -> None:
-    """Keep the group a group, although it has one command."""
+    """Make Typer keep ``judge`` as a command of a group: it would drop the name of an only one."""
 
 
 @pool.command()

@@ -19,7 +19,9 @@ users = typer.Typer(
     help="Add, list and remove the people who may log in at the review station.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the person, as it stands on decisions.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the person, as recorded with each decision.")
+]
 File = Annotated[Path, typer.Option("--users", help="File of the users; created if it does not exist.")]
 
 
@@ -34,7 +36,7 @@ def add(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Add a person, or give one another role and password; asks for the password.
+    """Add a person, or change a person's role and password; asks for the password.
 
     Example: `sji-edge users add ada --role engineer`
     """

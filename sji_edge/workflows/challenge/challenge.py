@@ -178,7 +178,7 @@ def _level(trust: Trust | str, accept: bool) -> Trust:
     try:
         level = Trust(trust)
     except ValueError:
-        raise UsageError(f"trust must be {', '.join(Trust)} (got {trust!r})") from None
+        raise UsageError(f"trust must be one of {', '.join(Trust)} (got {trust!r})") from None
     if accept and level is Trust.SHOW_ONLY:
         raise UsageError(
             "nothing is installed at the trust level show-only",

@@ -61,6 +61,6 @@ class EnginelessInspector(Inspector):
         del reference
         if recipe is None:
             raise UsageError(
-                "joints are cut out of frames by a recipe, and none is named", hint="name the board's recipe"
+                "cutting joints out of frames needs a recipe (got none)", hint="name the board's recipe"
             )
         return RecipeLayout(recipe, SPEC, Thresholds(lower=0.5, upper=0.5))

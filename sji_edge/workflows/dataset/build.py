@@ -112,8 +112,13 @@ def build_dataset(
         good_class, margin = before.good_class, before.margin
         defect_class = before.defect_class
     rule.check()
-    if not good_class or good_class == defect_class or not 0.0 <= margin <= 4.0:
-        raise UsageError("the good class needs a name of its own, and the margin must be 0 to 4")
+    if not good_class or good_class == defect_class:
+        raise UsageError(
+            f"the good class needs a name that no other class has (got {good_class!r})",
+            hint="for example normal, beside defective",
+        )
+    if not 0.0 <= margin <= 4.0:
+        raise UsageError(f"the margin must be 0 to 4 times the box (got {margin:g})")
     progress("reading the answers")
     answered = gather([Path(pool) for pool in pools], [Path(one) for one in records], good_class)
     chosen, left_out = _choose(answered, good_class, defect_class, frozenset(exclude))
@@ -122,7 +127,7 @@ def build_dataset(
     left_out = [*left_out, *damaged]
     if not chosen:
         raise DataError(
-            f"no joint to build a dataset of: {amount(len(answered), 'joint')} answered, "
+            f"no joint is left to build a dataset from: {amount(len(answered), 'joint')} answered, "
             f"{amount(len(left_out), 'joint')} left out",
             hint="label some joints with sji-edge review",
         )

@@ -23,7 +23,7 @@ def product_of(recipe: Recipe | None, stream: str) -> Product:
     """Return what a pool is told of a recipe's board and of the stream; raises ``UsageError`` without a recipe."""
     if recipe is None:
         raise UsageError(
-            "joints are cut out of frames by a recipe, and none is named", hint="name the board's recipe"
+            "cutting joints out of frames needs a recipe (got none)", hint="name the board's recipe"
         )
     return Product(
         board=recipe.board.name or recipe.folder.resolve().name,
@@ -34,7 +34,7 @@ def product_of(recipe: Recipe | None, stream: str) -> Product:
 
 
 def check_guard(rules: KeepRules, stream: OpenStream) -> None:
-    """Raise ``UsageError`` if novel joints shall be kept, and the engine cannot tell which are."""
+    """Raise ``UsageError`` if novel joints are to be kept and the engine has no guard to find them."""
     if rules.novel is not None and stream.layout.limits.novelty is None:
         raise UsageError(
             "this engine has no guard, so it cannot tell which joints are novel",
@@ -74,8 +74,8 @@ def open_rival(
         return None
     if request.pool is None:
         raise UsageError(
-            "the disagreements with a shadow engine need a place",
-            hint="name a pool for them, or leave it out",
+            "a shadow engine needs a pool for the joints on which the two engines disagree (got none)",
+            hint="name a pool, or leave the shadow engine out",
         )
     pool, product = request.pool, product_of(stream.recipe, request.stream)
     other = stack.enter_context(
@@ -90,7 +90,7 @@ def open_rival(
     )
     if other.bundle.engine_sha256 == inspector.bundle.engine_sha256:
         raise UsageError(
-            f"{request.shadow_engine} is the engine that decides already", hint="name another shadow engine"
+            f"{request.shadow_engine} is already the engine that decides", hint="name another shadow engine"
         )
     judge = other.beside(stream.recipe)
     spec, stored, settings = inspector.bundle.preprocess, is_stored(stream.source), pool_settings(request)

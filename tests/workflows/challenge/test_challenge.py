@@ -133,7 +133,7 @@ def test_what_cannot_be_compared_is_refused(engines, joints, tmp_path):
         challenge(engines / "engines" / "deployed", joints, engines=engines / "engines")
     with pytest.raises(UsageError, match="is not an engine"):
         run(engines, "../work-none", joints, trust="automatic")
-    with pytest.raises(UsageError, match="trust must be show-only"):
+    with pytest.raises(UsageError, match="trust must be one of show-only"):
         run(engines, "better", joints, trust="blind")
     (tmp_path / "empty" / "train" / "normal").mkdir(parents=True)
     with pytest.raises(DataError, match="no test split"):

@@ -197,7 +197,7 @@ def test_without_a_serial_number_the_file_or_the_minute_is_the_unit(name, stored
 def test_a_source_with_its_own_recipe_needs_none(tmp_path):
     result = collect("synthetic://?frames=2&seed=3", None, tmp_path / "pool")
     assert result.crops > 0
-    with pytest.raises(UsageError, match="none is named"):
+    with pytest.raises(UsageError, match="needs a recipe"):
         collect(write_frames(tmp_path / "frames", {}), None, tmp_path / "pool")
 
 

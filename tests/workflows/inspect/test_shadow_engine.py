@@ -62,9 +62,9 @@ def test_the_deployed_engine_alone_decides(line):
 
 
 def test_a_shadow_engine_needs_a_pool_and_is_another_engine(line):
-    with pytest.raises(UsageError, match="need a place"):
+    with pytest.raises(UsageError, match="needs a pool"):
         infer(line)
-    with pytest.raises(UsageError, match="is the engine that decides already"):
+    with pytest.raises(UsageError, match="is already the engine that decides"):
         infer(line, "--pool", line / "pool", rival="../engines/deployed")
 
 
