@@ -16,9 +16,11 @@ def likeness_vectors(crops: Sequence[Crop]) -> Vectors:
     Features are centred first: what all crops share says nothing of what makes two of them alike. A hash's bits become
     −1 and 1, so that the product counts the bits that agree.
     """
+    if not crops:
+        return np.zeros((0, 1), np.float32)
     features = [crop.judged.features if crop.judged else None for crop in crops]
     sizes = {len(one) for one in features if one is not None}
-    if crops and len(sizes) == 1 and None not in features:
+    if len(sizes) == 1 and None not in features:
         vectors = np.array([np.frombuffer(one or b"", "<f4") for one in features], np.float32)
         vectors = vectors - vectors.mean(axis=0)
     else:

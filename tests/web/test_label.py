@@ -32,6 +32,13 @@ def test_a_station_of_a_pool_alone_begins_with_its_label_view(labels):
     assert browser.get("/verify").status_code == 404
 
 
+def test_where_no_crop_is_left_the_page_is_empty(labels):
+    browser = labels()
+    log_in(browser, "eve", PASSWORD)
+    found = browser.get("/api/label/0/crops?order=likeness&refdes=nowhere")
+    assert (found.status_code, found.json()["crops"]) == (200, [])
+
+
 def test_crops_are_shown_labelled_and_undone(labels, folder):
     browser = labels()
     log_in(browser, "eve", PASSWORD)
