@@ -155,8 +155,8 @@ def test_a_missed_defect_of_a_passed_joint_can_be_told(station):
     [
         ({"what": Answer.CONFIRMED, "category": "no-such"}, "no category"),
         ({"what": Answer.CONFIRMED, "category": "normal"}, "no category"),
-        ({"what": Answer.LABELLED, "category": "bridge"}, "no answer to a call"),
-        ({"what": Answer.UNDONE}, "no answer to a call"),
+        ({"what": Answer.LABELLED, "category": "bridge"}, "is not an answer to a call"),
+        ({"what": Answer.UNDONE}, "is not an answer to a call"),
     ],
 )
 def test_an_answer_that_is_none_is_refused(station, changes, said):

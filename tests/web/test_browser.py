@@ -73,7 +73,8 @@ def answered(material):
 def test_an_operator_answers_every_call_with_keys_and_what_was_answered_survives_kill_nine(page, material):
     with station(material.database, "--recipe", material.recipe) as (process, address):
         page.goto(address)
-        page.wait_for_selector("#stage img")
+        expect(page.locator("#good")).to_be_enabled()
+        expect(page.locator("#open")).not_to_have_text("…")
         count = int(page.inner_text("#open"))
         page.keyboard.press("1")
         expect(page.locator("#open")).to_have_text(str(count - 1))
@@ -100,6 +101,22 @@ def test_an_operator_answers_every_call_with_keys_and_what_was_answered_survives
 
 
 @pytest.mark.slow
+def test_nobody_answers_for_a_joint_whose_picture_is_not_there_yet(page, material):
+    held, hold = [], [True]
+    page.route("**/pictures/joints/**", lambda route: held.append(route) if hold[0] else route.continue_())
+    with station(material.database, "--recipe", material.recipe) as (_, address):
+        page.goto(address)
+        page.wait_for_selector("#calls button")
+        expect(page.locator("#good")).to_be_disabled()
+        page.keyboard.press("1")
+        expect(page.locator("body")).to_contain_text("the picture is not there yet")
+        hold[0] = False
+        for route in held:
+            route.continue_()
+        expect(page.locator("#good")).to_be_enabled()
+        assert answered(material) == []
+
+
 def test_everything_of_verify_is_reached_by_keyboard_and_by_touch(page, material):
     with station(material.database, "--recipe", material.recipe) as (_, address):
         page.goto(address)

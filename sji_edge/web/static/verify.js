@@ -11,9 +11,12 @@ let board = null;
 let order = [];
 let at = 0;
 let shownAt = 0;
+// Whether the joint's picture is on the screen, or known to be missing: nobody answers for a joint that nobody saw.
+let seen = false;
 let scoreShown = false;
 let accepting = false;
 let busy = false;
+let asking = false;
 let undoNext = false;
 let pictures = null;
 let reference = 0;
@@ -35,12 +38,15 @@ const isHandedOn = (said) => said.what === "Escalated" && facts.role === "engine
 const isOpen = (joint) => joint.called && (!joint.said || isHandedOn(joint.said));
 
 async function next(after = board) {
+  // The page and its list may both ask for the first board.
+  if (asking) return;
+  asking = true;
   const query = after ? { source: after.source, board: after.id } : {};
   try {
     const found = await get("/api/verify/next", query);
     show(found);
     refreshQueue();
-  } catch (error) { fault(error); }
+  } catch (error) { fault(error); } finally { asking = false; }
 }
 
 async function open(source, id, position = null) {
@@ -72,7 +78,7 @@ function show(found, position = null) {
 
 function showJoint() {
   const joint = here();
-  shownAt = performance.now();
+  seen = false;
   scoreShown = false;
   accepting = false;
   stopBlinking();
@@ -129,10 +135,16 @@ function drawStage() {
   const joint = here();
   const stage = $("stage");
   const layer = el("div", { class: "layer" });
+  const shown = () => {
+    if (here() === joint && !seen) { seen = true; shownAt = performance.now(); setButtons(); }
+  };
   if (pictures.joint === null) {
+    shown();
     layer.append(el("div", { class: "missing" }, pictures.why, pictures.hint ? el("small", {}, pictures.hint) : null));
   } else {
     const image = el("img", { src: pictures.joint, alt: `${joint.refdes || "board"} on this board`, draggable: "false" });
+    image.addEventListener("load", shown);
+    image.addEventListener("error", shown);
     image.addEventListener("error", () => image.replaceWith(el("div", { class: "missing" }, pictures.why || "no picture was kept")));
     layer.append(image);
     const other = references()[reference];
@@ -234,6 +246,7 @@ async function refreshQueue() {
 async function decide(what, category = "") {
   const joint = here();
   if (!joint || busy || !mayDecide) return;
+  if (!seen) { say("the picture is not there yet"); return; }
   busy = true;
   const mine = board;
   try {
@@ -264,7 +277,12 @@ function free() {
 function forward() {
   const following = order.findIndex((joint, number) => number > at && isOpen(joint));
   const wanted = following < 0 ? order.findIndex(isOpen) : following;
-  if (wanted >= 0) { at = wanted; showJoint(); } else { if (!board.blind) say("Board done"); next(); }
+  if (wanted >= 0) { at = wanted; showJoint(); return; }
+  if (!board.blind) say("Board done");
+  // Until the next board is there, a key would answer the last joint once more.
+  seen = false;
+  setButtons();
+  next();
 }
 
 async function undo() {
@@ -374,7 +392,10 @@ function setButtons() {
   $("defects").classList.toggle("accepting", accepting);
   $("accept").setAttribute("aria-pressed", String(accepting));
   $("blink").setAttribute("aria-pressed", String(blinking !== 0));
-  for (const one of document.querySelectorAll(".decide button")) one.disabled = (!here() && !(one.id === "undo" && done.length)) || (!mayDecide && !one.dataset.looks);
+  for (const one of document.querySelectorAll(".decide button")) {
+    if (one.id === "undo") one.disabled = !mayDecide || (!here() && !done.length);
+    else one.disabled = !here() || (!one.dataset.looks && (!mayDecide || !seen));
+  }
 }
 function accept() { accepting = !accepting; setButtons(); if (accepting) say("accepted as: choose the defect"); }
 const choose = (category) => decide(accepting ? "DefectAccepted" : "DefectConfirmed", category);
@@ -390,6 +411,7 @@ $("answers").append(
   button("map", "Map", "m", showMap), button("score", "Score", "s", showScore),
 );
 for (const id of ["blink", "zoom", "map", "score"]) $(id).dataset.looks = "yes";
+setButtons();
 
 const KEYS = new Map([
   [good.key, () => decide("DefectRejected")], ["a", accept], ["e", () => decide("Escalated")], ["u", undo],
