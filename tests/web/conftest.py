@@ -43,3 +43,12 @@ def users(tmp_path, users_template) -> Path:
     path = tmp_path / "users.json"
     path.write_bytes(users_template)
     return path
+
+
+@pytest.fixture
+def page():
+    """A page of a real browser, 1280 × 800; skips where there is none. Fails on a script error or a refused policy."""
+    from support.browser import browser_page
+
+    with browser_page() as opened:
+        yield opened
