@@ -147,6 +147,7 @@ def test_a_student_without_a_guard_is_given_no_hints(teacher, joints, tmp_path):
     assert load_guard(run.folder, load_run(run.folder)[0]) is None
 
 
+@pytest.mark.slow
 def test_a_resumed_student_remembers_its_hints(teacher, student, joints, tmp_path):
     """Interrupted or not, about the same regressor comes out."""
 

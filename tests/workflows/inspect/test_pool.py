@@ -69,5 +69,5 @@ def test_a_full_pool_keeps_no_more_and_the_run_goes_on(tmp_path, boards):
 def test_a_pool_needs_a_recipe_and_known_rules(tmp_path, boards):
     with pytest.raises(UsageError, match="cannot keep 'colled'"):
         infer(tmp_path, boards, "--keep", "colled")
-    with pytest.raises(UsageError, match="by a recipe"):
+    with pytest.raises(UsageError, match="needs a recipe"):
         run("--stream", boards, "--engine", tmp_path / "engines" / "bright", "--pool", tmp_path / "p")
