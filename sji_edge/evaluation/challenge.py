@@ -164,7 +164,7 @@ def in_words(outcome: Outcome, joints_per_board: int, defect_share: float) -> tu
         f"Per {of}, somebody has to look at {_fewer(calls, seen * (1 - defect_share), 'good joint')}.",
         f"Per {of} with {seen * defect_share:,.0f} defects, {_fewer(escapes, seen * defect_share, 'defect')} "
         "would escape.",
-        f"Of {amount(outcome.defects, 'defect')} that people confirmed on this line, the new model passes "
+        f"Of {amount(outcome.defects, 'defect')} in all splits of the dataset, the new model passes "
         f"{len(outcome.newly_missed)} that the deployed one calls, and calls {len(outcome.newly_caught)} that the "
         "deployed one passes.",
     )

@@ -19,7 +19,6 @@ from sji_edge.parity.gate import GateResult, gate, gate_for
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine, open_reference
 from sji_edge.runtime.bundle.manifest import ParityRecord
 
-PYTORCH_REFERENCE = "pytorch-reference"
 PYTORCH_ENGINE = "pytorch-engine"
 REFERENCE_ENGINE = "reference-engine"
 

@@ -73,6 +73,10 @@ class PoolReader:
     def __init__(self, folder: StrPath, engine_sha256: str | None = None) -> None:
         self.folder = Path(folder)
         self._path = self.folder / DATABASE
+        if self.folder.name == DATABASE and self.folder.is_file():
+            raise UsageError(
+                f"{self.folder} is the database of a pool", hint=f"name its folder, {self.folder.parent}"
+            )
         if not self._path.is_file():
             raise UsageError(
                 f"{self.folder} is no pool: it has no {DATABASE}", hint="make one with sji-edge collect"

@@ -100,7 +100,7 @@ def serve(
         )
         # What strangers send is not worth a line of the terminal each.
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
-        ready(f"http://{_written(request.host)}:{port}/")
+        ready(address_of(request, port))
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -156,6 +156,14 @@ def host_names(request: ServeRequest, port: int) -> set[str]:
         names |= {"127.0.0.1", "localhost", "::1"}
     with_port = {f"{_written(name)}:{port}" for name in names}
     return with_port | set(request.names) | ({_written(name) for name in names} if port == 80 else set())
+
+
+def address_of(request: ServeRequest, port: int) -> str:
+    """Return the address that people type: a name of the station, where listening on all addresses says none."""
+    if request.behind_proxy:
+        return f"https://{request.names[0]}/"
+    host = request.names[0] if request.names and _is_any(request.host) else request.host
+    return f"http://{_written(host)}:{port}/"
 
 
 def _written(host: str) -> str:

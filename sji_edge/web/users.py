@@ -57,8 +57,17 @@ def read_users(path: Path) -> dict[str, User]:
     raise UsageError(f"{path}: {faults}", hint="write it with sji-edge users add NAME")
 
 
-def add_user(path: Path, name: str, role: Role, password: str) -> None:
-    """Add a person, or change a person's role and password.
+def add_user(path: Path, name: str, role: Role | None, password: str) -> Role:
+    """Add a person, or change a person's password and role.
+
+    Args:
+        path: file of the users; created if it does not exist.
+        name: the person.
+        role: None keeps the role of a person who is there, and makes a new one an operator.
+        password: in clear; only its hash is kept.
+
+    Returns:
+        The role that the person has now.
 
     Raises:
         UsageError: the name or the password does not fit, or the file is wrong.
@@ -72,7 +81,11 @@ def add_user(path: Path, name: str, role: Role, password: str) -> None:
         raise UsageError(
             f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters (got {len(password)})"
         )
-    _write(path, {**read_users(path), name: User(role=role, hash=_HASHER.hash(password))})
+    users = read_users(path)
+    if role is None:
+        role = users[name].role if name in users else Role.OPERATOR
+    _write(path, {**users, name: User(role=role, hash=_HASHER.hash(password))})
+    return role
 
 
 def remove_user(path: Path, name: str) -> None:

@@ -23,8 +23,17 @@ def test_a_user_is_added_listed_and_removed(tmp_path):
     )
     assert (added.returncode, added.stdout) == (0, "ada may log in as engineer\n")
     assert sji_edge("users", "list", cwd=tmp_path).stdout == "ada\tengineer\n"
+    again = sji_edge("users", "add", "ada", "--password-stdin", cwd=tmp_path, text="long enough 2\n")
+    assert again.stdout == "ada may log in as engineer\n"  # a new password changes no role
     assert sji_edge("users", "remove", "ada", cwd=tmp_path).returncode == 0
     assert sji_edge("users", "remove", "ada", cwd=tmp_path).returncode == 2
+
+
+def test_without_a_terminal_the_password_must_come_from_standard_input(tmp_path):
+    asked = sji_edge("users", "add", "ada", cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "--password-stdin" in asked.stderr
+    assert not (tmp_path / "users.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -35,6 +44,7 @@ def test_a_user_is_added_listed_and_removed(tmp_path):
         (("text.db",), "not a database"),
         (("pool",), "it is a pool; pass it as --pool pool"),
         (("--pool", "."), "is no pool"),
+        (("--pool", "pool/pool.db"), "name its folder, pool"),
         (("line/inspections.db", "--host", "0.0.0.0", "--name", "a"), "without logging in"),
         (("line/inspections.db", "--recipe", "absent"), "recipe folder absent does not exist"),
         (("line/inspections.db", "--since", "yesterday"), "is not a UTC time"),

@@ -17,7 +17,7 @@ from sji_edge.core.verdict import Verdict
 from sji_edge.records.write.sqlite import SqliteSink
 from sji_edge.testing import FakeClock
 from sji_edge.web.guard import MAX_BODY_BYTES
-from sji_edge.web.serve import ServeRequest, check_address, host_names
+from sji_edge.web.serve import ServeRequest, address_of, check_address, host_names
 from sji_edge.web.users import add_user, read_users, remove_user
 
 ANSWER = {
@@ -64,6 +64,14 @@ def test_an_open_address_needs_a_name_and_a_file_with_users(users, tmp_path):
         check_address(ServeRequest(host="0.0.0.0", users=users))
     with pytest.raises(UsageError, match="has no users"):
         check_address(ServeRequest(users=tmp_path / "absent.json"))
+
+
+def test_the_address_that_is_printed_can_be_typed(users):
+    assert address_of(ServeRequest(), 8700) == "http://127.0.0.1:8700/"
+    named = ServeRequest(host="0.0.0.0", users=users, names=("station1.example.com", "10.0.0.5"))
+    assert address_of(named, 8700) == "http://station1.example.com:8700/"
+    behind = ServeRequest(behind_proxy=True, users=users, names=("station1.example.com",))
+    assert address_of(behind, 8700) == "https://station1.example.com/"
 
 
 def test_the_station_is_known_by_its_addresses_and_names_only():

@@ -29,14 +29,19 @@ File = Annotated[Path, typer.Option("--users", help="File of the users; created 
 def add(
     name: Name,
     role: Annotated[
-        Role, typer.Option(help="viewer looks, operator answers calls, engineer also labels and undoes.")
-    ] = Role.OPERATOR,
+        Role | None,
+        typer.Option(
+            help="viewer looks, operator answers calls, engineer also labels and undoes; default: operator for a new "
+            "person, otherwise the role that the person has.",
+            show_default=False,
+        ),
+    ] = None,
     file: File = USERS,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Add a person, or change a person's role and password; asks for the password.
+    """Add a person, or change a person's password and role; asks for the password.
 
     Example: `sji-edge users add ada --role engineer`
     """
@@ -45,11 +50,16 @@ def add(
 
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
+    elif not sys.stdin.isatty():
+        raise UsageError(
+            "the password cannot be asked for: standard input is no terminal",
+            hint="pass --password-stdin to read it from standard input",
+        )
     else:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     with output_errors(file):
-        add_user(file, name, role, password)
-    typer.echo(f"{name} may log in as {role}")
+        given = add_user(file, name, role, password)
+    typer.echo(f"{name} may log in as {given}")
 
 
 @users.command("list")

@@ -183,7 +183,8 @@ function drawReferences() {
     el("button", {
       type: "button", class: "reference", "aria-pressed": String(number === reference), title: "Compare with this",
       onclick: () => { reference = number; drawReferences(); drawStage(); startBlinking(); },
-    }, one.picture ? el("img", { src: one.picture, alt: one.title }) : el("div", { class: "missing" }, one.why)),
+    }, one.picture ? el("img", { src: one.picture, alt: one.title }) : el("div", { class: "missing" }, one.why),
+    one.picture && pictures.around && here().box ? corners(here().box) : null),
     el("figcaption", {}, one.title)));
   if (every.length < 2) shown.push(el("figure", {}, el("div", { class: "reference" },
     el("div", { class: "missing" }, "no good board with a picture")), el("figcaption", {}, "Last good board")));

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sji_edge.core.clock import Clock, SystemClock
@@ -125,6 +125,8 @@ def challenge(
         OutputError: the JSON file or the engine cannot be written.
     """
     level = _level(trust, accept)
+    if not Path(new).exists():
+        raise UsageError(f"the new model {new} does not exist", hint="name an engine, a run or a model.onnx")
     deployed = released_engine(None if against is None else Path(against), Path(engines)).folder
     if level is not Trust.SHOW_ONLY and (accept or level is Trust.AUTOMATIC):
         _check_bundle(Path(new), level)
@@ -168,7 +170,7 @@ def challenge(
             "dataset_sha256": joints.version,
             "trust": level.value,
         }
-        result = Challenge(**{**vars(result), "installed": install(Path(new), Path(engines), why)})
+        result = replace(result, installed=install(Path(new), Path(engines), why))
     if json_file is not None:
         write_json(Path(json_file), result.as_json())
     return result

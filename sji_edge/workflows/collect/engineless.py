@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from sji_edge.core.card import PreprocessSpec
 from sji_edge.core.clock import Clock
-from sji_edge.core.errors import UsageError
 from sji_edge.core.files import StrPath
 from sji_edge.core.protocols import EngineOutput, EngineSpec
 from sji_edge.core.verdict import Thresholds
@@ -16,6 +15,7 @@ from sji_edge.inspection.judging.frame_job import Model
 from sji_edge.inspection.judging.layout import Layout, RecipeLayout
 from sji_edge.recipe.board import Recipe
 from sji_edge.workflows.inspect.inspector import Inspector
+from sji_edge.workflows.inspect.pool import no_recipe
 
 SPEC = PreprocessSpec()
 BATCH = 256
@@ -60,7 +60,5 @@ class EnginelessInspector(Inspector):
     def _layout(self, recipe: Recipe | None, *, reference: bool = False) -> Layout:
         del reference
         if recipe is None:
-            raise UsageError(
-                "cutting joints out of frames needs a recipe (got none)", hint="name the board's recipe"
-            )
+            raise no_recipe()
         return RecipeLayout(recipe, SPEC, Thresholds(lower=0.5, upper=0.5))

@@ -139,6 +139,7 @@ def build_dataset(
             hint="settle conflicts as an engineer, and name the pools that have the pictures",
         )
     _check_names({one.label for one in chosen})
+    _check_products(chosen)
     check_splits(rule, [(one.group, one.label) for one in chosen])
     if like is not None:
         _check_moved(Path(like), chosen, rule)
@@ -218,6 +219,20 @@ def _check_names(classes: Collection[str]) -> None:
             raise DataError(
                 f"{readable(name[:MAX_NAME])!r} cannot be the folder of a class",
                 hint="leave this label out, or make one class of all defects",
+            )
+
+
+def _check_products(chosen: Sequence[_Chosen]) -> None:
+    """Refuse a joint of one frame that stands under two boards: each could land in a split of its own."""
+    found: dict[tuple[str, str], _Chosen] = {}
+    for one in chosen:
+        crop = _picture(one).crop
+        other = found.setdefault((crop.origin.frame_sha256, crop.refdes), one)
+        if other is not one:
+            raise DataError(
+                f"{crop.refdes} of the same frame is in the pools twice, as {other.answered.where} and as "
+                f"{one.answered.where}; its two copies could land in different splits",
+                hint="leave out the pool that was collected with the copied or renamed recipe",
             )
 
 

@@ -19,12 +19,17 @@ from sji_edge.workflows.inspect.request import RunRequest
 from sji_edge.workflows.inspect.stream import OpenStream
 
 
+def no_recipe() -> UsageError:
+    """Return the error of a run that should cut joints and does not know where they are."""
+    return UsageError(
+        "cutting joints out of frames needs a recipe (got none)", hint="name the board's recipe"
+    )
+
+
 def product_of(recipe: Recipe | None, stream: str) -> Product:
     """Return what a pool is told of a recipe's board and of the stream; raises ``UsageError`` without a recipe."""
     if recipe is None:
-        raise UsageError(
-            "cutting joints out of frames needs a recipe (got none)", hint="name the board's recipe"
-        )
+        raise no_recipe()
     return Product(
         board=recipe.board.name or recipe.folder.resolve().name,
         recipe_sha256=recipe.sha256,

@@ -132,7 +132,9 @@ def test_what_cannot_be_compared_is_refused(engines, joints, tmp_path):
     with pytest.raises(UsageError, match="same model"):
         challenge(engines / "engines" / "deployed", joints, engines=engines / "engines")
     with pytest.raises(UsageError, match="is not an engine"):
-        run(engines, "../work-none", joints, trust="automatic")
+        run(engines, "../engines", joints, trust="automatic")
+    with pytest.raises(UsageError, match=r"the new model .*nowhere does not exist"):
+        run(engines, "nowhere", joints)
     with pytest.raises(UsageError, match="trust must be one of show-only"):
         run(engines, "better", joints, trust="blind")
     (tmp_path / "empty" / "train" / "normal").mkdir(parents=True)

@@ -285,3 +285,14 @@ def test_a_label_that_is_no_folder_name_writes_nothing_anywhere(tmp_path, pool, 
         "normal",
         "bridge",
     )
+
+
+def test_a_joint_of_one_frame_under_two_boards_is_refused(tmp_path, pool):
+    """As when a recipe was copied under another name: the copies could land in training and in the test."""
+    with PoolWriter(tmp_path / "again") as writer:
+        writer.add(origin("SN3", board="amplifier-2"), [new_crop("J1", seed=3000)])
+    label(tmp_path / "again", {("SN3", "J1"): "normal"})
+    with pytest.raises(DataError, match="J1 of the same frame is in the pools twice") as refusal:
+        build_dataset([pool, tmp_path / "again"], tmp_path / "joints")
+    assert "amplifier SN3 J1" in refusal.value.message
+    assert "amplifier-2 SN3 J1" in refusal.value.message
