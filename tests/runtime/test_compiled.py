@@ -11,6 +11,7 @@ from support.tiny_bundle import HEAD, crops, make_bundle
 
 from sji_edge.core.errors import BundleError
 from sji_edge.runtime.bundle.bundle import Bundle, open_engine
+from sji_edge.runtime.openvino.backend import OpenVinoBackend
 from sji_edge.runtime.openvino.compiled import HEAD as FILE_HEAD
 
 BATCH = crops(4, seed=1)
@@ -95,6 +96,18 @@ def test_another_graph_does_not_get_it(bundle, tmp_path, monkeypatch):
     refuse_to_compile(monkeypatch)
     with pytest.raises(BundleError, match="compiled again"):
         answers(other)
+
+
+@pytest.mark.parametrize("change", [{"openvino": "9999.0"}, {"cpu": "another"}])
+def test_another_openvino_or_cpu_does_not_get_it(bundle, monkeypatch, change):
+    """As after an update, or where a home folder is shared by machines."""
+    answers(bundle)
+    here = OpenVinoBackend().environment()
+    assert set(change) < set(here)
+    monkeypatch.setattr(OpenVinoBackend, "environment", lambda _: {**here, **change})
+    refuse_to_compile(monkeypatch)
+    with pytest.raises(BundleError, match="compiled again"):
+        answers(bundle)
 
 
 def test_a_user_whose_cache_cannot_be_written_compiles_each_time(bundle, tmp_path, monkeypatch):
