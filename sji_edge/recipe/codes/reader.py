@@ -131,7 +131,8 @@ class CodeReader:
         for profile in bar_profiles(rows, bands, sharpen):
             # One band is one vote, whatever the number of ways in which it is read.
             votes.update(self._profile_texts(profile))
-        return dict(votes)
+        # Bands of another attempt may share rows with these, so a lone vote is not carried over.
+        return {text: count if count >= 2 else 0 for text, count in votes.items()}
 
     def _profile_texts(self, profile: Image) -> set[str]:
         binarizer = self._zxing.Binarizer

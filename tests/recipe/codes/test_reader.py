@@ -64,6 +64,16 @@ def test_bars_that_are_seen_in_one_place_only_are_not_read():
     assert not reader().read(frame, np.eye(2, 3)).text
 
 
+def test_one_strip_of_bars_does_not_confirm_itself_in_another_attempt():
+    # Eight legible rows: each attempt reads one band of them, and bands of two attempts share rows.
+    bars = code_frame("code-128", TEXT, module_px=1.9)
+    frame = np.full_like(bars, np.median(bars))
+    frame[138:146] = bars[138:146]
+    reading = reader().read(frame, np.eye(2, 3))
+    assert not reading.text
+    assert "not surely enough" in reading.reason
+
+
 def test_no_attempt_begins_after_the_budget():
     flat = np.random.default_rng(0).integers(80, 100, (SIDE, SIDE), dtype=np.uint8)
     unhurried = reader(clock=FakeClock(step_s=0.001), budget_ms=10_000).read(flat, np.eye(2, 3))
