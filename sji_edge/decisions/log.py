@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from sji_edge.core.decisions import DECISIONS_SCHEMA, Answer, Decision, Role
 from sji_edge.core.errors import OutputError, UsageError
 from sji_edge.core.file_identity import FileIdentity
 from sji_edge.core.files import StrPath
+from sji_edge.core.transactions import is_locked, transaction
 
 BUSY_TIMEOUT_S = 5.0
 INSERT = """
@@ -162,28 +163,16 @@ class DecisionLog:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-                # A row in a file that was moved away or deleted is soon lost.
-                for file in self._files:
-                    file.check()
+                with transaction(self._connection):
+                    yield self._connection
             except sqlite3.Error as error:
-                self._roll_back()
                 raise self._refusal(error) from error
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        # The error that led here is the one to report.
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            # A row in a file that was moved away or deleted is soon lost.
+            for file in self._files:
+                file.check()
 
     def _refusal(self, error: sqlite3.Error) -> OutputError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if is_locked(error):
             return OutputError(
                 f"cannot record a decision in {self._path}: another process kept it locked for {self._waits_s:g} s",
                 hint="decide again in a moment",

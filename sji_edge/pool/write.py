@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sji_edge.core.errors import OutputError
 from sji_edge.core.files import StrPath, output_errors, write_atomic
 from sji_edge.core.text import readable
+from sji_edge.core.transactions import is_locked, transaction
 from sji_edge.pool.rows import JUDGED_COLUMNS, Judged, NewCrop, Origin
 from sji_edge.pool.schema import APPLICATION_ID, CROPS, DATABASE, SCHEMA, SCHEMA_VERSION, check_schema
 
@@ -64,18 +65,13 @@ class PoolWriter:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
-        run("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             if run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 for statement in SCHEMA.split(";\n"):
                     run(statement)
                 run(f"PRAGMA application_id = {APPLICATION_ID}")
                 run(f"PRAGMA user_version = {SCHEMA_VERSION}")
             check_schema(self._connection, self._path, error=OutputError)
-            run("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -204,24 +200,11 @@ class PoolWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._working():
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        # The error that led here is the one to report.
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        with self._working(), transaction(self._connection):
+            yield
 
     def _refusal(self, error: sqlite3.Error) -> OutputError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if is_locked(error):
             return OutputError(
                 f"cannot write {self._path}: another process kept it locked for {BUSY_TIMEOUT_S:g} s",
                 hint=f"end that process (fuser {self._path} shows which), then run this again: it continues",

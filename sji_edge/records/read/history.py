@@ -11,6 +11,7 @@ from sji_edge.core.errors import OutputError, SjiError, UsageError
 from sji_edge.core.files import parse_json
 from sji_edge.core.frozen import FrozenModel
 from sji_edge.core.read_only_database import open_read_only
+from sji_edge.core.transactions import is_locked
 from sji_edge.core.verdict import logit
 from sji_edge.records.latencies import LATENCY_COLUMNS, in_ms
 from sji_edge.records.read.ranking import Course, JointCounts
@@ -264,10 +265,9 @@ class History:
     def _fault(self, error: sqlite3.Error) -> SjiError:
         if self._records.changed():
             return OutputError(f"{self._path} was written to while it was read", hint="run the command again")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_NOTADB:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
             return UsageError(f"cannot read {self._path}: {error}", hint="name the inspections.db of a run")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if is_locked(error):
             return OutputError(f"cannot read {self._path}: another process has locked it", hint="try again")
         return OutputError(
             f"cannot read {self._path}: {error}", hint="check the disk and the file's permissions"

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,6 +15,7 @@ from sji_edge.core.files import StrPath
 from sji_edge.core.joint_table import columns_of
 from sji_edge.core.protocols import BoardRecord, UnitRecord
 from sji_edge.core.text import readable
+from sji_edge.core.transactions import is_locked, transaction
 from sji_edge.records.picture_names import PictureKind
 from sji_edge.records.write.closing import ClosedOnExit
 from sji_edge.records.write.validate import fit
@@ -153,8 +154,7 @@ class SqliteSink(ClosedOnExit):
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
-        run("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             version = run("PRAGMA user_version").fetchone()[0]
             application = run("PRAGMA application_id").fetchone()[0]
             empty = run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -173,10 +173,6 @@ class SqliteSink(ClosedOnExit):
                 for statement in MIGRATIONS[later]:
                     run(statement)
             run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            run("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
 
     def write(self, record: BoardRecord) -> None:
         """Record one board with all its joints, or raise ``OutputError`` having recorded none of it.
@@ -186,17 +182,12 @@ class SqliteSink(ClosedOnExit):
         record = fit(record)
         try:
             self._check_files()
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._insert(record)
-            self._connection.execute("COMMIT")
+            with transaction(self._connection):
+                self._insert(record)
             self._last = record.board
             self._check_files()
         except sqlite3.Error as error:
-            self._roll_back()
             raise self._refusal(f"board {record.board} into {self._path}", error) from error
-        except BaseException:
-            self._roll_back()
-            raise
 
     def _check_files(self) -> None:
         """Check that the database and its log are still the ones that were opened, and whole.
@@ -229,11 +220,9 @@ class SqliteSink(ClosedOnExit):
         """
         rows = [(recipe_sha256, readable(refdes), readable(package)) for refdes, package in packages.items()]
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT OR REPLACE INTO packages VALUES (?, ?, ?)", rows)
-            self._connection.execute("COMMIT")
+            with transaction(self._connection):
+                self._connection.executemany("INSERT OR REPLACE INTO packages VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self._roll_back()
             raise self._refusal(f"the recipe into {self._path}", error) from error
 
     def keep_picture_folders(self, run: str, folders: Mapping[PictureKind, Path]) -> None:
@@ -250,11 +239,9 @@ class SqliteSink(ClosedOnExit):
             inside = place.is_relative_to(home)
             rows.append((run, kind.value, readable(str(place.relative_to(home) if inside else place))))
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT OR REPLACE INTO picture_folders VALUES (?, ?, ?)", rows)
-            self._connection.execute("COMMIT")
+            with transaction(self._connection):
+                self._connection.executemany("INSERT OR REPLACE INTO picture_folders VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self._roll_back()
             raise self._refusal(f"the folders of pictures into {self._path}", error) from error
 
     def times_seen(self, serial: str) -> int:
@@ -313,20 +300,13 @@ class SqliteSink(ClosedOnExit):
             self._connection.execute(_insert_joints(len(part)), list(chain.from_iterable(part)))
 
     def _refusal(self, what: str, error: sqlite3.Error) -> OutputError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if not is_locked(error):
             return OutputError(f"cannot record {what}: {error}", hint="choose another output folder")
         return OutputError(
             f"cannot record {what}: another process kept the database locked for {self._waits_s:g} s",
             hint=f"end the process that writes to it (fuser {self._path} shows which) and run this again, or choose "
             "another output folder; sji-edge inspections only reads and never locks the database",
         )
-
-    def _roll_back(self) -> None:
-        # The error that led here is the one to report; closing rolls back as well.
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Fold the log into the database and close it; a second call does nothing.
