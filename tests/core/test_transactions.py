@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import nullcontext
 
 import pytest
 
@@ -20,13 +21,10 @@ def connected(path):
 @pytest.mark.parametrize("ends", [ValueError, KeyboardInterrupt, None])
 def test_all_of_a_block_is_written_or_nothing(path, ends):
     connection = connected(path)
-    try:
-        with transaction(connection):
-            connection.execute("INSERT INTO rows VALUES (1), (2)")
-            if ends:
-                raise ends
-    except BaseException as error:
-        assert type(error) is ends
+    with pytest.raises(ends) if ends else nullcontext(), transaction(connection):
+        connection.execute("INSERT INTO rows VALUES (1), (2)")
+        if ends:
+            raise ends
     assert not connection.in_transaction
     assert connection.execute("SELECT count(*) FROM rows").fetchone()[0] == (0 if ends else 2)
     connection.close()
